@@ -1,0 +1,39 @@
+/* Configuration: settings.def, read by libconfuse. One struct with one member per row; immutable once made. */
+#ifndef JACKDAW_CONFIG_CONFIG_H
+#define JACKDAW_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct config_list {
+    char **items; /* NUL-terminated texts */
+    size_t count;
+};
+
+struct config {
+#define STRING(section, key, def, reload, help)           char *section##_##key;
+#define LIST(section, key, def, reload, help)             struct config_list section##_##key;
+#define NUMBER(section, key, def, min, max, reload, help) int64_t section##_##key;
+#define BOOL(section, key, def, reload, help)             bool section##_##key;
+#define CHOICE(section, key, def, choices, reload, help)  const char *section##_##key;
+#include "config/settings.def"
+#undef STRING
+#undef LIST
+#undef NUMBER
+#undef BOOL
+#undef CHOICE
+};
+
+/* `file` NULL: defaults only. `sets`: SECTION.KEY=VALUE texts that win over the file. Every problem is told to `report`
+ * (file, line, what is wrong, what to write instead); NULL is returned when there was any. */
+typedef void (*config_report_fn)(void *arg, const char *message);
+struct config *config_load(const char *file, const char *const *sets, size_t set_count, config_report_fn report,
+                           void *arg);
+void config_destroy(struct config *c); /* NULL is fine */
+/* Names of RESTART settings that differ, for the reload's log line; returns how many, prints each to `report`. */
+size_t config_diff_restart(const struct config *old, const struct config *new_config, config_report_fn report, void *arg);
+void config_print_reference(FILE *to); /* the manual's table, Markdown */
+
+#endif

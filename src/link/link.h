@@ -1,0 +1,59 @@
+/* Link: how packets travel between a component and the router. An ordered, bounded, two-way channel; both ends look
+ * the same. link_local.c joins two ends on one loop, link_tcp.c is one end over TCP (the component protocol).
+ * Every link delivers later, never inside link_send.
+ */
+#ifndef JACKDAW_LINK_LINK_H
+#define JACKDAW_LINK_LINK_H
+
+#include "base/error.h"
+#include "link/packet.h"
+#include "loop/loop.h"
+#include "net/net.h"
+#include "xml/parser.h"
+
+struct link;
+
+struct link_events {
+    void (*packet)(void *owner, struct packet *p); /* the callee owns it */
+    void (*up)(void *owner);                       /* may carry packets now */
+    /* Gone. What link_send still takes is destroyed after a log line; a client end over TCP reconnects by itself, for
+     * ever, with jitter (at most 1 s), and then says `up` again. */
+    void (*down)(void *owner, const char *why);
+    void (*writable)(void *owner); /* below the low mark again after link_full */
+};
+
+/* Moves the packet. Never fails at once: check link_full before reading more input to turn into packets. */
+void link_send(struct link *l, struct packet *p);
+bool link_full(const struct link *l); /* over its high mark: stop reading your own clients */
+bool link_is_up(const struct link *l);
+size_t link_queued(const struct link *l);
+void link_close(struct link *l); /* flushes, closes, frees; no callbacks after it. NULL is fine */
+const char *link_peer(const struct link *l); /* for log lines: "local c2s", "127.0.0.1:5347" */
+
+/* Two ends on one loop. Each side sets its events, then both come `up` in a later turn. */
+void link_local_pair(struct loop *l, const char *name, struct link **ret_a, struct link **ret_b);
+void link_set_events(struct link *l, const struct link_events *ev, void *owner);
+
+/* The client end over TCP: connects, authenticates (SCRAM-SHA-256; DIGEST-MD5 where the router offers only that), and
+ * stays connected. tls may be NULL. Strings are copied. */
+struct link_tcp_config {
+    struct net_address router;
+    struct str user, secret;
+    struct tls_client *tls;
+};
+struct link *link_tcp_connect(struct loop *l, struct net *n, struct parser_pool *pool, struct random *random,
+                              struct log log, const struct link_tcp_config *config);
+
+/* The router's end of an accepted connection. `secret_of` is asked during authentication (NULL: unknown user);
+ * after `up`, link_user tells who authenticated. A stream in jabber:component:accept comes to `other`, which
+ * takes the connection over (XEP-0114); NULL refuses it. */
+struct link_tcp_server {
+    const char *(*secret_of)(void *arg, struct str user);
+    void *arg;
+    struct tls_server *tls; /* NULL: STARTTLS not offered */
+};
+struct link *link_tcp_accept(struct loop *l, struct net *n, struct parser_pool *pool, struct random *random,
+                             struct log log, struct conn *conn, const struct link_tcp_server *config);
+struct str link_user(const struct link *l); /* data == NULL for a local link */
+
+#endif

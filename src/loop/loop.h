@@ -1,0 +1,73 @@
+/* Loop: the event loop and the clock, behind a seam. loop_uv.c is the real one (libuv), loop_sim.c runs on a
+ * simulated clock. One loop per thread; everything here is called on the loop's own thread but loop_post. */
+#ifndef JACKDAW_LOOP_LOOP_H
+#define JACKDAW_LOOP_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/list.h"
+
+struct loop;
+
+struct loop *loop_create(void);                    /* real time, over libuv */
+struct loop *loop_create_sim(int64_t wall_ms);     /* simulated; starts at this wall-clock time */
+void loop_destroy(struct loop *l);                 /* stops every timer; NULL is fine */
+void loop_run(struct loop *l);                     /* until loop_stop */
+void loop_stop(struct loop *l);
+bool loop_is_sim(const struct loop *l);
+
+/* Milliseconds, monotonic, fixed during one turn. Never affected by clock jumps. */
+uint64_t loop_now(const struct loop *l);
+/* Milliseconds since 1970, for stamps and certificates only. */
+int64_t loop_wall(const struct loop *l);
+
+/* Simulation only: advances the clock, running everything due in order, until nothing is due before `ms` from now. */
+void loop_sim_advance(struct loop *l, uint64_t ms);
+/* Simulation only: runs everything that is ready without advancing the clock; false when there was nothing. */
+bool loop_sim_turn(struct loop *l);
+
+/* --- timers: embedded in their owner, 48 bytes, O(1) start and stop, resolution a few ms --- */
+struct loop_timer {
+    struct list node;
+    struct loop *loop;
+    uint64_t due;
+    void (*fn)(struct loop_timer *timer); /* may restart or free the timer */
+};
+void loop_timer_init(struct loop_timer *t, struct loop *l, void (*fn)(struct loop_timer *));
+void loop_timer_start(struct loop_timer *t, uint64_t ms); /* restarts when already running */
+void loop_timer_stop(struct loop_timer *t);               /* harmless when not running */
+bool loop_timer_running(const struct loop_timer *t);
+
+/* --- later in this turn --- */
+enum loop_phase {
+    LOOP_PACKETS, /* after the events of this turn: links drain their queues (may queue more, runs until empty) */
+    LOOP_FLUSH,   /* after that: connections write out, once each */
+    LOOP_PHASES
+};
+struct loop_task {
+    struct list node; /* zeroed or list_init'ed before first use by loop_task_init */
+    void (*fn)(struct loop_task *task);
+};
+void loop_task_init(struct loop_task *t, void (*fn)(struct loop_task *));
+/* Runs once at the end of this turn, in the order queued; queueing a queued task does nothing. */
+void loop_defer(struct loop *l, struct loop_task *t, enum loop_phase phase);
+void loop_task_cancel(struct loop_task *t);
+
+/* --- other threads --- */
+/* `run` on a pool thread, then `done` on the loop. In simulation both run on the loop, `done` in a later turn. */
+struct loop_work {
+    void (*run)(struct loop_work *work);
+    void (*done)(struct loop_work *work);
+    void *driver; /* the loop's own */
+};
+void loop_work(struct loop *l, struct loop_work *work);
+/* From any thread: `task->fn` runs on the loop, in order per posting thread. The task must not be queued already. */
+void loop_post(struct loop *l, struct loop_task *task);
+
+/* Signals (real loop only; the simulation ignores it). */
+void loop_on_signal(struct loop *l, int signum, void (*fn)(void *arg, int signum), void *arg);
+
+/* Keeps the libuv handle for net_uv.c alone. */
+void *loop_driver_handle(struct loop *l);
+
+#endif

@@ -1,0 +1,84 @@
+/* Net: byte streams behind a seam. net_uv.c uses real sockets (uv_poll, one shared read buffer per loop, one
+ * writev per connection and turn), net_sim.c a simulated network. TLS (tls.h) is a layer of conn.c, the same
+ * over both. Callbacks come on the loop's thread. */
+#ifndef JACKDAW_NET_NET_H
+#define JACKDAW_NET_NET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/error.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "loop/loop.h"
+#include "net/tls.h"
+
+struct net;
+struct net_listener;
+struct conn;
+
+struct net *net_create(struct loop *l, struct log log);
+struct net *net_create_sim(struct loop *l, uint64_t seed); /* all its endpoints live in one struct net */
+void net_destroy(struct net *n);
+
+/* An IP address (or unix socket path) and port as text: "127.0.0.1", "::1", "unix:/run/x.sock". */
+struct net_address {
+    char ip[108];
+    uint16_t port;
+};
+
+/* --- listening --- */
+/* The connection is paused until conn_start; the callee owns it from here. */
+typedef void (*net_accept_fn)(void *arg, struct conn *conn);
+/* port 0 takes any; net_listener_port tells which. Unix sockets are made with mode 0600.
+ * Errors: ADDRESS_IN_USE, PERMISSION, INVALID, SYSTEM. Running out of fds pauses accepting and logs once. */
+enum error net_listen(struct net *n, const struct net_address *at, net_accept_fn fn, void *arg,
+                      struct net_listener **ret);
+uint16_t net_listener_port(const struct net_listener *l);
+void net_listener_close(struct net_listener *l); /* NULL is fine */
+
+/* --- connections --- */
+struct conn_events {
+    /* Bytes (plaintext under TLS); valid only during the call. conn_close may be called inside. */
+    void (*on_data)(void *owner, const char *bytes, size_t len);
+    /* Outgoing: connected. Either side: TLS handshake finished (conn_tls tells). May be NULL. */
+    void (*on_ready)(void *owner);
+    /* The peer closed, or an error; comes once, never after conn_close. `why` is text for a log line.
+     * After it the owner must call conn_close. */
+    void (*on_close)(void *owner, enum error e, const char *why);
+    /* What was queued has fallen below half of the maximum again, after conn_write said FULL or
+     * conn_queued was over it. May be NULL. */
+    void (*on_drain)(void *owner);
+};
+
+/* Errors come to on_close; `at->ip` must be an address, never a name. */
+struct conn *conn_connect(struct net *n, const struct net_address *at, const struct conn_events *ev, void *owner);
+/* Begins reading an accepted connection. `max_queue` bounds unsent bytes (0 = 1 MiB). */
+void conn_start(struct conn *c, const struct conn_events *ev, void *owner, size_t max_queue);
+/* Queues bytes; they leave at the end of the turn, together. ERR_FULL adds nothing (the owner decides, often to close). */
+enum error conn_write(struct conn *c, const void *bytes, size_t len);
+/* Zero-copy form: room for `len` bytes in the output queue (NULL when full), then how many were used. */
+char *conn_reserve(struct conn *c, size_t len);
+void conn_commit(struct conn *c, size_t len);
+size_t conn_queued(const struct conn *c);
+void conn_pause(struct conn *c);  /* stop reading: back-pressure; counts, so resume as often */
+void conn_resume(struct conn *c);
+/* Flushes what is queued for at most `linger_ms`, then closes and frees. No callback comes after this call. */
+void conn_close(struct conn *c, uint32_t linger_ms); /* NULL is fine */
+const struct net_address *conn_peer(const struct conn *c);
+
+/* --- TLS on a connection --- */
+/* Server side: bytes already read in the clear and not consumed close the connection (CVE-2011-0411 class).
+ * Ends in on_ready or on_close; a handshake over 10 s is ended. */
+void conn_start_tls_server(struct conn *c, struct tls_server *server);
+/* Client side (router links, s2s); NULL config is not allowed. */
+void conn_start_tls_client(struct conn *c, struct tls_client *config, const char *server_name);
+/* NULL before the handshake is finished. Valid as long as the connection. */
+const struct tls_info *conn_tls(const struct conn *c);
+/* RFC 9266 tls-exporter: 32 bytes; false when not TLS 1.3 (with TLS 1.2 needs extended master secret). */
+bool conn_tls_exporter(struct conn *c, unsigned char out[32]);
+
+/* Simulation only: cuts every connection between two addresses now, or blackholes them. */
+void net_sim_cut(struct net *n, const char *ip, uint16_t port);
+
+#endif
