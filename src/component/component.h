@@ -1,6 +1,7 @@
-/* Component: one ops struct, run anywhere. An instance lives on one loop, has no globals, and talks to the others only
- * through its link. component.c attaches it (to a router in the same process, or by TCP) and
- * turns control packets into calls; after a lost link it binds its names again by itself.
+/* Component: one ops struct, run anywhere. An instance lives on one loop, has no globals, and talks
+ * to the others only through its link. component.c attaches it (to a router in the same process, or
+ * by TCP) and turns control packets into calls; after a lost link it binds its names again by
+ * itself.
  */
 #ifndef JACKDAW_COMPONENT_COMPONENT_H
 #define JACKDAW_COMPONENT_COMPONENT_H
@@ -29,21 +30,26 @@ struct component;
 
 struct component_ops {
     const char *name; /* "c2s" */
-    /* Allocates component->state, opens listeners and stores, binds names. On failure logs what to do and returns it. */
+    /* Allocates component->state, opens listeners and stores, binds names. On failure logs what to
+     * do and returns it. */
     enum error (*start)(struct component *c);
     void (*packet)(struct component *c, struct packet *p); /* route packets; the callee owns it */
-    /* A name came or went anywhere behind the router (domain presence). Also called with up == false for each name known
-     * when the link is lost. May be NULL, as all below. */
+    /* A name came or went anywhere behind the router (domain presence). Also called with up ==
+     * false for each name known when the link is lost. May be NULL, as all below. */
     void (*peer)(struct component *c, struct str name, bool up);
     /* A bind was answered; error 0 or a code of jabberd2.md 1.2. */
     void (*bound)(struct component *c, struct str name, int error);
-    void (*link_state)(struct component *c, bool up); /* after `up` all binds have been sent again */
-    void (*writable)(struct component *c);            /* component_full turned false */
-    enum error (*reload)(struct component *c); /* SIGHUP: c->env->config is new; keep the old state on failure */
-    void (*stop)(struct component *c);         /* begin to drain; call component_stopped when done (in any turn) */
+    void (*link_state)(struct component *c,
+                       bool up);           /* after `up` all binds have been sent again */
+    void (*writable)(struct component *c); /* component_full turned false */
+    enum error (*reload)(
+        struct component *c); /* SIGHUP: c->env->config is new; keep the old state on failure */
+    void (*stop)(
+        struct component *c); /* begin to drain; call component_stopped when done (in any turn) */
     void (*status)(struct component *c, json_t *into); /* add members: counters, sessions ... */
-    void (*destroy)(struct component *c); /* free state; no more calls follow */
-    /* Commands of `jackdaw user ...` on the running server, e.g. {"command":"user-gone","jid":...}. NULL: not mine. */
+    void (*destroy)(struct component *c);              /* free state; no more calls follow */
+    /* Commands of `jackdaw user ...` on the running server, e.g. {"command":"user-gone","jid":...}.
+     * NULL: not mine. */
     json_t *(*command)(struct component *c, const json_t *request);
     /* The router alone: takes its end of a local link. */
     void (*attach)(struct component *c, struct link *end, const char *name);
@@ -52,27 +58,31 @@ struct component_ops {
 struct component {
     const struct component_ops *ops;
     const struct env *env;
-    struct log log;       /* env's, with component set */
-    const char *id;       /* its own name on the router: unique, e.g. "c2s", "sm-2" */
-    void *state;          /* the ops' own */
-    struct link *link;    /* NULL for the router */
+    struct log log;    /* env's, with component set */
+    const char *id;    /* its own name on the router: unique, e.g. "c2s", "sm-2" */
+    void *state;       /* the ops' own */
+    struct link *link; /* NULL for the router */
     bool stopped;
     struct component_impl *impl; /* component.c's own */
 };
 
 /* Makes an instance. `id` is copied (NULL: ops->name). Does not start it. */
-struct component *component_create(const struct component_ops *ops, const struct env *env, const char *id);
-/* Gives it its link before component_start: to a router in this process, or over TCP as the configuration says. */
+struct component *component_create(const struct component_ops *ops, const struct env *env,
+                                   const char *id);
+/* Gives it its link before component_start: to a router in this process, or over TCP as the
+ * configuration says. */
 void component_attach_local(struct component *c, struct component *router);
 void component_attach_tcp(struct component *c, const struct link_tcp_config *config);
 enum error component_start(struct component *c); /* binds c->id, then ops->start */
-void component_stop(struct component *c);        /* ops->stop; c->stopped becomes true, now or later */
+void component_stop(struct component *c); /* ops->stop; c->stopped becomes true, now or later */
 void component_destroy(struct component *c);
-json_t *component_status(struct component *c); /* {"pid":..,"uptime":..,"link":..., ...ops->status}; new reference */
+json_t *component_status(
+    struct component *c); /* {"pid":..,"uptime":..,"link":..., ...ops->status}; new reference */
 enum error component_reload(struct component *c);
 
 /* For ops: */
-void component_bind(struct component *c, struct str name, unsigned flags); /* remembered: re-sent after a lost link */
+void component_bind(struct component *c, struct str name,
+                    unsigned flags); /* remembered: re-sent after a lost link */
 void component_unbind(struct component *c, struct str name);
 void component_send(struct component *c, struct packet *p);
 bool component_full(const struct component *c);
