@@ -55,7 +55,9 @@ enum stream_action {
     STREAM_DO_ERROR      /* stream error *ret_condition */
 };
 
-enum stream_input stream_classify(const struct stanza *s);
+/* What a first-level element is. `domain` is the stream's own (prepared; data == NULL while unknown): a
+ * jabber:iq:register that names another address - a gateway, say - is an ordinary stanza. */
+enum stream_input stream_classify(const struct stanza *s, struct str domain);
 enum stream_action stream_next(enum stream_state state, enum stream_input in, enum stream_condition *ret_condition);
 const char *stream_state_name(enum stream_state s);
 
