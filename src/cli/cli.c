@@ -1,0 +1,82 @@
+/* Dispatch of `jackdaw SUBCOMMAND`, usage, and the texts every subcommand shares. */
+#include "cli/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct cli_command {
+    const char *name;
+    int (*run)(struct cli_options *o);
+    const char *arguments, *help;
+};
+
+static const struct cli_command commands[] = {
+#define X(name, function, arguments, help) {#name, function, arguments, help},
+#include "cli/commands.def"
+#undef X
+};
+
+void cli_error(const char *fmt, ...)
+{
+    va_list args;
+
+    fputs("jackdaw: ", stderr);
+    va_start(args, fmt);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+    fputc('\n', stderr);
+}
+
+static void print_command(FILE *to, const struct cli_command *c)
+{
+    fprintf(to, "  jackdaw %s %s\n        %s\n", c->name, c->arguments, c->help);
+}
+
+static void print_usage(FILE *to)
+{
+    fputs("jackdaw " JACKDAW_VERSION ", an XMPP server\n\n", to);
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        print_command(to, &commands[i]);
+    fputs("\nOptions of each:\n"
+          "  --config FILE              settings from FILE (see `jackdaw check --reference`); none "
+          "is needed\n"
+          "  --data DIR                 where databases, keys and secrets live\n"
+          "  --domain NAME              a domain to serve; may be repeated (default: localhost)\n"
+          "  --set SECTION.KEY=VALUE    one setting; wins over the file; may be repeated\n",
+          to);
+}
+
+int cli_main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_usage(stderr);
+        return 2;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
+        print_usage(stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("jackdaw " JACKDAW_VERSION);
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        struct cli_options o = {.command = argv[1]};
+        int code = 2;
+        if (strcmp(argv[1], commands[i].name) != 0)
+            continue;
+        if (cli_options_parse(&o, argc - 1, argv + 1)) {
+            code = 0;
+            if (o.help)
+                print_command(stdout, &commands[i]);
+            else
+                code = commands[i].run(&o);
+        }
+        cli_options_finish(&o);
+        return code;
+    }
+    cli_error("there is no command '%s'; `jackdaw --help` lists them", argv[1]);
+    return 2;
+}

@@ -1,0 +1,56 @@
+/* The jackdaw command: subcommands of commands.def over common options. Exit codes: 0 done, 1
+ * failed (said on stderr), 2 wrong usage. */
+#ifndef JACKDAW_CLI_CLI_H
+#define JACKDAW_CLI_CLI_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include "base/error.h"
+#include "config/config.h"
+
+#define CLI_PATH_MAX 4096
+
+struct cli_options {
+    const char *command;     /* the subcommand */
+    const char *config_file; /* --config, or NULL */
+    const char **sets;       /* SECTION.KEY=VALUE; --data and --domain become such, too */
+    size_t set_count;
+    char *domains; /* storage of the --domain set */
+    char *data;    /* storage of the --data set */
+    bool password_stdin, json, reference, help;
+    int argc; /* what is left: positional arguments */
+    char **argv;
+    char **all; /* every option as given, NULL-terminated: for child processes */
+};
+
+int cli_main(int argc, char **argv);
+
+/* Parses the options behind the subcommand; false after a message on stderr. */
+bool cli_options_parse(struct cli_options *o, int argc, char **argv);
+void cli_options_finish(struct cli_options *o);
+/* Loads the configuration with every message on stderr; NULL when there was any. The caller
+ * destroys it. */
+struct config *cli_config(const struct cli_options *o);
+/* Where databases, keys and secrets live: --data, else server.data, else /var/lib/jackdaw for root,
+ * else $XDG_DATA_HOME/jackdaw or ~/.local/share/jackdaw. Made when missing, with mode 0700; false
+ * after a message. */
+bool cli_data_dir(const struct config *config, char out[CLI_PATH_MAX]);
+/* "jackdaw: ..." and a newline on stderr. */
+void cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* --- control_client.c: blocking, with a time-out of 2 s --- */
+/* Asks the process behind one control socket. Errors: NOT_FOUND (nobody listens), TIMEOUT,
+ * MALFORMED, SYSTEM. */
+enum error control_request(const char *socket_path, const json_t *request, json_t **ret);
+/* Asks every process of the data directory in turn; `fn` gets each answer (borrowed). Returns how
+ * many answered. */
+size_t control_request_all(const char *data_dir, const json_t *request,
+                           void (*fn)(void *arg, const json_t *answer), void *arg);
+
+/* The subcommands. */
+#define X(name, function, arguments, help) int function(struct cli_options *o);
+#include "cli/commands.def"
+#undef X
+
+#endif

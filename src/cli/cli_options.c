@@ -1,0 +1,159 @@
+/* The options that every subcommand takes, turned into settings, and what follows from them. */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#define CLI_MAX_SETS 1024
+
+enum {
+    OPT_CONFIG = 256,
+    OPT_DATA,
+    OPT_DOMAIN,
+    OPT_SET,
+    OPT_PASSWORD_STDIN,
+    OPT_JSON,
+    OPT_REFERENCE,
+    OPT_HELP
+};
+
+static const struct option long_options[] = {
+    {"config", required_argument, NULL, OPT_CONFIG},
+    {"data", required_argument, NULL, OPT_DATA},
+    {"domain", required_argument, NULL, OPT_DOMAIN},
+    {"set", required_argument, NULL, OPT_SET},
+    {"password-stdin", no_argument, NULL, OPT_PASSWORD_STDIN},
+    {"json", no_argument, NULL, OPT_JSON},
+    {"reference", no_argument, NULL, OPT_REFERENCE},
+    {"help", no_argument, NULL, OPT_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+/* "prefix" + "value", or "old,value" when there is an old text already. */
+static char *joined(char *old, const char *prefix, const char *value)
+{
+    size_t size = strlen(old ? old : prefix) + strlen(value) + 2;
+    char *text = mem_alloc(size);
+
+    (void)snprintf(text, size, "%s%s%s", old ? old : prefix, old ? "," : "", value);
+    free(old);
+    return text;
+}
+
+static bool take_option(struct cli_options *o, int option)
+{
+    switch (option) {
+    case OPT_CONFIG:
+        o->config_file = optarg;
+        return true;
+    case OPT_DATA:
+        free(o->data);
+        o->data = joined(NULL, "server.data=", optarg);
+        return true;
+    case OPT_DOMAIN:
+        o->domains = joined(o->domains, "server.domains=", optarg);
+        return true;
+    case OPT_SET:
+        if (o->set_count >= CLI_MAX_SETS) {
+            cli_error("more than %d --set options; put them into a file and use --config",
+                      CLI_MAX_SETS);
+            return false;
+        }
+        o->sets[o->set_count++] = optarg;
+        return true;
+    case OPT_PASSWORD_STDIN:
+        return o->password_stdin = true;
+    case OPT_JSON:
+        return o->json = true;
+    case OPT_REFERENCE:
+        return o->reference = true;
+    case OPT_HELP:
+        return o->help = true;
+    default: /* getopt_long has said what is wrong */
+        fprintf(stderr, "`jackdaw %s --help` tells what it takes\n", o->command);
+        return false;
+    }
+}
+
+bool cli_options_parse(struct cli_options *o, int argc, char **argv)
+{
+    int option;
+    size_t n = 0;
+
+    o->sets = mem_alloc_array(CLI_MAX_SETS + 2, sizeof(*o->sets));
+    o->all = mem_alloc_array((size_t)argc + 1, sizeof(*o->all));
+    for (int i = 1; i < argc; i++)
+        o->all[n++] = argv[i];
+    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+        if (!take_option(o, option))
+            return false;
+    /* last, so that they win */
+    if (o->data)
+        o->sets[o->set_count++] = o->data;
+    if (o->domains)
+        o->sets[o->set_count++] = o->domains;
+    o->argc = argc - optind;
+    o->argv = argv + optind;
+    return true;
+}
+
+void cli_options_finish(struct cli_options *o)
+{
+    free(o->sets);
+    free(o->all);
+    free(o->domains);
+    free(o->data);
+}
+
+static void report(void *arg, const char *message)
+{
+    cli_error("%s", message);
+}
+
+struct config *cli_config(const struct cli_options *o)
+{
+    return config_load(o->config_file, o->sets, o->set_count, report, NULL);
+}
+
+/* Makes the directory and, once each, those above it. */
+static bool make_path(char *path)
+{
+    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        (void)mkdir(path, 0755);
+        *slash = '/';
+    }
+    if (mkdir(path, 0700) == 0 || errno == EEXIST)
+        return true;
+    cli_error(
+        "cannot make the data directory %s: %s; make it yourself or choose another with --data",
+        path, strerror(errno));
+    return false;
+}
+
+bool cli_data_dir(const struct config *config, char out[CLI_PATH_MAX])
+{
+    const char *xdg = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+
+    if (config->server_data[0])
+        (void)snprintf(out, CLI_PATH_MAX, "%s", config->server_data);
+    else if (geteuid() == 0)
+        (void)snprintf(out, CLI_PATH_MAX, "/var/lib/jackdaw");
+    else if (xdg && xdg[0] == '/')
+        (void)snprintf(out, CLI_PATH_MAX, "%s/jackdaw", xdg);
+    else if (home && home[0] == '/')
+        (void)snprintf(out, CLI_PATH_MAX, "%s/.local/share/jackdaw", home);
+    else {
+        cli_error(
+            "there is neither HOME nor XDG_DATA_HOME; say where to keep data with --data DIR");
+        return false;
+    }
+    return make_path(out);
+}

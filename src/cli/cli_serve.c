@@ -1,0 +1,113 @@
+/* serve, router, sm, c2s: which components run in this process. */
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "component/runner.h"
+#include "component/supervisor.h"
+
+static const struct component_ops *const all_components[] = {&router_component, &sm_component,
+                                                             &c2s_component};
+#define COMPONENTS (sizeof(all_components) / sizeof(all_components[0]))
+
+static struct config *load_again(void *arg, config_report_fn report, void *report_arg)
+{
+    const struct cli_options *o = arg;
+    return config_load(o->config_file, o->sets, o->set_count, report, report_arg);
+}
+
+static int run(struct cli_options *o, struct config *config, const char *name,
+               const struct component_ops *const *components, size_t count)
+{
+    char data_dir[CLI_PATH_MAX];
+    struct runner_options options = {
+        .name = name,
+        .data_dir = data_dir,
+        .config = config,
+        .load = load_again,
+        .load_arg = o,
+        .components = components,
+        .component_count = count,
+    };
+
+    if (!cli_data_dir(config, data_dir)) {
+        config_destroy(config);
+        return 1;
+    }
+    return runner_run(&options);
+}
+
+static int supervise(struct cli_options *o, struct config *config)
+{
+    const char *names[COMPONENTS];
+    struct log_sink *sink = log_sink_create(
+        stderr, LOG_INFO, strcmp(config->log_format, "json") == 0 ? LOG_JSON : LOG_TEXT);
+    struct supervisor_options options = {.names = names,
+                                         .count = COMPONENTS,
+                                         .arguments = o->all,
+                                         .log = {.sink = sink, .component = "supervisor"}};
+    int code;
+
+    for (size_t i = 0; i < COMPONENTS; i++)
+        names[i] = all_components[i]->name;
+    config_destroy(config);
+    code = supervisor_run(&options);
+    log_sink_destroy(sink);
+    return code;
+}
+
+static bool no_arguments(const struct cli_options *o)
+{
+    if (o->argc > 0)
+        cli_error("'%s' takes no argument '%s'; `jackdaw %s --help` tells what it takes",
+                  o->command, o->argv[0], o->command);
+    return o->argc == 0;
+}
+
+int cli_serve(struct cli_options *o)
+{
+    struct config *config;
+
+    if (!no_arguments(o))
+        return 2;
+    config = cli_config(o);
+    if (!config)
+        return 1;
+    if (strcmp(config->server_placement, "processes") == 0)
+        return supervise(o, config);
+    return run(o, config, "jackdaw", all_components, COMPONENTS);
+}
+
+static int run_one(struct cli_options *o, const struct component_ops *ops)
+{
+    struct config *config;
+    char *name;
+    int code;
+
+    if (!no_arguments(o))
+        return 2;
+    config = cli_config(o);
+    if (!config)
+        return 1;
+    name = mem_strdup(runner_component_id(ops, config)); /* outlives a reload */
+    code = run(o, config, name, &ops, 1);
+    free(name);
+    return code;
+}
+
+int cli_router(struct cli_options *o)
+{
+    return run_one(o, &router_component);
+}
+
+int cli_sm(struct cli_options *o)
+{
+    return run_one(o, &sm_component);
+}
+
+int cli_c2s(struct cli_options *o)
+{
+    return run_one(o, &c2s_component);
+}

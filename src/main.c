@@ -1,0 +1,7 @@
+/* jackdaw: one program, one subcommand each (src/cli/commands.def). */
+#include "cli/cli.h"
+
+int main(int argc, char **argv)
+{
+    return cli_main(argc, argv);
+}
