@@ -1,0 +1,75 @@
+# Jackdaw: a thin layer over meson. `make run` and `make test` work on a Debian 12 machine that has never seen
+# the project; `make help` lists the rest.
+
+BUILD   := build
+prefix  ?= /usr/local
+DESTDIR ?=
+DATA    ?= data
+DOMAIN  ?= localhost
+FUZZ_SECONDS ?= 30
+BENCH_ARGS   ?=
+TEST_ARGS    ?=
+# Stops the build at the first warning; CI sets it.
+WERROR  ?= false
+
+.PHONY: all run test lint sanitize fuzz bench install clean format help
+.DEFAULT_GOAL := all
+
+all:
+	@tools/deps.sh build
+	@tools/configure.sh $(BUILD) -Dprefix=$(prefix) -Dwerror=$(WERROR)
+	@ninja -C $(BUILD) jackdaw
+
+run:
+	@DATA='$(DATA)' DOMAIN='$(DOMAIN)' tools/run.sh
+
+test:
+	@tools/deps.sh build test
+	@tools/configure.sh $(BUILD) -Dtests=true -Dwerror=$(WERROR)
+	@ninja -C $(BUILD)
+	@/usr/bin/python3 tools/test.py $(BUILD) $(TEST_ARGS)
+
+lint:
+	@tools/deps.sh build test lint
+	@tools/configure.sh $(BUILD) -Dtests=true -Dwerror=$(WERROR)
+	@ninja -C $(BUILD)
+	@/usr/bin/python3 tools/lint.py $(BUILD)
+
+sanitize:
+	@tools/deps.sh build test
+	@tools/configure.sh build-asan -Dtests=true -Dwerror=$(WERROR) \
+	    -Db_sanitize=address,undefined -Db_lundef=false
+	@ninja -C build-asan
+	@/usr/bin/python3 tools/test.py build-asan $(TEST_ARGS)
+
+fuzz:
+	@tools/deps.sh build test fuzz
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) tools/fuzz.sh
+
+bench:
+	@tools/deps.sh build
+	@tools/configure.sh $(BUILD) -Dbench=true
+	@ninja -C $(BUILD)
+	@/usr/bin/python3 bench/run.py --build $(BUILD) $(BENCH_ARGS)
+
+install: all
+	@DESTDIR='$(DESTDIR)' meson install -C $(BUILD) --no-rebuild
+
+format:
+	@tools/deps.sh lint
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+clean:
+	rm -rf $(BUILD) build-asan build-fuzz
+
+help:
+	@echo 'make            build/jackdaw, optimised'
+	@echo 'make run        install what it needs, build, make two accounts, start on localhost'
+	@echo 'make test       install what tests need, build, run every test'
+	@echo 'make lint       format, clang-tidy, layers, banned calls, sizes'
+	@echo 'make sanitize   every test under AddressSanitizer and UBSan'
+	@echo 'make fuzz       every fuzzer for FUZZ_SECONDS (30) each'
+	@echo 'make bench      cost beside Prosody, ejabberd and jabberd2; writes docs/performance.md'
+	@echo 'make install    to $$(DESTDIR)$$(prefix)'
+	@echo 'make format     clang-format every file'
+	@echo 'make clean      remove what was built (never your data)'

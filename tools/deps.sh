@@ -1,0 +1,49 @@
+#!/bin/bash
+# Installs the Debian packages for a purpose: tools/deps.sh build|test|lint|fuzz|bench ...
+# Does nothing, quickly, when all are there. Packages come from Debian 12 only.
+set -euo pipefail
+
+build='gcc libc6-dev make meson ninja-build pkg-config libuv1-dev libexpat1-dev libssl-dev libicu-dev libsqlite3-dev
+       libconfuse-dev libjansson-dev'
+test='libcmocka-dev python3 python3-pytest python3-slixmpp openssl ca-certificates'
+lint='clang-format clang-tidy universal-ctags binutils python3 git'
+fuzz='clang libclang-rt-14-dev llvm'
+# The peers that bench/run.py measures beside us; their services are kept from starting (bench/run.py).
+bench='prosody ejabberd jabberd2 python3'
+
+missing=()
+for purpose in "$@"; do
+    case $purpose in
+        build|test|lint|fuzz|bench) ;;
+        *) echo "tools/deps.sh: unknown purpose '$purpose' (build, test, lint, fuzz, bench)" >&2; exit 2 ;;
+    esac
+    for package in ${!purpose}; do
+        status=$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null || true)
+        [[ $status == ii* ]] || missing+=("$package")
+    done
+done
+[[ ${#missing[@]} -eq 0 ]] && exit 0
+
+if ! command -v apt-get >/dev/null; then
+    echo "Jackdaw is built on Debian 12. This system has no apt-get; install by hand: ${missing[*]}" >&2
+    exit 1
+fi
+as_root=()
+if [[ $(id -u) -ne 0 ]]; then
+    if ! command -v sudo >/dev/null; then
+        printf 'These Debian packages are missing: %s\nInstall them as root:\n    apt-get install --no-install-recommends %s\n' \
+               "${missing[*]}" "${missing[*]}" >&2
+        exit 1
+    fi
+    as_root=(sudo)
+fi
+echo "Installing Debian packages: ${missing[*]}"
+install() {
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get -o DPkg::Lock::Timeout=120 -qq install -y --no-install-recommends "${missing[@]}" </dev/null >/dev/null
+}
+# The package lists of a fresh machine or container are empty or old.
+if ! install 2>/dev/null; then
+    "${as_root[@]}" apt-get -o DPkg::Lock::Timeout=120 -qq update </dev/null
+    install || { echo "apt-get could not install: ${missing[*]}" >&2; exit 1; }
+fi
