@@ -1,6 +1,6 @@
-/* Link: how packets travel between a component and the router. An ordered, bounded, two-way channel; both ends look
- * the same. link_local.c joins two ends on one loop, link_tcp.c is one end over TCP (the component protocol).
- * Every link delivers later, never inside link_send.
+/* Link: how packets travel between a component and the router. An ordered, bounded, two-way
+ * channel; both ends look the same. link_local.c joins two ends on one loop, link_tcp.c is one end
+ * over TCP (the component protocol). Every link delivers later, never inside link_send.
  */
 #ifndef JACKDAW_LINK_LINK_H
 #define JACKDAW_LINK_LINK_H
@@ -16,44 +16,59 @@ struct link;
 struct link_events {
     void (*packet)(void *owner, struct packet *p); /* the callee owns it */
     void (*up)(void *owner);                       /* may carry packets now */
-    /* Gone. What link_send still takes is destroyed after a log line; a client end over TCP reconnects by itself, for
-     * ever, with jitter (at most 1 s), and then says `up` again. */
+    /* Gone. A client end over TCP reconnects by itself, for ever, with jitter (at most 1 s), and
+     * then says `up` again. Stanzas and session actions that link_send took but that did not leave
+     * come back: see undelivered. */
     void (*down)(void *owner, const char *why);
     void (*writable)(void *owner); /* below the low mark again after link_full */
+    /* A stanza or session action that this end could not deliver: the link is down or its queue at
+     * its maximum. Those of a lost link come before its `down`. The callee owns it. NULL: it comes
+     * to `packet` turned around, with error 503. Control packets do not come back. */
+    void (*undelivered)(void *owner, struct packet *p);
 };
 
-/* Moves the packet. Never fails at once: check link_full before reading more input to turn into packets. */
+/* Moves the packet. Never fails at once: check link_full before reading more input to turn into
+ * packets. */
 void link_send(struct link *l, struct packet *p);
-bool link_full(const struct link *l); /* over its high mark: stop reading your own clients */
+bool link_full(
+    struct link *l); /* over its high mark: stop reading your own clients; `writable` will come */
 bool link_is_up(const struct link *l);
 size_t link_queued(const struct link *l);
 void link_close(struct link *l); /* flushes, closes, frees; no callbacks after it. NULL is fine */
 const char *link_peer(const struct link *l); /* for log lines: "local c2s", "127.0.0.1:5347" */
+/* Back-pressure on the other side: no `packet` events (but those of bytes already read) until
+ * resumed; counts. */
+void link_pause(struct link *l);
+void link_resume(struct link *l);
+/* Bytes that may be queued (32 MiB unless told); link_full is true above a quarter of it. */
+void link_set_max(struct link *l, size_t bytes);
 
 /* Two ends on one loop. Each side sets its events, then both come `up` in a later turn. */
 void link_local_pair(struct loop *l, const char *name, struct link **ret_a, struct link **ret_b);
 void link_set_events(struct link *l, const struct link_events *ev, void *owner);
 
-/* The client end over TCP: connects, authenticates (SCRAM-SHA-256; DIGEST-MD5 where the router offers only that), and
- * stays connected. tls may be NULL. Strings are copied. */
+/* The client end over TCP: connects, authenticates (SCRAM-SHA-256; DIGEST-MD5 where the router
+ * offers only that), and stays connected. tls may be NULL. Strings are copied. */
 struct link_tcp_config {
     struct net_address router;
     struct str user, secret;
     struct tls_client *tls;
 };
-struct link *link_tcp_connect(struct loop *l, struct net *n, struct parser_pool *pool, struct random *random,
-                              struct log log, const struct link_tcp_config *config);
+struct link *link_tcp_connect(struct loop *l, struct net *n, struct parser_pool *pool,
+                              struct random *random, struct log log,
+                              const struct link_tcp_config *config);
 
-/* The router's end of an accepted connection. `secret_of` is asked during authentication (NULL: unknown user);
- * after `up`, link_user tells who authenticated. A stream in jabber:component:accept comes to `other`, which
- * takes the connection over (XEP-0114); NULL refuses it. */
+/* The router's end of an accepted connection. `secret_of` is asked during authentication (NULL:
+ * unknown user); after `up`, link_user tells who authenticated. Set the events before the next
+ * turn. */
 struct link_tcp_server {
     const char *(*secret_of)(void *arg, struct str user);
     void *arg;
     struct tls_server *tls; /* NULL: STARTTLS not offered */
 };
-struct link *link_tcp_accept(struct loop *l, struct net *n, struct parser_pool *pool, struct random *random,
-                             struct log log, struct conn *conn, const struct link_tcp_server *config);
+struct link *link_tcp_accept(struct loop *l, struct net *n, struct parser_pool *pool,
+                             struct random *random, struct log log, struct conn *conn,
+                             const struct link_tcp_server *config);
 struct str link_user(const struct link *l); /* data == NULL for a local link */
 
 #endif

@@ -1,6 +1,7 @@
-/* Packet: what travels between components - an envelope and one stanza or one control element. The wire form
- * (wire.c) is the component protocol and the session protocol of jabberd2 (shared/jabberd2.md 1.2, 1.3).
- * A packet has one owner; sending moves it. Stanza and JIDs inside are shared references.
+/* Packet: what travels between components - an envelope and one stanza or one control element. The
+ * wire form (wire.c) is the component protocol and the session protocol of jabberd2
+ * (shared/jabberd2.md 1.2, 1.3). A packet has one owner; sending moves it. Stanza and JIDs inside
+ * are shared references.
  */
 #ifndef JACKDAW_LINK_PACKET_H
 #define JACKDAW_LINK_PACKET_H
@@ -13,8 +14,8 @@
 #include "xml/stanza.h"
 #include "xmpp/jid.h"
 
-/* A session's identity between c2s and sm: ours are 32 hex digits of 128 random bits, never reused; jabberd2's are
- * whatever it sends, so it is opaque text. */
+/* A session's identity between c2s and sm: ours are 32 hex digits of 128 random bits, never reused;
+ * jabberd2's are whatever it sends, so it is opaque text. */
 struct session_id {
     uint8_t len; /* 0: none */
     char text[47];
@@ -40,21 +41,24 @@ enum packet_kind {
 };
 
 enum session_action {
-    SESSION_CREATE,  /* c2s -> domain: a new account; answered CREATED */
+    SESSION_CREATE, /* c2s -> domain: a new account; answered CREATED */
     SESSION_CREATED,
-    SESSION_DELETE,  /* c2s -> domain: remove the user's data; answered DELETED */
+    SESSION_DELETE, /* c2s -> domain: remove the user's data; answered DELETED */
     SESSION_DELETED,
-    SESSION_START,   /* c2s -> domain: target is the full JID; answered STARTED from the sm's own name */
+    SESSION_START, /* c2s -> domain: target is the full JID; answered STARTED from the sm's own name
+                    */
     SESSION_STARTED,
-    SESSION_END,     /* c2s -> sm; answered ENDED. Also sm -> c2s ENDED unasked: the sm ends the session */
+    SESSION_END, /* c2s -> sm; answered ENDED. Also sm -> c2s ENDED unasked: the sm ends the session
+                  */
     SESSION_ENDED,
     SESSION_REPLACED /* sm -> c2s: another session took the resource: stream error conflict */
 };
 const char *session_action_name(enum session_action a); /* "start" */
 
-#define PACKET_BIND_MULTI   1u /* multi='to': several components share the name, hashed by bare JID of the target */
-#define PACKET_BIND_DEFAULT 2u /* <default/>: everything without a name of its own */
-#define PACKET_BIND_LOG     4u /* <log/>: a copy of everything */
+#define PACKET_BIND_MULTI                                                                          \
+    1u /* multi='to': several components share the name, hashed by bare JID of the target */
+#define PACKET_BIND_DEFAULT    2u /* <default/>: everything without a name of its own */
+#define PACKET_BIND_LOG        4u /* <log/>: a copy of everything */
 #define PACKET_BIND_MULTI_FROM 8u /* multi='from': hashed by the sender */
 
 struct packet {
@@ -68,34 +72,42 @@ struct packet {
     bool up; /* presence */
 
     /* payload */
-    struct stanza *stanza;          /* PACKET_STANZA; also a bounced one */
-    struct jid *from, *to;          /* when non-NULL they replace the stanza's own attributes */
-    struct stanza *delay;           /* optional: one more child (a <delay/> or the like) to add at the end */
-    struct session_id c2s, sm;      /* session ids; len 0 when absent */
-    enum session_action action;     /* PACKET_SESSION */
-    struct jid *target;             /* PACKET_SESSION */
-    struct session_id request;      /* PACKET_SESSION: id= of the request, echoed in the answer */
-    bool failed;                    /* PACKET_SESSION: sc:failed='1' */
-    struct str reason;              /* PACKET_SESSION failed: a stanza or stream condition's element name; into `text` */
+    struct stanza *stanza; /* PACKET_STANZA; also a bounced one */
+    struct jid *from, *to; /* when non-NULL they replace the stanza's own attributes */
+    struct stanza *delay;  /* optional: one more child (a <delay/> or the like) to add at the end */
+    struct session_id c2s, sm;  /* session ids; len 0 when absent */
+    enum session_action action; /* PACKET_SESSION */
+    struct jid *target;         /* PACKET_SESSION */
+    struct session_id request;  /* PACKET_SESSION: id= of the request, echoed in the answer */
+    bool failed; /* PACKET_SESSION: sc:failed='1'; the request comes back: its own action (START),
+                    and failed */
+    struct str reason; /* PACKET_SESSION failed: a stanza or stream condition's element name; into
+                          `text` */
 
     uint64_t born; /* loop_now when it entered the server: for tracing and latency */
     char text[];   /* storage of the strings above */
 };
 
-/* route_to/route_from/name are copied; any may be STR_NULL. */
+/* The strings are copied; any may be STR_NULL. What is put into the pointers of a packet belongs to
+ * it and is unref'ed with it; `target` here is shared: the packet takes a reference of its own. */
 struct packet *packet_create(enum packet_kind kind, struct str route_to, struct str route_from);
 struct packet *packet_create_control(enum packet_kind kind, struct str name, unsigned bind_flags);
-struct packet *packet_create_session(struct str route_to, struct str route_from, enum session_action action,
-                                     struct jid *target, struct str reason);
+struct packet *packet_create_session(struct str route_to, struct str route_from,
+                                     enum session_action action, struct jid *target,
+                                     struct str reason);
 void packet_destroy(struct packet *p); /* NULL is fine */
 /* A copy for another receiver: shares stanza and JIDs. */
 struct packet *packet_copy(const struct packet *p);
-/* Turns a route around: swaps names, sets error. For the router's bounces. The packet stays the same object. */
+/* Turns a route around: swaps names, sets error. For the router's bounces. The packet stays the
+ * same object. The stanza inside, its from and to, and the session ids stay as they were sent. */
 void packet_bounce(struct packet *p, int error);
 /* The bytes it would roughly take: what bounded queues count. */
 size_t packet_size(const struct packet *p);
 /* Writes the payload as it must leave towards a client or server (from, to, delay applied). */
 size_t packet_write_size(const struct packet *p);
 size_t packet_write_to(const struct packet *p, char *out);
+/* The same over a stamp of the caller's (its xmlns and extra; from and to come from the packet). */
+size_t packet_payload_size(const struct packet *p, const struct stanza_stamp *base);
+size_t packet_payload_write(const struct packet *p, const struct stanza_stamp *base, char *out);
 
 #endif

@@ -1,0 +1,421 @@
+/* Component: what every instance has in common - its link, its names on the router, who else is
+ * there. Control packets become calls of the ops; after a lost link the names are bound again, and
+ * refused ones are asked for again every second (a router may still hold the dead connection they
+ * belonged to). */
+#include "component/component.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+
+#define COMPONENT_BIND_RETRY_MS 1000
+
+struct bound_name {
+    struct list node;
+    unsigned flags;
+    bool refused; /* ask again when the timer fires */
+    size_t len;
+    char name[];
+};
+
+/* A request the router has not answered: answers carry no name (jabberd2.md 1.2) but come in order.
+ */
+struct request {
+    struct list node;
+    bool bind;
+    size_t len;
+    char name[];
+};
+
+struct peer {
+    size_t len;
+    char name[];
+};
+
+struct component_impl {
+    char *id;
+    struct list binds, requests;
+    struct hash peers; /* name -> struct peer, those that are up */
+    struct loop_timer retry;
+    uint64_t started, received, sent, bounced;
+    struct log_limit refused_limit;
+    struct component *owner;
+};
+
+static struct str bound_str(const struct bound_name *b)
+{
+    return (struct str){b->name, b->len};
+}
+
+/* --- names --- */
+
+static void ask(struct component *c, struct str name, unsigned flags, bool bind)
+{
+    struct request *r = mem_alloc(sizeof(*r) + name.len + 1);
+
+    r->bind = bind;
+    r->len = name.len;
+    memcpy(r->name, name.data, name.len);
+    list_push(&c->impl->requests, &r->node);
+    link_send(c->link, packet_create_control(bind ? PACKET_BIND : PACKET_UNBIND, name, flags));
+}
+
+static struct bound_name *find_bound(struct component *c, struct str name)
+{
+    LIST_EACH(it, &c->impl->binds)
+    {
+        struct bound_name *b = LIST_ENTRY(it, struct bound_name, node);
+        if (str_eq(bound_str(b), name))
+            return b;
+    }
+    return NULL;
+}
+
+void component_bind(struct component *c, struct str name, unsigned flags)
+{
+    struct bound_name *b = find_bound(c, name);
+
+    if (b)
+        return;
+    b = mem_alloc(sizeof(*b) + name.len + 1);
+    b->flags = flags;
+    b->len = name.len;
+    memcpy(b->name, name.data, name.len);
+    list_push(&c->impl->binds, &b->node);
+    if (c->link && link_is_up(c->link))
+        ask(c, name, flags, true);
+}
+
+void component_unbind(struct component *c, struct str name)
+{
+    struct bound_name *b = find_bound(c, name);
+
+    if (!b)
+        return;
+    if (c->link && link_is_up(c->link) && !b->refused)
+        ask(c, name, 0, false);
+    list_remove(&b->node);
+    free(b);
+}
+
+static void on_retry(struct loop_timer *timer)
+{
+    struct component_impl *impl = MEM_CONTAINER(timer, struct component_impl, retry);
+    struct component *c = impl->owner;
+
+    if (!link_is_up(c->link))
+        return;
+    LIST_EACH(it, &impl->binds)
+    {
+        struct bound_name *b = LIST_ENTRY(it, struct bound_name, node);
+        if (b->refused) {
+            b->refused = false;
+            ask(c, bound_str(b), b->flags, true);
+        }
+    }
+}
+
+static const char *refusal_text(int error)
+{
+    switch (error) {
+    case 400:
+        return "the name is not valid; choose letters, digits, '-' and '.'";
+    case 403:
+        return "this user may not bind it; see router.users on the router";
+    case 409:
+        return "it is taken by another component, or is an alias; give each its own id";
+    default:
+        return "see the router's log";
+    }
+}
+
+static void on_bind_answer(struct component *c, struct request *r, int error)
+{
+    struct str name = {r->name, r->len};
+    struct bound_name *b = find_bound(c, name);
+
+    if (!b)
+        return; /* unbound meanwhile */
+    if (error) {
+        b->refused = true;
+        if (!loop_timer_running(&c->impl->retry))
+            loop_timer_start(&c->impl->retry, COMPONENT_BIND_RETRY_MS);
+        if (log_limit_pass(&c->impl->refused_limit, loop_now(c->env->loop), &c->log))
+            log_warn(&c->log, "the router refused the name %.*s (error %d): %s", STR_ARG(name),
+                     error, refusal_text(error));
+    }
+    if (c->ops->bound)
+        c->ops->bound(c, name, error);
+}
+
+static void on_answer(struct component *c, const struct packet *p)
+{
+    struct list *node = list_pop(&c->impl->requests);
+    struct request *r;
+
+    if (!node) {
+        log_warn(&c->log, "the router answered a request that was never made");
+        return;
+    }
+    r = LIST_ENTRY(node, struct request, node);
+    if (r->bind)
+        on_bind_answer(c, r, p->error);
+    free(r);
+}
+
+static void forget_requests(struct component *c)
+{
+    struct list *node;
+
+    while ((node = list_pop(&c->impl->requests)) != NULL)
+        free(LIST_ENTRY(node, struct request, node));
+}
+
+/* --- who else is there --- */
+
+static void peer_up(struct component *c, struct str name)
+{
+    struct peer *peer;
+
+    if (hash_get(&c->impl->peers, name))
+        return;
+    peer = mem_alloc(sizeof(*peer) + name.len + 1);
+    peer->len = name.len;
+    memcpy(peer->name, name.data, name.len);
+    hash_put(&c->impl->peers, (struct str){peer->name, peer->len}, peer);
+    if (c->ops->peer)
+        c->ops->peer(c, (struct str){peer->name, peer->len}, true);
+}
+
+static void peer_down(struct component *c, struct str name)
+{
+    struct peer *peer = hash_del(&c->impl->peers, name);
+
+    if (!peer)
+        return;
+    if (c->ops->peer)
+        c->ops->peer(c, (struct str){peer->name, peer->len}, false);
+    free(peer);
+}
+
+static void forget_peers(struct component *c, bool tell)
+{
+    struct peer *peer;
+
+    for (size_t i = 0; (peer = hash_next(&c->impl->peers, &i)) != NULL;) {
+        hash_del(&c->impl->peers, (struct str){peer->name, peer->len});
+        if (tell && c->ops->peer)
+            c->ops->peer(c, (struct str){peer->name, peer->len}, false);
+        free(peer);
+    }
+}
+
+bool component_peer_up(const struct component *c, struct str name)
+{
+    return hash_get(&c->impl->peers, name) != NULL;
+}
+
+/* --- the link's events --- */
+
+static void on_packet(void *owner, struct packet *p)
+{
+    struct component *c = owner;
+
+    switch (p->kind) {
+    case PACKET_STANZA:
+    case PACKET_SESSION:
+    case PACKET_BROADCAST:
+    case PACKET_LOG:
+        c->impl->received++;
+        c->impl->bounced += p->error != 0;
+        c->ops->packet(c, p);
+        return;
+    case PACKET_PRESENCE:
+        if (p->up)
+            peer_up(c, p->name);
+        else
+            peer_down(c, p->name);
+        break;
+    case PACKET_BIND:
+    case PACKET_UNBIND:
+        on_answer(c, p);
+        break;
+    case PACKET_THROTTLE: /* the echo of a request that no component of ours makes */
+        break;
+    }
+    packet_destroy(p);
+}
+
+static void on_up(void *owner)
+{
+    struct component *c = owner;
+
+    LIST_EACH(it, &c->impl->binds)
+    {
+        struct bound_name *b = LIST_ENTRY(it, struct bound_name, node);
+        b->refused = false;
+        ask(c, bound_str(b), b->flags, true);
+    }
+    if (c->ops->link_state)
+        c->ops->link_state(c, true);
+}
+
+static void on_down(void *owner, const char *why)
+{
+    struct component *c = owner;
+
+    log_warn(&c->log, "lost the router (%s): %s", link_peer(c->link), why);
+    loop_timer_stop(&c->impl->retry);
+    forget_requests(c);
+    forget_peers(c, true);
+    if (c->ops->link_state)
+        c->ops->link_state(c, false);
+}
+
+static void on_writable(void *owner)
+{
+    struct component *c = owner;
+
+    if (c->ops->writable)
+        c->ops->writable(c);
+}
+
+static const struct link_events events = {
+    .packet = on_packet,
+    .up = on_up,
+    .down = on_down,
+    .writable = on_writable,
+};
+
+/* --- life --- */
+
+struct component *component_create(const struct component_ops *ops, const struct env *env,
+                                   const char *id)
+{
+    struct component *c = MEM_NEW(struct component);
+    struct component_impl *impl = MEM_NEW(struct component_impl);
+    uint64_t seed[2];
+
+    random_fill(env->random, seed, sizeof(seed));
+    impl->id = mem_strdup(id ? id : ops->name);
+    impl->owner = c;
+    impl->started = loop_now(env->loop);
+    list_init(&impl->binds);
+    list_init(&impl->requests);
+    hash_init(&impl->peers, seed);
+    loop_timer_init(&impl->retry, env->loop, on_retry);
+    c->impl = impl;
+    c->ops = ops;
+    c->env = env;
+    c->id = impl->id;
+    c->log = env->log;
+    c->log.component = impl->id;
+    return c;
+}
+
+void component_attach_local(struct component *c, struct component *router)
+{
+    struct link *end;
+
+    link_local_pair(c->env->loop, c->id, &c->link, &end);
+    link_set_events(c->link, &events, c);
+    router->ops->attach(router, end, c->id);
+}
+
+void component_attach_tcp(struct component *c, const struct link_tcp_config *config)
+{
+    c->link = link_tcp_connect(c->env->loop, c->env->net, c->env->parsers, c->env->random, c->log,
+                               config);
+    link_set_events(c->link, &events, c);
+}
+
+enum error component_start(struct component *c)
+{
+    if (c->link)
+        component_bind(c, str_of(c->id), 0);
+    return c->ops->start(c);
+}
+
+void component_stop(struct component *c)
+{
+    if (c->ops->stop)
+        c->ops->stop(c);
+    else
+        component_stopped(c);
+}
+
+void component_stopped(struct component *c)
+{
+    c->stopped = true;
+}
+
+void component_destroy(struct component *c)
+{
+    struct list *node;
+
+    if (!c)
+        return;
+    if (c->ops->destroy)
+        c->ops->destroy(c);
+    link_close(c->link);
+    loop_timer_stop(&c->impl->retry);
+    forget_requests(c);
+    forget_peers(c, false);
+    hash_finish(&c->impl->peers);
+    while ((node = list_pop(&c->impl->binds)) != NULL)
+        free(LIST_ENTRY(node, struct bound_name, node));
+    free(c->impl->id);
+    free(c->impl);
+    free(c);
+}
+
+enum error component_reload(struct component *c)
+{
+    return c->ops->reload ? c->ops->reload(c) : ERR_OK;
+}
+
+static json_t *link_status(struct component *c)
+{
+    json_t *names = json_array();
+
+    LIST_EACH(it, &c->impl->binds)
+    {
+        struct bound_name *b = LIST_ENTRY(it, struct bound_name, node);
+        if (!b->refused)
+            json_array_append_new(names, json_stringn_nocheck(b->name, b->len));
+    }
+    return json_pack("{s:s, s:b, s:I, s:o, s:I}", "peer", link_peer(c->link), "up",
+                     (int)link_is_up(c->link), "queued", (json_int_t)link_queued(c->link), "names",
+                     names, "peers", (json_int_t)c->impl->peers.count);
+}
+
+json_t *component_status(struct component *c)
+{
+    json_t *status = json_pack("{s:i, s:I}", "pid", (int)getpid(), "uptime",
+                               (json_int_t)((loop_now(c->env->loop) - c->impl->started) / 1000));
+
+    if (c->link) {
+        json_object_set_new(status, "link", link_status(c));
+        json_object_set_new(status, "received", json_integer((json_int_t)c->impl->received));
+        json_object_set_new(status, "sent", json_integer((json_int_t)c->impl->sent));
+        json_object_set_new(status, "bounced", json_integer((json_int_t)c->impl->bounced));
+    }
+    if (c->ops->status)
+        c->ops->status(c, status);
+    return status;
+}
+
+/* --- for ops --- */
+
+void component_send(struct component *c, struct packet *p)
+{
+    c->impl->sent++;
+    link_send(c->link, p);
+}
+
+bool component_full(const struct component *c)
+{
+    return link_full(c->link);
+}

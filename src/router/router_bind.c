@@ -1,0 +1,244 @@
+/* Binding: names come and go (jabberd2.md 1.2). The order of the checks is jabberd2's, so that its
+ * components see the error they expect. Everybody else is told when a name comes for the first time
+ * or goes for the last. */
+#include "router/router_impl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+static bool plain_name(struct str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.data[i];
+        bool ok =
+            (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+        if (!ok)
+            return false;
+    }
+    return s.len > 0 && s.len <= 1023;
+}
+
+bool router_prepare_name(struct str name, char *out, struct str *ret)
+{
+    size_t len = name.len;
+
+    if (!name.data || len == 0 || len > 1023)
+        return false;
+    if (plain_name(name))
+        memcpy(out, name.data, len);
+    else if (!jid_prepare_domain(name, out, &len))
+        return false;
+    *ret = (struct str){out, len};
+    return true;
+}
+
+/* --- presence of names --- */
+
+static void tell(struct port *to, struct str name, bool up)
+{
+    struct packet *p = packet_create_control(PACKET_PRESENCE, name, 0);
+
+    p->up = up;
+    link_send(to->link, p);
+}
+
+static void tell_others(struct port *except, struct str name, bool up)
+{
+    LIST_EACH(it, &except->router->ports)
+    {
+        struct port *port = LIST_ENTRY(it, struct port, node);
+        if (port != except && port->name_count)
+            tell(port, name, up);
+    }
+}
+
+/* Its aliases share the fate of a name. */
+static void announce(struct port *port, const struct name *n, bool up)
+{
+    struct table *t = &port->router->table;
+    struct name *other;
+
+    log_info(&port->router->component->log, "%.*s is %s (%s)", STR_ARG(name_str(n)),
+             up ? "online" : "offline", link_peer(port->link));
+    tell_others(port, name_str(n), up);
+    for (size_t i = 0; (other = hash_next(&t->names, &i)) != NULL;)
+        if (other->alias_of == n)
+            tell_others(port, name_str(other), up);
+}
+
+static void tell_newcomer(struct port *port)
+{
+    struct table *t = &port->router->table;
+    struct name *n;
+
+    for (size_t i = 0; (n = hash_next(&t->names, &i)) != NULL;) {
+        const struct name *bound = n->alias_of ? n->alias_of : n;
+        if (bound->node_count && !name_has_port(bound, port))
+            tell(port, name_str(n), true);
+    }
+}
+
+/* --- bind --- */
+
+static void answer(struct port *port, struct packet *p, enum packet_kind kind, int error,
+                   unsigned flags)
+{
+    struct packet *reply = packet_create_control(kind, STR_NULL, flags);
+
+    reply->error = error;
+    packet_destroy(p);
+    link_send(port->link, reply);
+}
+
+static void log_refusal(struct port *port, const struct packet *p, int error, const char *what)
+{
+    struct router *r = port->router;
+
+    if (log_limit_pass(&r->refused_limit, loop_now(r->component->env->loop), &r->component->log))
+        log_warn(&r->component->log, "%s as %.*s may not bind \"%.*s\" (error %d): %s",
+                 link_peer(port->link), STR_ARG(link_user(port->link)), STR_ARG(p->name), error,
+                 what);
+}
+
+/* 0 or the code of jabberd2.md 1.2, and why. */
+static int check_bind(const struct port *port, struct str name, unsigned flags,
+                      const char **ret_why)
+{
+    const struct table *t = &port->router->table;
+    const struct name *n = table_entry(t, name);
+    bool multi = flags & (PACKET_BIND_MULTI | PACKET_BIND_MULTI_FROM);
+    bool own = str_eq(link_user(port->link), name);
+
+    *ret_why = "its user's acl lacks `bind`; add it in router.users";
+    if (!own && !(port->acl & ACL_BIND))
+        return ROUTE_FORBIDDEN;
+    *ret_why = "somebody else has it";
+    if (n && n->node_count && !multi)
+        return ROUTE_CONFLICT;
+    *ret_why = "it is an alias";
+    if (n && n->alias_of)
+        return ROUTE_CONFLICT;
+    *ret_why = "its user's acl lacks `default-route`; add it in router.users";
+    if ((flags & PACKET_BIND_DEFAULT) && !(port->acl & ACL_DEFAULT))
+        return ROUTE_FORBIDDEN;
+    *ret_why = "there is a default route";
+    if ((flags & PACKET_BIND_DEFAULT) && t->default_name)
+        return ROUTE_CONFLICT;
+    *ret_why = "its user's acl lacks `log`; add it in router.users";
+    if ((flags & PACKET_BIND_LOG) && !(port->acl & ACL_LOG))
+        return ROUTE_FORBIDDEN;
+    *ret_why = "too many names";
+    if (port->name_count == ROUTER_MAX_NAMES)
+        return ROUTE_FORBIDDEN;
+    return ROUTE_OK;
+}
+
+static enum name_kind kind_of(unsigned flags)
+{
+    if (flags & PACKET_BIND_MULTI)
+        return NAME_MULTI_TO;
+    return flags & PACKET_BIND_MULTI_FROM ? NAME_MULTI_FROM : NAME_SINGLE;
+}
+
+static void take_name(struct port *port, struct name *n)
+{
+    struct port_name *pn = MEM_NEW(struct port_name);
+
+    pn->name = n;
+    list_push(&port->names, &pn->node);
+    port->name_count++;
+}
+
+static int bind_name(struct port *port, struct str name, unsigned flags, struct name **ret,
+                     const char **ret_why)
+{
+    struct table *t = &port->router->table;
+    int error = check_bind(port, name, flags, ret_why);
+
+    if (error)
+        return error;
+    if (port->name_count == 0) {
+        port->node_id = table_node_id(name);
+        (void)snprintf(port->id, sizeof(port->id), "%.*s", STR_ARG(name));
+    }
+    *ret_why = "it is bound in another way, or by this component already";
+    if (table_bind(t, name, kind_of(flags), port, port->node_id, flags & PACKET_BIND_LOG, ret) !=
+        ERR_OK)
+        return ROUTE_CONFLICT;
+    if (flags & PACKET_BIND_DEFAULT)
+        (void)table_set_default(t, *ret);
+    take_name(port, *ret);
+    return ROUTE_OK;
+}
+
+void router_bind(struct port *port, struct packet *p)
+{
+    unsigned flags = p->bind_flags;
+    const char *why = "the name is missing or malformed";
+    char buffer[1024];
+    struct str name;
+    struct name *n = NULL;
+    int error = ROUTE_BAD_REQUEST;
+
+    if (router_prepare_name(p->name, buffer, &name))
+        error = bind_name(port, name, flags, &n, &why);
+    if (error)
+        log_refusal(port, p, error, why);
+    answer(port, p, PACKET_BIND, error, flags);
+    if (error)
+        return;
+    if (n->node_count == 1)
+        announce(port, n, true);
+    if (port->name_count == 1)
+        tell_newcomer(port);
+}
+
+/* --- unbind --- */
+
+static void unbind_name(struct port *port, struct port_name *pn)
+{
+    struct name *n = pn->name;
+
+    list_remove(&pn->node);
+    free(pn);
+    port->name_count--;
+    if (!table_unbind(&port->router->table, n, port))
+        return;
+    announce(port, n, false);
+    table_drop_if_unused(&port->router->table, n);
+}
+
+static struct port_name *find_name(struct port *port, struct str name)
+{
+    LIST_EACH(it, &port->names)
+    {
+        struct port_name *pn = LIST_ENTRY(it, struct port_name, node);
+        if (str_eq(name_str(pn->name), name))
+            return pn;
+    }
+    return NULL;
+}
+
+void router_unbind(struct port *port, struct packet *p)
+{
+    char buffer[1024];
+    struct str name;
+    struct port_name *pn;
+
+    if (!router_prepare_name(p->name, buffer, &name)) {
+        answer(port, p, PACKET_UNBIND, ROUTE_BAD_REQUEST, 0);
+        return;
+    }
+    pn = find_name(port, name);
+    answer(port, p, PACKET_UNBIND, pn ? ROUTE_OK : ROUTE_NOT_FOUND, 0);
+    if (pn)
+        unbind_name(port, pn);
+}
+
+void router_unbind_all(struct port *port)
+{
+    while (!list_empty(&port->names))
+        unbind_name(port, LIST_ENTRY(port->names.next, struct port_name, node));
+}

@@ -1,0 +1,108 @@
+/* Inside of the router, for src/router alone. A port is one attached component: its link, the names
+ * it bound, what its user may do. router.c keeps ports, router_bind.c names, router_route.c moves
+ * packets, router_users.c knows users. */
+#ifndef JACKDAW_ROUTER_ROUTER_IMPL_H
+#define JACKDAW_ROUTER_ROUTER_IMPL_H
+
+#include "component/component.h"
+#include "router/table.h"
+
+#define ROUTER_MAX_PORTS 1000  /* connections of components, authenticated or not */
+#define ROUTER_MAX_NAMES 10000 /* of one port */
+#define ROUTER_STALL_MS  5000  /* how long others wait for a port that takes nothing */
+
+/* What a user may do beyond binding its own name (X-macro: names as in router.users). */
+#define ROUTER_ACLS(X) X(BIND, "bind", 1) X(DEFAULT, "default-route", 2) X(LOG, "log", 4)
+enum router_acl {
+#define X(id, text, bit) ACL_##id = (bit),
+    ROUTER_ACLS(X)
+#undef X
+        ACL_ALL = 7
+};
+
+struct router_user {
+    char *name, *secret;
+    unsigned acl;
+};
+
+struct router_users {
+    struct router_user *items;
+    size_t count;
+};
+
+/* Codes of a refused or bounced packet (jabberd2.md 1.2; 503: ours, a queue at its maximum). */
+enum route_error {
+    ROUTE_OK = 0,
+    ROUTE_BAD_REQUEST = 400,
+    ROUTE_NOT_BOUND = 401,
+    ROUTE_FORBIDDEN = 403,
+    ROUTE_NOT_FOUND = 404,
+    ROUTE_CONFLICT = 409,
+    ROUTE_NO_ROOM = 503,
+};
+
+struct router {
+    struct component *component;
+    struct table table;
+    struct list ports;
+    size_t port_count;
+    struct net_listener *listener;
+    struct router_users users;
+    struct log_limit refused_limit, bounce_limit;
+    uint64_t routed, bounced, dropped, broadcasts, logged;
+};
+
+struct port_name {
+    struct list node;
+    struct name *name;
+};
+
+struct port {
+    struct list node; /* of router->ports */
+    struct router *router;
+    struct link *link;
+    struct list names; /* struct port_name */
+    size_t name_count;
+    uint64_t node_id;
+    unsigned acl;
+    bool throttled, stuck;
+    struct list throttle_queue;
+    size_t throttle_bytes;
+    struct list waiting; /* in another port's waiters, while this port's link is paused */
+    struct list waiters; /* ports that wait for this one */
+    struct loop_timer stall;
+    uint64_t received, sent;
+    char id[64]; /* its first name, else the peer's address: for status and log */
+};
+
+/* router_users.c: reads router.users and the built-in user; `secret` is the built-in's. On failure
+ * logs and keeps *users. */
+enum error router_users_load(struct router_users *users, const struct config *config,
+                             const char *secret, const struct log *log);
+void router_users_finish(struct router_users *users);
+const struct router_user *router_users_find(const struct router_users *users, struct str name);
+enum error router_aliases_load(struct table *table, const struct config *config,
+                               const struct log *log);
+
+/* router_bind.c */
+void router_bind(struct port *port, struct packet *p);   /* owns p: it is the answer */
+void router_unbind(struct port *port, struct packet *p); /* likewise */
+void router_unbind_all(struct port *port);               /* the port is gone */
+/* A name in the form of the table: lower-case domain; false when malformed. `out` takes 1024 bytes.
+ */
+bool router_prepare_name(struct str name, char *out, struct str *ret);
+
+/* router_route.c */
+void router_route(struct port *port, struct packet *p); /* STANZA, SESSION, LOG */
+void router_broadcast(struct port *port, struct packet *p);
+void router_throttle(struct port *port, struct packet *p);
+void router_deliver(struct port *to, struct packet *p); /* through the throttle */
+void router_undelivered(struct port *port, struct packet *p);
+void router_release_waiters(struct port *port); /* `port` takes packets again, or is gone */
+void router_stop_waiting(struct port *port);
+size_t router_port_queued(const struct port *port);
+
+/* router_status.c */
+void router_status(const struct router *r, json_t *into);
+
+#endif

@@ -1,0 +1,275 @@
+/* Routing: where a packet goes, in one hash lookup, and what happens when it cannot: it is turned
+ * around with the code of jabberd2.md 1.2. A packet that already is an error goes no further (loop
+ * guard).
+ *
+ * Back-pressure: a port whose packet made another's queue long is not read until that queue has
+ * shrunk. One that takes nothing at all for some seconds is declared stuck; then its packets bounce
+ * and nobody waits for it. */
+#include "router/router_impl.h"
+
+/* --- moving --- */
+
+size_t router_port_queued(const struct port *port)
+{
+    return link_queued(port->link) + port->throttle_bytes;
+}
+
+static bool comes_back(const struct packet *p)
+{
+    return p->error == 0 && (p->kind == PACKET_STANZA || p->kind == PACKET_SESSION);
+}
+
+static void hold(struct port *to, struct packet *p)
+{
+    size_t size = packet_size(p);
+
+    if (to->throttle_bytes + size > (size_t)to->router->component->env->config->router_max_queue) {
+        router_undelivered(to, p);
+        return;
+    }
+    to->throttle_bytes += size;
+    list_push(&to->throttle_queue, &p->node);
+}
+
+void router_deliver(struct port *to, struct packet *p)
+{
+    if (to->throttled) {
+        hold(to, p);
+    } else if (to->stuck) {
+        router_undelivered(to, p);
+    } else {
+        to->sent++;
+        link_send(to->link, p);
+    }
+}
+
+static void bounce_to(struct port *port, struct packet *p, int error)
+{
+    struct router *r = port->router;
+
+    r->bounced++;
+    packet_bounce(p, error);
+    router_deliver(port, p);
+}
+
+/* A packet did not reach `port`: to whoever sent it. */
+void router_undelivered(struct port *port, struct packet *p)
+{
+    struct router *r = port->router;
+    int error = link_is_up(port->link) ? ROUTE_NO_ROOM : ROUTE_NOT_FOUND;
+    struct name *from =
+        comes_back(p) && p->route_from.data ? table_find(&r->table, p->route_from) : NULL;
+
+    if (!from) {
+        r->dropped++;
+        packet_destroy(p);
+        return;
+    }
+    if (error == ROUTE_NO_ROOM &&
+        log_limit_pass(&r->bounce_limit, loop_now(r->component->env->loop), &r->component->log))
+        log_warn(&r->component->log,
+                 "%s is too slow: %zu bytes are queued for it; packets for it bounce", port->id,
+                 router_port_queued(port));
+    bounce_to(name_pick(from, p->from ? jid_bare(p->from) : p->route_to)->port, p, error);
+}
+
+/* --- waiting --- */
+
+void router_stop_waiting(struct port *port)
+{
+    if (list_empty(&port->waiting))
+        return;
+    list_remove(&port->waiting);
+    link_resume(port->link);
+}
+
+void router_release_waiters(struct port *port)
+{
+    loop_timer_stop(&port->stall);
+    while (!list_empty(&port->waiters))
+        router_stop_waiting(LIST_ENTRY(port->waiters.next, struct port, waiting));
+}
+
+static void wait_for(struct port *port, struct port *slow)
+{
+    if (!list_empty(&port->waiting))
+        return;
+    list_push(&slow->waiters, &port->waiting);
+    link_pause(port->link);
+    if (!loop_timer_running(&slow->stall))
+        loop_timer_start(&slow->stall, ROUTER_STALL_MS);
+}
+
+static void send_on(struct port *source, struct port *target, struct packet *p)
+{
+    source->router->routed++;
+    router_deliver(target, p);
+    if (!target->throttled && !target->stuck && link_full(target->link))
+        wait_for(source, target);
+}
+
+/* --- where to --- */
+
+/* The key that spreads a name over its nodes: the bare JID in the payload, read from the packet or
+ * the stanza. */
+static struct node *pick_by(const struct name *n, struct jid *jid, const struct packet *p,
+                            struct str attribute, struct str fallback)
+{
+    struct jid *parsed = NULL;
+    struct node *node;
+
+    if (!jid && p->stanza)
+        jid = parsed = jid_parse(stanza_attr(p->stanza, STANZA_ROOT, attribute));
+    node = name_pick(n, jid && jid->local_len ? jid_bare(jid) : fallback);
+    jid_unref(parsed);
+    return node;
+}
+
+/* Without a user to go by (a query to the domain itself) the sender's address decides: any node can
+ * answer, and one sender's packets stay in order. */
+static struct node *pick_node(const struct name *n, const struct packet *p)
+{
+    struct str fallback;
+
+    if (n->node_count == 1)
+        return &n->nodes[0];
+    fallback = p->from ? jid_bare(p->from) : p->c2s.len ? session_id_str(&p->c2s) : p->route_from;
+    if (n->kind == NAME_MULTI_FROM)
+        return pick_by(n, p->from, p, STR("from"), fallback);
+    return pick_by(n, p->kind == PACKET_SESSION ? p->target : p->to, p, STR("to"), fallback);
+}
+
+/* Names almost always come in the table's own form; only what is not found that way is prepared and
+ * asked again. A whole JID is taken for its domain, as jabberd2 does. */
+static struct name *find_name(const struct table *t, struct str text, bool *ret_valid)
+{
+    struct name *n = table_find(t, text);
+    struct jid *jid;
+    char buffer[1024];
+    struct str prepared;
+
+    *ret_valid = true;
+    if (n)
+        return n;
+    if (router_prepare_name(text, buffer, &prepared))
+        return str_eq(prepared, text) ? NULL : table_find(t, prepared);
+    jid = jid_parse(text);
+    *ret_valid = jid != NULL;
+    n = jid ? table_find(t, jid_domain(jid)) : NULL;
+    jid_unref(jid);
+    return n;
+}
+
+static int check_from(struct port *port, struct str from)
+{
+    bool valid;
+    struct name *n;
+
+    if (!from.len)
+        return ROUTE_BAD_REQUEST;
+    n = find_name(&port->router->table, from, &valid);
+    if (!valid)
+        return ROUTE_BAD_REQUEST;
+    return n && name_has_port(n, port) ? ROUTE_OK : ROUTE_NOT_BOUND;
+}
+
+static int find_target(struct port *port, const struct packet *p, struct name **ret)
+{
+    const struct table *t = &port->router->table;
+    struct name *by_default = t->default_name;
+    bool valid;
+
+    *ret = find_name(t, p->route_to, &valid);
+    if (!valid)
+        return ROUTE_BAD_REQUEST;
+    if (*ret)
+        return ROUTE_OK;
+    /* The default route's own packets to nowhere must not come back to it as news. */
+    if (!by_default || str_eq(p->route_from, name_str(by_default)))
+        return ROUTE_NOT_FOUND;
+    *ret = by_default;
+    return ROUTE_OK;
+}
+
+/* --- packets --- */
+
+static void copy_to_logs(struct router *r, const struct packet *p)
+{
+    struct name *n;
+
+    for (size_t i = 0; (n = hash_next(&r->table.names, &i)) != NULL;) {
+        for (uint32_t k = 0; k < n->node_count; k++) {
+            if (!n->nodes[k].log)
+                continue;
+            struct packet *copy = packet_copy(p);
+            copy->kind = PACKET_LOG;
+            r->logged++;
+            router_deliver(n->nodes[k].port, copy);
+        }
+    }
+}
+
+void router_route(struct port *port, struct packet *p)
+{
+    struct router *r = port->router;
+    struct name *target;
+    int error;
+
+    if (p->error || p->kind == PACKET_LOG) {
+        r->dropped++;
+        packet_destroy(p);
+        return;
+    }
+    error = p->route_to.len ? check_from(port, p->route_from) : ROUTE_BAD_REQUEST;
+    if (!error)
+        error = find_target(port, p, &target);
+    if (error) {
+        bounce_to(port, p, error);
+        return;
+    }
+    if (r->table.log_sinks)
+        copy_to_logs(r, p);
+    send_on(port, pick_node(target, p)->port, p);
+}
+
+void router_broadcast(struct port *port, struct packet *p)
+{
+    struct router *r = port->router;
+    int error;
+
+    if (p->error) {
+        r->dropped++;
+        packet_destroy(p);
+        return;
+    }
+    error = check_from(port, p->route_from);
+    if (error) {
+        bounce_to(port, p, error);
+        return;
+    }
+    r->broadcasts++;
+    LIST_EACH(it, &r->ports)
+    {
+        struct port *other = LIST_ENTRY(it, struct port, node);
+        if (other != port && other->name_count)
+            router_deliver(other, packet_copy(p));
+    }
+    packet_destroy(p);
+}
+
+/* A toggle: the first is echoed and holds what comes after it, the second lets it go
+ * (jabberd2.md 1.2). */
+void router_throttle(struct port *port, struct packet *p)
+{
+    struct list *node;
+
+    link_send(port->link, p);
+    port->throttled = !port->throttled;
+    log_info(&port->router->component->log, "%s asks to %s its packets", port->id,
+             port->throttled ? "hold" : "release");
+    while (!port->throttled && (node = list_pop(&port->throttle_queue)) != NULL) {
+        struct packet *held = LIST_ENTRY(node, struct packet, node);
+        port->throttle_bytes -= packet_size(held);
+        router_deliver(port, held);
+    }
+}

@@ -1,0 +1,128 @@
+/* Users of the router: who may connect, with which secret, and what they may do. The built-in user
+ * (router.user, with the installation's secret) may do everything; router.users adds others, e.g.
+ * for processes of jabberd2. */
+#include "router/router_impl.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+static const struct {
+    struct str name;
+    unsigned bits;
+} acl_names[] = {
+#define X(id, text, bit) {{text, sizeof(text) - 1}, bit},
+    ROUTER_ACLS(X)
+#undef X
+        {{"all", 3}, ACL_ALL},
+};
+
+static bool parse_acl(struct str text, unsigned *ret)
+{
+    struct str part;
+    unsigned acl = 0;
+
+    while (str_split(&text, '+', &part)) {
+        size_t i = 0, n = sizeof(acl_names) / sizeof(acl_names[0]);
+        while (i < n && !str_eq(acl_names[i].name, part))
+            i++;
+        if (i == n)
+            return false;
+        acl |= acl_names[i].bits;
+    }
+    *ret = acl;
+    return true;
+}
+
+static bool parse_user(const char *item, struct router_user *ret)
+{
+    struct str rest = str_of(item), name, secret, acl_text;
+    unsigned acl = 0;
+
+    if (!str_split(&rest, ':', &name) || !name.len || !str_split(&rest, ':', &secret) ||
+        !secret.len)
+        return false;
+    if (str_split(&rest, ':', &acl_text) && (!parse_acl(acl_text, &acl) || rest.data))
+        return false;
+    *ret = (struct router_user){str_dup(name), str_dup(secret), acl};
+    return true;
+}
+
+void router_users_finish(struct router_users *users)
+{
+    for (size_t i = 0; i < users->count; i++) {
+        mem_wipe(users->items[i].secret, strlen(users->items[i].secret));
+        free(users->items[i].name);
+        free(users->items[i].secret);
+    }
+    free(users->items);
+    *users = (struct router_users){NULL, 0};
+}
+
+enum error router_users_load(struct router_users *users, const struct config *config,
+                             const char *secret, const struct log *log)
+{
+    const struct config_list *list = &config->router_users;
+    struct router_users fresh = {mem_alloc_array(list->count + 1, sizeof(*fresh.items)), 0};
+
+    for (size_t i = 0; i < list->count; i++) {
+        if (!parse_user(list->items[i], &fresh.items[fresh.count])) {
+            /* The item holds a secret: name its place only. */
+            log_error(log,
+                      "router.users: item %zu is not name:secret or name:secret:acl+acl, with acl "
+                      "of all, bind, "
+                      "default-route, log",
+                      i + 1);
+            router_users_finish(&fresh);
+            return ERR_CONFIG;
+        }
+        fresh.count++;
+    }
+    if (secret)
+        fresh.items[fresh.count++] =
+            (struct router_user){mem_strdup(config->router_user), mem_strdup(secret), ACL_ALL};
+    router_users_finish(users);
+    *users = fresh;
+    return ERR_OK;
+}
+
+const struct router_user *router_users_find(const struct router_users *users, struct str name)
+{
+    for (size_t i = 0; i < users->count; i++)
+        if (str_is(name, users->items[i].name))
+            return &users->items[i];
+    return NULL;
+}
+
+static bool parse_alias(const char *item, char buffers[2][1024], struct str *ret_name,
+                        struct str *ret_target)
+{
+    struct str rest = str_of(item), name, target;
+
+    return str_split(&rest, '=', &name) && str_split(&rest, '=', &target) && !rest.data &&
+           router_prepare_name(name, buffers[0], ret_name) &&
+           router_prepare_name(target, buffers[1], ret_target);
+}
+
+enum error router_aliases_load(struct table *table, const struct config *config,
+                               const struct log *log)
+{
+    const struct config_list *list = &config->router_aliases;
+
+    for (size_t i = 0; i < list->count; i++) {
+        char buffers[2][1024];
+        struct str name, target;
+        enum error e = ERR_MALFORMED;
+        if (parse_alias(list->items[i], buffers, &name, &target))
+            e = table_alias(table, name, target);
+        if (e == ERR_OK)
+            continue;
+        log_error(log,
+                  "router.aliases: \"%s\": %s; write alias=name, where the alias is bound by "
+                  "nobody and the name is "
+                  "no alias itself",
+                  list->items[i], error_text(e));
+        return ERR_CONFIG;
+    }
+    return ERR_OK;
+}
