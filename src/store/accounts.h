@@ -1,5 +1,5 @@
-/* Accounts: table authreg (username, realm; its password column stays empty) and authkeys, the SCRAM keys.
- * In the accounts database, which c2s alone opens. */
+/* Accounts: table authreg (username, realm; its password column stays empty) and authkeys, the
+ * SCRAM keys. In the accounts database, which c2s alone opens. */
 #ifndef JACKDAW_STORE_ACCOUNTS_H
 #define JACKDAW_STORE_ACCOUNTS_H
 
@@ -14,16 +14,23 @@ struct account {
 };
 typedef void (*account_fn)(void *arg, enum error e, const struct account *account);
 
-void accounts_get(struct store *s, struct str user, struct str realm, enum scram_hash hash, account_fn fn, void *arg);
-/* Keys of all hashes, made by accounts_derive. ERR_EXISTS from the commit when the account is there already. */
+void accounts_get(struct store *s, struct str user, struct str realm, enum scram_hash hash,
+                  account_fn fn, void *arg);
+/* Keys of all hashes, made by accounts_derive. ERR_EXISTS from the commit when the account is there
+ * already. */
 struct store_txn *accounts_create(struct store_txn *t, struct str user, struct str realm,
                                   const struct scram_keys keys[SCRAM_HASHES]);
-struct store_txn *accounts_set_keys(struct store_txn *t, struct str user, struct str realm,
-                                    const struct scram_keys keys[SCRAM_HASHES]); /* ERR_NOT_FOUND from the commit */
+struct store_txn *
+accounts_set_keys(struct store_txn *t, struct str user, struct str realm,
+                  const struct scram_keys keys[SCRAM_HASHES]); /* ERR_NOT_FOUND from the commit */
+/* ERR_NOT_FOUND from the commit when there is no such account. */
 struct store_txn *accounts_delete(struct store_txn *t, struct str user, struct str realm);
-/* Rows: username, realm, created (seconds since 1970), disabled; sorted; realm.data == NULL for all. */
+/* Rows: username, realm, created (seconds since 1970), disabled; sorted; realm.data == NULL for
+ * all. */
 void accounts_list(struct store *s, struct str realm, store_fn fn, void *arg);
-/* Derives keys for every hash with fresh salts: CPU-heavy, any thread. False when the password is unusable. */
-bool accounts_derive(struct random *random, struct str password, struct scram_keys ret[SCRAM_HASHES]);
+/* Derives keys for every hash with fresh salts: CPU-heavy, any thread. False when the password is
+ * unusable. */
+bool accounts_derive(struct random *random, struct str password,
+                     struct scram_keys ret[SCRAM_HASHES]);
 
 #endif

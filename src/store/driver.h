@@ -1,10 +1,112 @@
-/* Inside store/ only: what a driver runs. One row of statements.def is one statement; typed functions
- * (accounts.c, users.c) put them into requests, drivers run requests. */
+/* Inside store/ only: requests, and what a driver does with them.
+ *
+ * The typed functions (accounts.c, users.c, ...) put statements and their values into a request; a
+ * driver runs requests in the order of submission and hands them back with store_done; store.c
+ * makes the callbacks. A request is one block of memory: its values lie in it, encoded, and are
+ * bound from there without a copy.
+ */
 #ifndef JACKDAW_STORE_DRIVER_H
 #define JACKDAW_STORE_DRIVER_H
 
+#include "base/list.h"
 #include "store/store.h"
 
-/* The store's owner decides further contents: see store.c */
+enum store_statement {
+#define X(id, unchanged, sql) SQL_##id,
+#include "store/statements.def"
+#undef X
+    SQL_STATEMENTS
+};
+extern const char *const store_statement_sql[SQL_STATEMENTS];
+extern const enum error store_statement_unchanged[SQL_STATEMENTS];
+
+enum {
+    REQUEST_INLINE = 640,                /* bytes of values that need no second allocation */
+    REQUEST_MAX = 32 << 20,              /* bytes of values of one transaction */
+    STORE_PENDING_MAX = 262144,          /* requests in flight; more are refused */
+    STORE_PENDING_BYTES_MAX = 512 << 20, /* bytes of values in flight */
+    STORE_RESULT_MAX = 512 << 20         /* bytes of one result */
+};
+
+/* A transaction being collected, then a request in flight. */
+struct store_txn {
+    struct list order;      /* in store->order, by submission; the loop's thread only */
+    struct store_txn *next; /* in a driver's queue */
+    struct store *store;
+    store_fn fn;
+    void *arg;
+    struct store_rows *rows; /* of a read, made by the driver */
+    char *data;              /* values, encoded; `fixed` until they outgrow it */
+    uint32_t used, cap;
+    uint16_t statements;
+    bool read;
+    bool done;
+    bool inside; /* run within the batch's transaction */
+    enum error result;
+    char fixed[REQUEST_INLINE];
+};
+
+/* --- for the typed functions: a statement, then its values in the order ?1, ?2 ... --- */
+struct store_txn *store_add(struct store_txn *t, enum store_statement statement);
+struct store_txn *store_add_text(struct store_txn *t, struct str text); /* data == NULL: SQL NULL */
+struct store_txn *store_add_blob(struct store_txn *t, const void *bytes, size_t len);
+struct store_txn *store_add_int(struct store_txn *t, int64_t number);
+/* A read is a request of one SELECT: store_read(store_add(store_begin(s), ...), fn, arg). */
+void store_read(struct store_txn *t, store_fn fn, void *arg);
+
+/* --- for drivers: walking a request --- */
+enum value_type { VALUE_NULL, VALUE_INT, VALUE_TEXT, VALUE_BLOB };
+struct value {
+    enum value_type type;
+    int64_t number;
+    struct str bytes; /* lives as long as the request */
+};
+struct request_cursor {
+    const char *at, *end;
+};
+void request_cursor_init(struct request_cursor *c, const struct store_txn *t);
+bool request_next_statement(struct request_cursor *c,
+                            enum store_statement *ret); /* after the last value: next one */
+bool request_next_value(struct request_cursor *c,
+                        struct value *ret); /* false before the next statement */
+
+/* --- for drivers: results --- */
+struct store_rows *store_rows_create(unsigned columns);
+void store_rows_destroy(struct store_rows *r); /* NULL is fine */
+/* The next cell, row by row; false when the result would be larger than STORE_RESULT_MAX. */
+bool store_rows_add(struct store_rows *r, const struct value *cell);
+
+struct store_driver {
+    const char *scheme; /* "sqlite:" */
+    /* Blocks; sets s->state. On failure `why` tells the operator what to do. `reserved`: see
+     * SEQUENCE_RESERVE. */
+    enum error (*open)(struct store *s, const char *rest_of_url, uint64_t *reserved, char *why,
+                       size_t why_size);
+    void (*submit)(struct store *s, struct store_txn *t);
+    /* Blocks until everything submitted has been run, without handing it back: results stand in the
+     * requests. */
+    void (*close)(struct store *s);
+};
+extern const struct store_driver store_sqlite, store_memory;
+
+struct store {
+    struct loop *loop;
+    struct log log;
+    enum store_kind kind;
+    const struct store_driver *driver;
+    void *state; /* the driver's */
+    struct list order;
+    size_t in_flight; /* requests */
+    size_t bytes_in_flight;
+    size_t writes_pending; /* submitted and not yet committed */
+    bool refusing;         /* the maximum was reached: said once */
+    uint64_t sequence, reserved;
+    struct loop_task kick; /* hands back what was refused at submission */
+    bool kicked;
+};
+
+/* On the loop: these requests (a list by `next`) have their results. Makes the callbacks that are
+ * due. */
+void store_done(struct store *s, struct store_txn *first);
 
 #endif

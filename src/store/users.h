@@ -1,52 +1,63 @@
-/* Users' data: the tables of the session manager, with their jabberd2 names. Owner first in every key. */
+/* Users' data: the tables of the session manager, with their jabberd2 names. Owner first in every
+ * key. */
 #ifndef JACKDAW_STORE_USERS_H
 #define JACKDAW_STORE_USERS_H
 
 #include "store/store.h"
 
 /* ---- active, logout ---- */
-/* Row: active.time, logout.time, logout.status (SQL NULL where absent); no row when the account is not active. */
+/* Row: active.time, logout.time, logout.status (SQL NULL where absent); no row when the account is
+ * not active. */
 void users_get(struct store *s, struct str owner, store_fn fn, void *arg);
-struct store_txn *users_activate(struct store_txn *t, struct str owner, int64_t time); /* keeps an existing time */
+struct store_txn *users_activate(struct store_txn *t, struct str owner,
+                                 int64_t time); /* keeps an existing time */
 /* Removes every row the owner has in any table. */
 struct store_txn *users_delete(struct store_txn *t, struct str owner);
-struct store_txn *users_set_logout(struct store_txn *t, struct str owner, int64_t time, struct str status);
-void users_list(struct store *s, struct str domain, store_fn fn, void *arg); /* rows: owner, active.time, logout.time */
+struct store_txn *users_set_logout(struct store_txn *t, struct str owner, int64_t time,
+                                   struct str status);
+/* Rows: owner, active.time, logout.time; sorted; domain.data == NULL for all. */
+void users_list(struct store *s, struct str domain, store_fn fn, void *arg);
 
 /* ---- roster-items, roster-groups ---- */
 struct roster_row {
     struct str jid;  /* prepared */
     struct str name; /* data == NULL: none */
     bool to, from;
-    int ask;             /* 0 none, 1 subscribe (pending out) */
-    bool pending_in;     /* a subscription request not yet answered */
-    bool approved;       /* pre-approval (RFC 6121 section 3.4) */
-    bool hidden;         /* only pending in: not shown in the roster */
-    uint64_t version;    /* of the change that wrote it (roster versioning) */
+    int ask;                /* 0 none, 1 subscribe (pending out) */
+    bool pending_in;        /* a subscription request not yet answered */
+    bool approved;          /* pre-approval (RFC 6121 section 3.4) */
+    bool hidden;            /* only pending in: not shown in the roster */
+    uint64_t version;       /* of the change that wrote it (roster versioning) */
     struct str pending_xml; /* the subscribe stanza to re-deliver at login; data == NULL: none */
 };
-/* Rows: jid, name, to, from, ask, pending_in, approved, hidden, version, pending_xml; ordered by jid. */
+/* Rows: jid, name, to, from, ask, pending_in, approved, hidden, version, pending_xml; ordered by
+ * jid. */
 void roster_load(struct store *s, struct str owner, store_fn fn, void *arg);
 /* Rows: jid, group; in the order the user gave them. */
 void roster_load_groups(struct store *s, struct str owner, store_fn fn, void *arg);
-/* Row: version (0 for a roster never changed). Deleted items keep a tombstone row with their version. */
+/* Row: version, floor; no row for a roster never changed. Deleted items keep a tombstone row with
+ * their version; the newest ROSTER_TOMBSTONES_MAX are kept: what changed since version V can be
+ * told only when V >= floor (XEP-0237). */
+#define ROSTER_TOMBSTONES_MAX 256
 void roster_load_version(struct store *s, struct str owner, store_fn fn, void *arg);
 /* Rows: jid, version of items removed. */
 void roster_load_removed(struct store *s, struct str owner, store_fn fn, void *arg);
 /* Inserts or replaces the item, its groups, and the owner's version. */
 struct store_txn *roster_set(struct store_txn *t, struct str owner, const struct roster_row *item,
                              const struct str *groups, size_t group_count);
-struct store_txn *roster_remove(struct store_txn *t, struct str owner, struct str jid, uint64_t version);
+struct store_txn *roster_remove(struct store_txn *t, struct str owner, struct str jid,
+                                uint64_t version);
 
 /* ---- queue: offline messages, exact order ---- */
-/* `xml`: the whole stanza in canonical bytes with its delay; `id` strictly growing per owner, chosen by the caller
- * (store_sequence). The commit fails with STORE_FULL when the owner has `max_count` already. */
-struct store_txn *queue_push(struct store_txn *t, struct str owner, uint64_t id, struct str xml, uint32_t max_count);
+/* `xml`: the whole stanza in canonical bytes with its delay; `id` strictly growing per owner,
+ * chosen by the caller (store_sequence): the "object-sequence" of the row. The commit fails with
+ * STORE_FULL when the owner has `max_count` already. */
+struct store_txn *queue_push(struct store_txn *t, struct str owner, uint64_t id, struct str xml,
+                             uint32_t max_count);
 /* Rows: id, xml; ascending; at most `limit` from `after` (exclusive). */
-void queue_load(struct store *s, struct str owner, uint64_t after, uint32_t limit, store_fn fn, void *arg);
+void queue_load(struct store *s, struct str owner, uint64_t after, uint32_t limit, store_fn fn,
+                void *arg);
 struct store_txn *queue_delete_upto(struct store_txn *t, struct str owner, uint64_t id);
 void queue_count(struct store *s, struct str owner, store_fn fn, void *arg); /* row: count */
-/* A number larger than any before, also across restarts: microseconds of the wall clock, made monotonic. */
-uint64_t store_sequence(struct store *s);
 
 #endif

@@ -1,0 +1,30 @@
+/* The queue: offline messages of one owner in exact order, with a quota that is counted in the same
+ * transaction. */
+#include "store/driver.h"
+#include "store/users.h"
+
+struct store_txn *queue_push(struct store_txn *t, struct str owner, uint64_t id, struct str xml,
+                             uint32_t max_count)
+{
+    store_add_int(store_add_text(store_add(t, SQL_QUEUE_GROW), owner), max_count);
+    store_add_int(store_add_text(store_add(t, SQL_QUEUE_PUSH), owner), (int64_t)id);
+    return store_add_text(t, xml);
+}
+
+void queue_load(struct store *s, struct str owner, uint64_t after, uint32_t limit, store_fn fn,
+                void *arg)
+{
+    struct store_txn *t = store_add_text(store_add(store_begin(s), SQL_QUEUE_LOAD), owner);
+    store_read(store_add_int(store_add_int(t, (int64_t)after), limit), fn, arg);
+}
+
+struct store_txn *queue_delete_upto(struct store_txn *t, struct str owner, uint64_t id)
+{
+    store_add_int(store_add_text(store_add(t, SQL_QUEUE_SHRINK), owner), (int64_t)id);
+    return store_add_int(store_add_text(store_add(t, SQL_QUEUE_DELETE_UPTO), owner), (int64_t)id);
+}
+
+void queue_count(struct store *s, struct str owner, store_fn fn, void *arg)
+{
+    store_read(store_add_text(store_add(store_begin(s), SQL_QUEUE_COUNT), owner), fn, arg);
+}

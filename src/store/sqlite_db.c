@@ -1,0 +1,382 @@
+/* One SQLite connection. A batch is one transaction, begun by its first write; every request in it
+ * with more than one statement has a savepoint, so that a request that fails takes nobody with it.
+ * WAL with synchronous=FULL: once COMMIT has returned, the batch is on the disk. */
+#include "store/sqlite_db.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "store/migrations.h"
+
+enum { BUSY_MS = 10000 }; /* how long another process (jackdaw user ...) may hold the write lock */
+
+enum control { BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, ROLLBACK_TO, CONTROLS };
+static const char *const control_sql[CONTROLS] = {
+    [BEGIN] = "BEGIN IMMEDIATE", [COMMIT] = "COMMIT",     [ROLLBACK] = "ROLLBACK",
+    [SAVEPOINT] = "SAVEPOINT r", [RELEASE] = "RELEASE r", [ROLLBACK_TO] = "ROLLBACK TO r",
+};
+
+struct sqlite_db {
+    sqlite3 *handle; /* NULL: lost to an I/O error, to be opened again */
+    struct log log;
+    enum store_kind kind;
+    enum sqlite_role role;
+    char *path;
+    bool in_transaction;
+    bool suspect;           /* an I/O error happened: open again before the next batch */
+    bool failing;           /* the operator has been told */
+    enum error batch_error; /* the batch's transaction is lost */
+    size_t refused;         /* requests since the failure began */
+    sqlite3_stmt *controls[CONTROLS];
+    sqlite3_stmt *statements[SQL_STATEMENTS];
+};
+
+/* --- opening --- */
+
+static const char writer_pragmas[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                                     "PRAGMA wal_autocheckpoint = 4000;"
+                                     "PRAGMA journal_size_limit = 67108864;";
+static const char common_pragmas[] = "PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY;"
+                                     "PRAGMA trusted_schema = OFF;";
+
+static bool in_memory(const struct sqlite_db *db)
+{
+    return strcmp(db->path, ":memory:") == 0;
+}
+
+/* Makes a missing file ourselves, for its mode. A file that is there is not opened: closing it
+ * would drop the locks that this process may hold on it through SQLite (POSIX locks belong to the
+ * process). */
+static enum error make_file(const struct sqlite_db *db, char *why, size_t why_size)
+{
+    int fd = open(db->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        close(fd);
+        return ERR_OK;
+    }
+    if (errno == EEXIST && access(db->path, R_OK | W_OK) == 0)
+        return ERR_OK;
+    snprintf(
+        why, why_size,
+        "cannot open the database %s: %s. Its directory must exist and belong to the user that "
+        "runs jackdaw.",
+        db->path, strerror(errno));
+    return error_from_errno(errno);
+}
+
+static enum error connect_failed(struct sqlite_db *db, int code, char *why, size_t why_size)
+{
+    enum error e = migrations_error(code);
+    snprintf(why, why_size, "cannot open the database %s: %s", db->path,
+             db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(code));
+    return e == ERR_OK ? ERR_STORE : e;
+}
+
+static void disconnect(struct sqlite_db *db)
+{
+    for (int i = 0; i < CONTROLS; i++)
+        sqlite3_finalize(db->controls[i]);
+    for (int i = 0; i < SQL_STATEMENTS; i++)
+        sqlite3_finalize(db->statements[i]);
+    memset(db->controls, 0, sizeof db->controls);
+    memset(db->statements, 0, sizeof db->statements);
+    sqlite3_close(db->handle);
+    db->handle = NULL;
+    db->in_transaction = false;
+}
+
+static enum error connect(struct sqlite_db *db, char *why, size_t why_size)
+{
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
+    enum error e = ERR_OK;
+    if (in_memory(db))
+        flags |= SQLITE_OPEN_CREATE;
+    else if (db->role == SQLITE_WRITER)
+        e = make_file(db, why, why_size);
+    if (e != ERR_OK)
+        return e;
+    int code = sqlite3_open_v2(db->path, &db->handle, flags, NULL);
+    if (code == SQLITE_OK) {
+        sqlite3_extended_result_codes(db->handle, 1);
+        sqlite3_busy_timeout(db->handle, BUSY_MS);
+        code = sqlite3_exec(db->handle, common_pragmas, NULL, NULL, NULL);
+    }
+    if (code == SQLITE_OK && db->role == SQLITE_WRITER)
+        code = sqlite3_exec(db->handle, writer_pragmas, NULL, NULL, NULL);
+    if (code != SQLITE_OK)
+        e = connect_failed(db, code, why, why_size);
+    else if (db->role == SQLITE_WRITER)
+        e = migrations_apply(db->handle, db->path, db->kind, migrations, migrations_count, db->log,
+                             why, why_size);
+    if (e != ERR_OK)
+        disconnect(db);
+    return e;
+}
+
+enum error sqlite_db_open(struct log log, enum store_kind kind, enum sqlite_role role,
+                          const char *path, struct sqlite_db **ret, char *why, size_t why_size)
+{
+    struct sqlite_db *db = MEM_NEW(struct sqlite_db);
+    db->log = log;
+    db->kind = kind;
+    db->role = role;
+    db->path = mem_strdup(path);
+    enum error e = connect(db, why, why_size);
+    if (e == ERR_OK)
+        *ret = db;
+    else
+        sqlite_db_close(db);
+    return e;
+}
+
+void sqlite_db_close(struct sqlite_db *db)
+{
+    if (!db)
+        return;
+    disconnect(db);
+    free(db->path);
+    free(db);
+}
+
+uint64_t sqlite_db_reserved(struct sqlite_db *db)
+{
+    sqlite3_stmt *st = NULL;
+    uint64_t reserved = 0;
+    if (sqlite3_prepare_v2(db->handle, "SELECT \"reserved\" FROM \"sequence\"", -1, &st, NULL) ==
+            SQLITE_OK &&
+        sqlite3_step(st) == SQLITE_ROW)
+        reserved = (uint64_t)sqlite3_column_int64(st, 0);
+    sqlite3_finalize(st);
+    return reserved;
+}
+
+/* --- statements --- */
+
+static int prepare(struct sqlite_db *db, sqlite3_stmt **st, const char *sql)
+{
+    if (*st)
+        return SQLITE_OK;
+    return sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, st, NULL);
+}
+
+static int control(struct sqlite_db *db, enum control which)
+{
+    int code = prepare(db, &db->controls[which], control_sql[which]);
+    if (code != SQLITE_OK)
+        return code;
+    code = sqlite3_step(db->controls[which]);
+    sqlite3_reset(db->controls[which]);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+/* Values are bound where they lie: the request outlives the statement's run. */
+static int bind(sqlite3_stmt *st, int index, const struct value *v)
+{
+    switch (v->type) {
+    case VALUE_NULL:
+        return sqlite3_bind_null(st, index);
+    case VALUE_INT:
+        return sqlite3_bind_int64(st, index, v->number);
+    case VALUE_TEXT:
+        return sqlite3_bind_text(st, index, v->bytes.data, (int)v->bytes.len, SQLITE_STATIC);
+    case VALUE_BLOB:
+        return sqlite3_bind_blob(st, index, v->bytes.data, (int)v->bytes.len, SQLITE_STATIC);
+    }
+    return SQLITE_MISUSE;
+}
+
+static bool take_row(sqlite3_stmt *st, struct store_rows *rows)
+{
+    int columns = sqlite3_column_count(st);
+    for (int i = 0; i < columns; i++) {
+        struct value v = {.type = VALUE_NULL};
+        switch (sqlite3_column_type(st, i)) {
+        case SQLITE_NULL:
+            break;
+        case SQLITE_INTEGER:
+            v.type = VALUE_INT;
+            v.number = sqlite3_column_int64(st, i);
+            break;
+        default:
+            v.type = VALUE_TEXT;
+            v.bytes.data = sqlite3_column_blob(st, i);
+            v.bytes.len = (size_t)sqlite3_column_bytes(st, i);
+        }
+        if (!store_rows_add(rows, &v))
+            return false;
+    }
+    return true;
+}
+
+static int step(sqlite3_stmt *st, struct store_txn *t)
+{
+    int code = sqlite3_step(st);
+    if (t->read && !t->rows)
+        t->rows = store_rows_create((unsigned)sqlite3_column_count(st));
+    while (code == SQLITE_ROW) {
+        if (t->read && !take_row(st, t->rows))
+            return SQLITE_TOOBIG;
+        code = sqlite3_step(st);
+    }
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+static enum error run_statements(struct sqlite_db *db, struct store_txn *t, int *code)
+{
+    struct request_cursor cursor;
+    enum store_statement id;
+    struct value v;
+    request_cursor_init(&cursor, t);
+    while (request_next_statement(&cursor, &id)) {
+        sqlite3_stmt **st = &db->statements[id];
+        *code = prepare(db, st, store_statement_sql[id]);
+        for (int i = 1; *code == SQLITE_OK && request_next_value(&cursor, &v); i++)
+            *code = bind(*st, i, &v);
+        if (*code == SQLITE_OK)
+            *code = step(*st, t);
+        sqlite3_reset(*st);
+        if (*code != SQLITE_OK)
+            return migrations_error(*code);
+        if (store_statement_unchanged[id] != ERR_OK && sqlite3_changes(db->handle) == 0)
+            return store_statement_unchanged[id];
+    }
+    return ERR_OK;
+}
+
+/* --- failures --- */
+
+static void tell_operator(struct sqlite_db *db, int code)
+{
+    db->refused++;
+    if (db->failing)
+        return;
+    db->failing = true;
+    log_error(&db->log,
+              "the database %s fails: %s. Changes are refused until it works again; look at the "
+              "disk's health and free space.",
+              db->path, db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(code));
+}
+
+static void tell_recovered(struct sqlite_db *db)
+{
+    if (!db->failing)
+        return;
+    log_warn(&db->log, "the database %s works again; %zu requests were refused", db->path,
+             db->refused);
+    db->failing = false;
+    db->refused = 0;
+}
+
+/* What SQLite itself reports (as against "no row changed"): is the connection still good, is the
+ * transaction lost? */
+static enum error system_error(struct sqlite_db *db, int code)
+{
+    enum error e = migrations_error(code);
+    int primary = code & 0xff;
+    if (e == ERR_TOO_BIG)
+        return e;
+    tell_operator(db, code);
+    if (primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_CANTOPEN ||
+        primary == SQLITE_NOTADB || primary == SQLITE_READONLY)
+        db->suspect = true;
+    return e == ERR_STORE_FULL ? e : ERR_STORE;
+}
+
+static bool reconnect(struct sqlite_db *db)
+{
+    char why[512];
+    if (db->suspect && !in_memory(db))
+        disconnect(db);
+    db->suspect = false;
+    if (db->handle)
+        return true;
+    if (connect(db, why, sizeof why) == ERR_OK)
+        return true;
+    tell_operator(db, SQLITE_CANTOPEN);
+    return false;
+}
+
+/* --- batches --- */
+
+/* Makes sure that the batch has its transaction. */
+static enum error begin(struct sqlite_db *db)
+{
+    if (db->in_transaction || db->batch_error != ERR_OK)
+        return db->batch_error;
+    int code = control(db, BEGIN);
+    db->in_transaction = code == SQLITE_OK;
+    if (code != SQLITE_OK)
+        db->batch_error = system_error(db, code);
+    return db->batch_error;
+}
+
+static enum error run_in_batch(struct sqlite_db *db, struct store_txn *t)
+{
+    int code = SQLITE_OK;
+    enum error e = t->read ? ERR_OK : begin(db);
+    if (e != ERR_OK)
+        return e;
+    bool guarded = !t->read && t->statements > 1;
+    t->inside = db->in_transaction;
+    if (guarded && (code = control(db, SAVEPOINT)) != SQLITE_OK)
+        e = ERR_STORE;
+    else
+        e = run_statements(db, t, &code);
+    if (code != SQLITE_OK)
+        e = system_error(db, code);
+    if (db->in_transaction && sqlite3_get_autocommit(db->handle)) {
+        /* SQLite has rolled the whole batch back. */
+        db->in_transaction = false;
+        db->batch_error = e == ERR_OK ? ERR_STORE : e;
+        return db->batch_error;
+    }
+    if (guarded && e != ERR_OK)
+        control(db, ROLLBACK_TO);
+    if (guarded && (code = control(db, RELEASE)) != SQLITE_OK && e == ERR_OK)
+        e = db->batch_error = system_error(db, code);
+    return e;
+}
+
+size_t sqlite_db_execute(struct sqlite_db *db, struct store_txn *t)
+{
+    if ((!db->handle || db->suspect) && !db->in_transaction && !reconnect(db))
+        t->result = ERR_STORE;
+    else
+        t->result = run_in_batch(db, t);
+    if (t->result != ERR_OK) {
+        store_rows_destroy(t->rows);
+        t->rows = NULL;
+    }
+    return t->statements;
+}
+
+void sqlite_db_finish(struct sqlite_db *db, struct store_txn *batch)
+{
+    if (db->in_transaction) {
+        int code = db->batch_error == ERR_OK ? control(db, COMMIT) : SQLITE_ABORT;
+        if (code != SQLITE_OK) {
+            if (db->batch_error == ERR_OK)
+                db->batch_error = system_error(db, code);
+            control(db, ROLLBACK);
+        } else {
+            tell_recovered(db);
+        }
+        db->in_transaction = false;
+    }
+    if (db->batch_error != ERR_OK) {
+        for (struct store_txn *t = batch; t; t = t->next) {
+            if (!t->inside || t->result != ERR_OK)
+                continue;
+            t->result = db->batch_error;
+            store_rows_destroy(t->rows);
+            t->rows = NULL;
+            db->refused++;
+        }
+    }
+    db->batch_error = ERR_OK;
+}

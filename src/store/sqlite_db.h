@@ -1,0 +1,57 @@
+/* Inside store/ only: one SQLite connection that runs requests in batches, used by one thread at a
+ * time. */
+#ifndef JACKDAW_STORE_SQLITE_DB_H
+#define JACKDAW_STORE_SQLITE_DB_H
+
+#include "store/driver.h"
+
+struct sqlite_db;
+
+enum sqlite_role { SQLITE_WRITER, SQLITE_READER };
+
+/* A list of requests by their `next`. */
+struct txn_list {
+    struct store_txn *first, **end;
+};
+static inline void txn_list_init(struct txn_list *l)
+{
+    l->first = NULL;
+    l->end = &l->first;
+}
+static inline void txn_list_push(struct txn_list *l, struct store_txn *t)
+{
+    t->next = NULL;
+    *l->end = t;
+    l->end = &t->next;
+}
+static inline void txn_list_append(struct txn_list *l, struct txn_list *from) /* empties `from` */
+{
+    if (!from->first)
+        return;
+    *l->end = from->first;
+    l->end = from->end;
+    txn_list_init(from);
+}
+static inline struct store_txn *txn_list_pop(struct txn_list *l)
+{
+    struct store_txn *t = l->first;
+    if (t && !(l->first = t->next))
+        l->end = &l->first;
+    return t;
+}
+
+/* Path ":memory:" makes a database in memory. A writer makes the file (mode 0600) when it is
+ * missing and migrates it. `why` tells the operator what to do. */
+enum error sqlite_db_open(struct log log, enum store_kind kind, enum sqlite_role role,
+                          const char *path, struct sqlite_db **ret, char *why, size_t why_size);
+void sqlite_db_close(struct sqlite_db *db);        /* NULL is fine */
+uint64_t sqlite_db_reserved(struct sqlite_db *db); /* of the table sequence */
+
+/* Runs one request as part of the current batch: its result stands until sqlite_db_finish has
+ * spoken. Returns the number of statements that were run. */
+size_t sqlite_db_execute(struct sqlite_db *db, struct store_txn *t);
+/* Ends the batch: commits. `batch` lists all its requests; when the commit fails all of its writes,
+ * and the reads that saw them, take the error. */
+void sqlite_db_finish(struct sqlite_db *db, struct store_txn *batch);
+
+#endif

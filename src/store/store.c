@@ -1,0 +1,203 @@
+/* Store: takes requests in, keeps their order, hands results out. What runs them is a driver. */
+#include "store/store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "store/driver.h"
+
+static const struct store_driver *const drivers[] = {&store_sqlite, &store_memory};
+
+/* store_sequence is ahead of what it has promised to the database by at most this much. */
+#define SEQUENCE_RESERVE_US 1000000
+
+static void on_kick(struct loop_task *task);
+
+static const struct store_driver *driver_of(const char *url)
+{
+    for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++)
+        if (str_starts(str_of(url), str_of(drivers[i]->scheme)))
+            return drivers[i];
+    return NULL;
+}
+
+enum error store_open(struct loop *l, struct log log, enum store_kind kind, const char *url,
+                      struct store **ret, char *why, size_t why_size)
+{
+    const struct store_driver *driver = driver_of(url);
+    if (!driver) {
+        snprintf(why, why_size, "the database \"%s\" is of no kind known: write sqlite:PATH", url);
+        return ERR_INVALID;
+    }
+    struct store *s = MEM_NEW(struct store);
+    s->loop = l;
+    s->log = log;
+    s->kind = kind;
+    s->driver = driver;
+    list_init(&s->order);
+    loop_task_init(&s->kick, on_kick);
+    enum error e = driver->open(s, url + strlen(driver->scheme), &s->reserved, why, why_size);
+    if (e != ERR_OK) {
+        free(s);
+        return e;
+    }
+    s->sequence = s->reserved;
+    *ret = s;
+    return ERR_OK;
+}
+
+struct store_txn *store_begin(struct store *s)
+{
+    struct store_txn *t =
+        mem_realloc(NULL, sizeof *t); /* not zeroed: `fixed` is written before it is read */
+    list_init(&t->order);
+    t->next = NULL;
+    t->store = s;
+    t->fn = NULL;
+    t->arg = NULL;
+    t->rows = NULL;
+    t->data = t->fixed;
+    t->used = 0;
+    t->cap = sizeof t->fixed;
+    t->statements = 0;
+    t->read = t->done = t->inside = false;
+    t->result = ERR_OK;
+    return t;
+}
+
+void store_discard(struct store_txn *t)
+{
+    if (!t)
+        return;
+    list_remove(&t->order);
+    store_rows_destroy(t->rows);
+    if (t->data != t->fixed)
+        free(t->data);
+    free(t);
+}
+
+static void kick(struct store *s)
+{
+    if (s->kicked)
+        return;
+    s->kicked = true;
+    loop_post(s->loop, &s->kick);
+}
+
+/* The maximum of what may be in flight: a database that stands still must not eat the machine's
+ * memory. */
+static bool over_limit(struct store *s, const struct store_txn *t)
+{
+    bool over =
+        s->in_flight >= STORE_PENDING_MAX || s->bytes_in_flight + t->used > STORE_PENDING_BYTES_MAX;
+    if (over && !s->refusing)
+        log_error(&s->log,
+                  "the database does not keep up: %zu requests (%zu bytes) wait for it, further "
+                  "ones are refused. Look at the disk's health and load.",
+                  s->in_flight, s->bytes_in_flight);
+    s->refusing = over;
+    return over;
+}
+
+static void submit(struct store_txn *t, store_fn fn, void *arg)
+{
+    struct store *s = t->store;
+    t->fn = fn;
+    t->arg = arg;
+    if (t->result == ERR_OK && over_limit(s, t))
+        t->result = ERR_STORE;
+    list_push(&s->order, &t->order);
+    s->in_flight++;
+    s->bytes_in_flight += t->used;
+    s->writes_pending += !t->read;
+    if (t->result == ERR_OK && t->statements) {
+        s->driver->submit(s, t);
+        return;
+    }
+    t->done = true;
+    kick(s);
+}
+
+void store_commit(struct store_txn *t, store_fn fn, void *arg)
+{
+    submit(t, fn, arg);
+}
+
+void store_read(struct store_txn *t, store_fn fn, void *arg)
+{
+    t->read = true;
+    submit(t, fn, arg);
+}
+
+static void finish(struct store *s, struct store_txn *t)
+{
+    s->in_flight--;
+    s->bytes_in_flight -= t->used;
+    list_remove(&t->order);
+    if (t->fn)
+        t->fn(t->arg, t->result, t->result == ERR_OK ? t->rows : NULL);
+    else if (t->result != ERR_OK && t->result != ERR_CANCELLED)
+        log_error(&s->log, "a change could not be stored: %s", error_text(t->result));
+    store_discard(t);
+}
+
+static void deliver(struct store *s)
+{
+    while (!list_empty(&s->order)) {
+        struct store_txn *t = LIST_ENTRY(s->order.next, struct store_txn, order);
+        if (!t->done)
+            break;
+        s->writes_pending -= !t->read;
+        finish(s, t);
+    }
+}
+
+void store_done(struct store *s, struct store_txn *first)
+{
+    for (struct store_txn *t = first; t; t = t->next)
+        t->done = true;
+    deliver(s);
+}
+
+static void on_kick(struct loop_task *task)
+{
+    struct store *s = MEM_CONTAINER(task, struct store, kick);
+    s->kicked = false;
+    deliver(s);
+}
+
+void store_close(struct store *s)
+{
+    if (!s)
+        return;
+    s->driver->close(s);
+    loop_task_cancel(&s->kick);
+    while (!list_empty(&s->order)) {
+        struct store_txn *t = LIST_ENTRY(s->order.next, struct store_txn, order);
+        t->result = ERR_CANCELLED;
+        finish(s, t);
+    }
+    free(s);
+}
+
+size_t store_pending(const struct store *s)
+{
+    return s->writes_pending;
+}
+
+/* Wall-clock microseconds never repeat while the clock behaves. For the day it does not (a machine
+ * without a clock battery starts in 1970), the database keeps a number that no sequence has reached
+ * yet, raised once a second of use; the raise commits before or with the first write that relies on
+ * it, because requests are run in order. */
+uint64_t store_sequence(struct store *s)
+{
+    uint64_t wall = (uint64_t)loop_wall(s->loop) * 1000;
+    s->sequence = wall > s->sequence ? wall : s->sequence + 1;
+    if (s->sequence >= s->reserved) {
+        s->reserved = s->sequence + SEQUENCE_RESERVE_US;
+        struct store_txn *t = store_add(store_begin(s), SQL_SEQUENCE_RESERVE);
+        store_commit(store_add_int(t, (int64_t)s->reserved), NULL, NULL);
+    }
+    return s->sequence;
+}

@@ -1,0 +1,232 @@
+/* The SQLite driver. One writer thread commits in groups: it takes what is there, runs it in one
+ * transaction, and commits when nothing more waits, after BATCH_ROWS statements, or after BATCH_MS.
+ * One reader thread has a connection of its own, for reads submitted while no write is pending; any
+ * other read goes behind the writes, so that it sees them.
+ *
+ * Cost is kept low by batching everything: what a loop turn submits is handed over under one lock
+ * at the end of the turn, and what a commit finishes comes back with one loop_post.
+ */
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "store/sqlite_db.h"
+
+enum { BATCH_ROWS = 256, BATCH_MS = 5 };
+
+struct driver_state;
+
+struct worker {
+    struct driver_state *owner;
+    struct sqlite_db *db;
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards the three below */
+    pthread_cond_t wake;
+    struct txn_list queue;
+    bool idle, closing;
+    struct txn_list fresh; /* the loop's: submitted in this turn */
+};
+
+struct driver_state {
+    struct store *store;
+    struct worker writer, reader;
+    struct loop_task hand_over; /* end of the loop's turn */
+    pthread_mutex_t done_lock;  /* guards the two below */
+    struct txn_list done;
+    bool posted;
+    struct loop_task hand_back;
+};
+
+/* --- the workers' threads --- */
+
+/* Wall-clock milliseconds by SQLite's own seam; a jump only makes one batch shorter. */
+static int64_t clock_ms(void)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    sqlite3_int64 now = 0;
+    if (vfs && vfs->iVersion >= 2 && vfs->xCurrentTimeInt64)
+        vfs->xCurrentTimeInt64(vfs, &now);
+    return now;
+}
+
+static bool time_is_up(int64_t since)
+{
+    int64_t passed = clock_ms() - since;
+    return passed < 0 || passed >= BATCH_MS;
+}
+
+/* Moves what waits into `todo`; with `block`, waits for something. False when closing and nothing
+ * is left. */
+static bool take(struct worker *w, struct txn_list *todo, bool block)
+{
+    pthread_mutex_lock(&w->lock);
+    while (block && !w->queue.first && !w->closing) {
+        w->idle = true;
+        pthread_cond_wait(&w->wake, &w->lock);
+    }
+    w->idle = false;
+    bool found = w->queue.first != NULL;
+    txn_list_append(todo, &w->queue);
+    pthread_mutex_unlock(&w->lock);
+    return found;
+}
+
+static void hand_back(struct driver_state *d, struct txn_list *batch)
+{
+    pthread_mutex_lock(&d->done_lock);
+    bool post = !d->posted;
+    d->posted = true;
+    txn_list_append(&d->done, batch);
+    pthread_mutex_unlock(&d->done_lock);
+    if (post)
+        loop_post(d->store->loop, &d->hand_back);
+}
+
+static void run_batch(struct worker *w, struct txn_list *todo)
+{
+    struct txn_list batch;
+    size_t rows = 0;
+    int64_t start = clock_ms();
+    txn_list_init(&batch);
+    while (rows < BATCH_ROWS && (todo->first || take(w, todo, false))) {
+        struct store_txn *t = txn_list_pop(todo);
+        rows += sqlite_db_execute(w->db, t);
+        txn_list_push(&batch, t);
+        if (rows % 16 == 0 && time_is_up(start))
+            break;
+    }
+    sqlite_db_finish(w->db, batch.first);
+    hand_back(w->owner, &batch);
+}
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    struct txn_list todo;
+    txn_list_init(&todo);
+    while (todo.first || take(w, &todo, true))
+        run_batch(w, &todo);
+    return NULL;
+}
+
+/* --- the loop's side --- */
+
+static void hand_over(struct worker *w)
+{
+    if (!w->fresh.first)
+        return;
+    pthread_mutex_lock(&w->lock);
+    txn_list_append(&w->queue, &w->fresh);
+    bool wake = w->idle;
+    pthread_mutex_unlock(&w->lock);
+    if (wake)
+        pthread_cond_signal(&w->wake);
+}
+
+static void on_hand_over(struct loop_task *task)
+{
+    struct driver_state *d = MEM_CONTAINER(task, struct driver_state, hand_over);
+    hand_over(&d->writer);
+    hand_over(&d->reader);
+}
+
+static void on_hand_back(struct loop_task *task)
+{
+    struct driver_state *d = MEM_CONTAINER(task, struct driver_state, hand_back);
+    struct txn_list done;
+    txn_list_init(&done);
+    pthread_mutex_lock(&d->done_lock);
+    d->posted = false;
+    txn_list_append(&done, &d->done);
+    pthread_mutex_unlock(&d->done_lock);
+    store_done(d->store, done.first);
+}
+
+static void sqlite_submit(struct store *s, struct store_txn *t)
+{
+    struct driver_state *d = s->state;
+    struct worker *w = t->read && s->writes_pending == 0 ? &d->reader : &d->writer;
+    txn_list_push(&w->fresh, t);
+    loop_defer(s->loop, &d->hand_over, LOOP_FLUSH);
+}
+
+/* --- opening and closing --- */
+
+static enum error worker_open(struct driver_state *d, struct worker *w, enum sqlite_role role,
+                              const char *path, char *why, size_t why_size)
+{
+    enum error e = sqlite_db_open(d->store->log, d->store->kind, role, path, &w->db, why, why_size);
+    if (e != ERR_OK)
+        return e;
+    w->owner = d;
+    txn_list_init(&w->queue);
+    txn_list_init(&w->fresh);
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->wake, NULL);
+    if (pthread_create(&w->thread, NULL, work, w) == 0)
+        return ERR_OK;
+    snprintf(why, why_size, "cannot start a thread for the database %s", path);
+    pthread_cond_destroy(&w->wake);
+    pthread_mutex_destroy(&w->lock);
+    sqlite_db_close(w->db);
+    w->db = NULL;
+    return ERR_SYSTEM;
+}
+
+static void worker_close(struct worker *w)
+{
+    if (!w->db)
+        return;
+    hand_over(w);
+    pthread_mutex_lock(&w->lock);
+    w->closing = true;
+    pthread_mutex_unlock(&w->lock);
+    pthread_cond_signal(&w->wake);
+    pthread_join(w->thread, NULL);
+    pthread_cond_destroy(&w->wake);
+    pthread_mutex_destroy(&w->lock);
+    sqlite_db_close(w->db);
+}
+
+static enum error sqlite_open(struct store *s, const char *path, uint64_t *reserved, char *why,
+                              size_t why_size)
+{
+    if (!*path) {
+        snprintf(why, why_size, "\"sqlite:\" names no file: write sqlite:PATH");
+        return ERR_INVALID;
+    }
+    struct driver_state *d = MEM_NEW(struct driver_state);
+    d->store = s;
+    txn_list_init(&d->done);
+    loop_task_init(&d->hand_over, on_hand_over);
+    loop_task_init(&d->hand_back, on_hand_back);
+    pthread_mutex_init(&d->done_lock, NULL);
+    enum error e = worker_open(d, &d->writer, SQLITE_WRITER, path, why, why_size);
+    if (e == ERR_OK)
+        *reserved = sqlite_db_reserved(d->writer.db);
+    if (e == ERR_OK)
+        e = worker_open(d, &d->reader, SQLITE_READER, path, why, why_size);
+    if (e != ERR_OK) {
+        worker_close(&d->writer);
+        pthread_mutex_destroy(&d->done_lock);
+        free(d);
+        return e;
+    }
+    s->state = d;
+    return ERR_OK;
+}
+
+static void sqlite_close(struct store *s)
+{
+    struct driver_state *d = s->state;
+    loop_task_cancel(&d->hand_over);
+    worker_close(&d->writer);
+    worker_close(&d->reader);
+    loop_task_cancel(&d->hand_back);
+    pthread_mutex_destroy(&d->done_lock);
+    free(d);
+}
+
+const struct store_driver store_sqlite = {"sqlite:", sqlite_open, sqlite_submit, sqlite_close};
