@@ -38,7 +38,8 @@ enum parser_status {
 };
 
 struct parser_events {
-    /* The stream element's start tag as a childless stanza, borrowed for the call. */
+    /* The stream element's start tag as a childless stanza, borrowed for the call. The default namespace it declares is
+     * there as its attribute "xmlns" (absent when none is declared): stream.c decides by it (RFC 6120 section 4.8). */
     void (*stream_open)(void *owner, const struct stanza *header);
     /* A first-level element; the callee owns the reference. */
     void (*stanza)(void *owner, struct stanza *s);
