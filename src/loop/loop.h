@@ -11,8 +11,10 @@ struct loop;
 
 struct loop *loop_create(void);                    /* real time, over libuv */
 struct loop *loop_create_sim(int64_t wall_ms);     /* simulated; starts at this wall-clock time */
-void loop_destroy(struct loop *l);                 /* stops every timer; NULL is fine */
-void loop_run(struct loop *l);                     /* until loop_stop */
+/* Stops every timer and drops deferred tasks; waits for loop_work that has begun and calls its `done`. net_destroy comes
+ * first. NULL is fine. */
+void loop_destroy(struct loop *l);
+void loop_run(struct loop *l);                     /* until loop_stop; simulated: or until nothing is left to do */
 void loop_stop(struct loop *l);
 bool loop_is_sim(const struct loop *l);
 
@@ -26,7 +28,7 @@ void loop_sim_advance(struct loop *l, uint64_t ms);
 /* Simulation only: runs everything that is ready without advancing the clock; false when there was nothing. */
 bool loop_sim_turn(struct loop *l);
 
-/* --- timers: embedded in their owner, 48 bytes, O(1) start and stop, resolution a few ms --- */
+/* --- timers: embedded in their owner, 40 bytes, O(1) start and stop, resolution a few ms --- */
 struct loop_timer {
     struct list node;
     struct loop *loop;
@@ -34,7 +36,8 @@ struct loop_timer {
     void (*fn)(struct loop_timer *timer); /* may restart or free the timer */
 };
 void loop_timer_init(struct loop_timer *t, struct loop *l, void (*fn)(struct loop_timer *));
-void loop_timer_start(struct loop_timer *t, uint64_t ms); /* restarts when already running */
+/* Restarts when already running. 0 ms: in the next turn. */
+void loop_timer_start(struct loop_timer *t, uint64_t ms);
 void loop_timer_stop(struct loop_timer *t);               /* harmless when not running */
 bool loop_timer_running(const struct loop_timer *t);
 
@@ -49,7 +52,8 @@ struct loop_task {
     void (*fn)(struct loop_task *task);
 };
 void loop_task_init(struct loop_task *t, void (*fn)(struct loop_task *));
-/* Runs once at the end of this turn, in the order queued; queueing a queued task does nothing. */
+/* Runs once at the end of this turn (outside loop_run: of the next), in the order queued; queueing a queued task does
+ * nothing. A turn with more than 10,000 tasks leaves the rest to the next, after a look at the sockets. */
 void loop_defer(struct loop *l, struct loop_task *t, enum loop_phase phase);
 void loop_task_cancel(struct loop_task *t);
 
@@ -61,8 +65,11 @@ struct loop_work {
     void *driver; /* the loop's own */
 };
 void loop_work(struct loop *l, struct loop_work *work);
-/* From any thread: `task->fn` runs on the loop, in order per posting thread. The task must not be queued already. */
+/* From any thread: `task->fn` runs on the loop, in order per posting thread. The task must not be queued already, and
+ * may be posted again (or freed) from its fn on. */
 void loop_post(struct loop *l, struct loop_task *task);
+/* Takes back a posted task that has not run yet; on the loop's thread; harmless when there is nothing to take back. */
+void loop_post_cancel(struct loop *l, struct loop_task *task);
 
 /* Signals (real loop only; the simulation ignores it). */
 void loop_on_signal(struct loop *l, int signum, void (*fn)(void *arg, int signum), void *arg);
