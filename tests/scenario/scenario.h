@@ -1,0 +1,135 @@
+/* Scenarios: scripts run against the whole server on a simulated clock and network. README.md
+ * describes the language; scenario_main.c runs a script, the rest is what its lines are made of. */
+#ifndef JACKDAW_TESTS_SCENARIO_H
+#define JACKDAW_TESTS_SCENARIO_H
+
+#include <stdbool.h>
+#include <stdio.h>
+#include "base/buffer.h"
+#include "base/list.h"
+#include "component/component.h"
+#include "xml/parser.h"
+
+/* ---- script: lines, continuation lines joined ---- */
+struct script_line {
+    int number;
+    char *text;
+    const char *comment; /* the nearest comment above; NULL when none */
+};
+struct script {
+    char *storage;
+    struct script_line *lines;
+    size_t count;
+    char **comments;
+    size_t comment_count;
+};
+bool script_load(struct script *s, const char *path); /* false after a message */
+void script_finish(struct script *s);
+/* Takes the next word off the front; empty at the end. */
+struct str script_word(struct str *rest);
+bool script_duration(struct str text, uint64_t *ret_ms); /* 500ms, 30s, 2m, 1h, 3d */
+
+/* ---- vars: what {name} stands for ---- */
+enum { VARS_MAX = 256 };
+struct vars {
+    struct {
+        char *name, *value;
+    } entries[VARS_MAX];
+    size_t count;
+};
+struct str vars_get(const struct vars *v, struct str name); /* data == NULL when it has no value */
+void vars_set(struct vars *v, struct str name, struct str value);
+void vars_truncate(struct vars *v, size_t count); /* forgets the newest */
+/* Replaces every {name} that has a value. */
+void vars_expand(const struct vars *v, struct str text, bool escape, struct buffer *out);
+
+/* ---- match ---- */
+struct match_mode {
+    bool contains; /* ~ */
+    bool exact;    /* = */
+};
+/* Compares; takes values into `vars`. On failure `why` says the first difference and vars are as
+ * before. */
+bool match_stanza(const struct stanza *expected, const struct stanza *actual,
+                  struct match_mode mode, struct vars *vars, char *why, size_t why_size);
+void match_print(FILE *to, const struct stanza *s);
+
+/* ---- world: the server ---- */
+enum placement { PLACEMENT_INLINE, PLACEMENT_PROCESSES };
+enum { WORLD_PROCESSES = 8, WORLD_SETS = 128 };
+
+struct process {
+    char name[16]; /* "router", "sm-1" ... */
+    const struct component_ops *ops;
+    struct env env;
+    struct config *config;
+    struct component *component; /* NULL: not running */
+};
+struct world {
+    enum placement placement;
+    struct loop *loop;
+    struct net *net;
+    struct random *random;
+    struct parser_pool *parsers;
+    struct log_sink *log_sink;
+    struct store *keep[2]; /* keep the in-memory databases alive while components come and go */
+    struct process processes[WORLD_PROCESSES];
+    size_t process_count;
+    char *sets[WORLD_SETS];
+    size_t set_count;
+    char *domains; /* comma-separated; NULL: example.net */
+    int sms;
+    bool started;
+};
+void world_init(struct world *w, enum placement placement, FILE *log, bool verbose);
+void world_set(struct world *w, const char *setting);
+void world_add_domain(struct world *w, struct str domain);
+bool world_start(struct world *w); /* false after a message */
+void world_run(struct world *w, uint64_t ms);
+bool world_kill(struct world *w, struct str name);
+bool world_start_one(struct world *w, struct str name);
+bool world_stop(struct world *w, struct str name);
+bool world_reload(struct world *w, const char *setting);
+void world_finish(struct world *w);
+
+/* ---- client ---- */
+enum item_kind { ITEM_HEADER, ITEM_STANZA, ITEM_END, ITEM_BAD };
+struct item {
+    struct list node;
+    enum item_kind kind;
+    struct stanza *stanza; /* ITEM_HEADER, ITEM_STANZA */
+    const char *why;       /* ITEM_BAD: what the parser said */
+};
+struct client {
+    char name[64];
+    struct world *world;
+    struct conn *conn; /* NULL: closed */
+    struct parser *parser;
+    struct list inbox;
+    bool header_seen, verbose;
+    char why[128];   /* why the connection closed */
+    char error[512]; /* what a failed function says */
+};
+struct client *client_create(struct world *w, struct str name, bool verbose);
+void client_destroy(struct client *c);
+bool client_open(struct client *c); /* each: false with c->error set */
+bool client_header(struct client *c, struct str domain);
+bool client_auth(struct client *c, struct str local, struct str domain, struct str password);
+/* data == NULL: server-made. The bound JID is added to `full`. */
+bool client_bind(struct client *c, struct str resource, struct buffer *full);
+bool client_register(struct client *c, struct str local, struct str domain, struct str password);
+bool client_close(struct client *c);
+bool client_send(struct client *c, struct str bytes); /* then runs the world a little */
+/* The next item, waiting up to `ms`; NULL when nothing comes. Stays in the inbox. */
+struct item *client_next(struct client *c, uint64_t ms);
+void client_take(struct client *c, struct item *item); /* removes and frees it */
+void client_forget(struct client *c);
+
+/* Text of a script -> stanza, in a stream of jabber:client; "<stream:stream ..." gives the header.
+ * NULL with `why`. */
+struct stanza *client_parse(struct parser_pool *pool, struct str xml, bool *ret_header, char *why,
+                            size_t why_size);
+/* Adds the stream's namespace declarations to a "<stream:stream ..." without them. */
+void client_complete_header(struct str xml, struct buffer *out);
+
+#endif

@@ -1,0 +1,304 @@
+/* The server of a scenario: its components in one process, in either placement, killed and started
+ * at will. */
+#include "scenario.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "component/runner.h"
+#include "store/store.h"
+
+#define ROUTER_IP     "127.0.0.1"
+#define ROUTER_PORT   5347
+#define ROUTER_USER   "scenario"
+#define ROUTER_SECRET "a-secret-for-scenarios-alone"
+/* 2026-01-01T00:00:00Z */
+#define WALL_START 1767225600000
+
+static const char *const defaults[] = {
+    "c2s.tls=off",
+    "c2s.address=127.0.0.1",
+    "c2s.tls_port=0",
+    "c2s.max_per_address=0",
+    "c2s.rate=0",
+    "c2s.ping_after=0",
+    "register.rate=0",
+    "store.url=memory:users",
+    "store.accounts_url=memory:accounts",
+    "router.address=" ROUTER_IP,
+    "router.users=" ROUTER_USER ":" ROUTER_SECRET ":all",
+};
+
+void world_init(struct world *w, enum placement placement, FILE *log, bool verbose)
+{
+    memset(w, 0, sizeof(*w));
+    w->placement = placement;
+    w->sms = 1;
+    w->loop = loop_create_sim(WALL_START);
+    w->random = random_create_seeded(20260101);
+    w->net = net_create_sim(w->loop, 1);
+    w->parsers = parser_pool_create(w->random);
+    w->log_sink = log_sink_create(log, verbose ? LOG_DEBUG : LOG_INFO, LOG_TEXT);
+    for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
+        world_set(w, defaults[i]);
+    world_set(w, placement == PLACEMENT_INLINE ? "router.port=0" : "router.port=5347");
+}
+
+void world_set(struct world *w, const char *setting)
+{
+    if (w->set_count == WORLD_SETS - 2) {
+        fprintf(stderr, "more than %d settings\n", WORLD_SETS - 2);
+        exit(2);
+    }
+    w->sets[w->set_count++] = mem_strdup(setting);
+}
+
+void world_add_domain(struct world *w, struct str domain)
+{
+    struct buffer list;
+
+    buffer_init(&list, 4096);
+    if (w->domains)
+        buffer_printf(&list, "%s,", w->domains);
+    buffer_printf(&list, "%.*s", STR_ARG(domain));
+    free(w->domains);
+    w->domains = str_dup(buffer_str(&list));
+    buffer_finish(&list);
+}
+
+static void report(void *arg, const char *message)
+{
+    fprintf(stderr, "%s: %s\n", (const char *)arg, message);
+}
+
+static struct config *load_config(struct world *w, const char *name)
+{
+    const char *sets[WORLD_SETS];
+    char domains[4096], id[64];
+    size_t count = 0;
+
+    (void)snprintf(domains, sizeof(domains), "server.domains=%s",
+                   w->domains ? w->domains : "example.net");
+    sets[count++] = domains;
+    for (size_t i = 0; i < w->set_count; i++)
+        sets[count++] = w->sets[i];
+    if (strncmp(name, "sm", 2) == 0) {
+        (void)snprintf(id, sizeof(id), "sm.id=%s", name);
+        sets[count++] = id;
+    }
+    return config_load(NULL, sets, count, report, (void *)"set");
+}
+
+static struct process *find(struct world *w, struct str name)
+{
+    for (size_t i = 0; i < w->process_count; i++)
+        if (str_is(name, w->processes[i].name))
+            return &w->processes[i];
+    fprintf(stderr, "there is no component '%.*s'\n", STR_ARG(name));
+    return NULL;
+}
+
+static bool make_env(struct world *w, struct process *p)
+{
+    bool own = w->placement == PLACEMENT_PROCESSES;
+
+    p->config = load_config(w, p->name);
+    if (!p->config)
+        return false;
+    p->env = (struct env){
+        .loop = w->loop,
+        .net = w->net,
+        .random = own ? random_create_seeded(loop_now(w->loop) * 16 + (uint64_t)(p - w->processes))
+                      : w->random,
+        .config = p->config,
+        .log = {.sink = w->log_sink},
+        .data_dir = "",
+    };
+    p->env.parsers = own ? parser_pool_create(p->env.random) : w->parsers;
+    return true;
+}
+
+static void free_env(struct world *w, struct process *p)
+{
+    if (w->placement == PLACEMENT_PROCESSES) {
+        parser_pool_destroy(p->env.parsers);
+        random_destroy(p->env.random);
+    }
+    config_destroy(p->config);
+    p->config = NULL;
+}
+
+static void attach(struct world *w, struct process *p)
+{
+    struct link_tcp_config tcp = {
+        .router = {.ip = ROUTER_IP, .port = ROUTER_PORT},
+        .user = STR(ROUTER_USER),
+        .secret = STR(ROUTER_SECRET),
+    };
+
+    if (p->ops == &router_component)
+        return;
+    if (w->placement == PLACEMENT_INLINE)
+        component_attach_local(p->component, w->processes[0].component);
+    else
+        component_attach_tcp(p->component, &tcp);
+}
+
+static bool start_process(struct world *w, struct process *p)
+{
+    enum error e;
+
+    if (p->component) {
+        fprintf(stderr, "%s is running already\n", p->name);
+        return false;
+    }
+    if (!make_env(w, p))
+        return false;
+    p->component = component_create(p->ops, &p->env, runner_component_id(p->ops, p->config));
+    attach(w, p);
+    e = component_start(p->component);
+    if (e != ERR_OK)
+        fprintf(stderr, "%s cannot start: %s\n", p->name, error_text(e));
+    return e == ERR_OK;
+}
+
+static void add_process(struct world *w, const struct component_ops *ops, const char *name)
+{
+    struct process *p = &w->processes[w->process_count++];
+
+    p->ops = ops;
+    (void)snprintf(p->name, sizeof(p->name), "%s", name);
+}
+
+static bool open_stores(struct world *w)
+{
+    struct log log = {.sink = w->log_sink};
+    char why[256];
+
+    for (int i = 0; i < 2; i++) {
+        enum error e =
+            store_open(w->loop, log, i ? STORE_USERS : STORE_ACCOUNTS,
+                       i ? "memory:users" : "memory:accounts", &w->keep[i], why, sizeof(why));
+        if (e != ERR_OK) {
+            fprintf(stderr, "store: %s\n", why);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool world_start(struct world *w)
+{
+    if (w->started)
+        return true;
+    w->started = true;
+    add_process(w, &router_component, "router");
+    for (int i = 1; i <= w->sms; i++) {
+        char name[16];
+
+        (void)snprintf(name, sizeof(name), w->sms == 1 ? "sm" : "sm-%d", i);
+        add_process(w, &sm_component, name);
+    }
+    add_process(w, &c2s_component, "c2s");
+    if (!open_stores(w))
+        return false;
+    for (size_t i = 0; i < w->process_count; i++)
+        if (!start_process(w, &w->processes[i]))
+            return false;
+    world_run(w, 2000);
+    return true;
+}
+
+void world_run(struct world *w, uint64_t ms)
+{
+    loop_sim_advance(w->loop, ms);
+}
+
+bool world_kill(struct world *w, struct str name)
+{
+    struct process *p = find(w, name);
+
+    if (!p || !p->component)
+        return false;
+    component_destroy(p->component);
+    p->component = NULL;
+    free_env(w, p);
+    world_run(w, 20);
+    return true;
+}
+
+bool world_start_one(struct world *w, struct str name)
+{
+    struct process *p = find(w, name);
+
+    if (!p || !start_process(w, p))
+        return false;
+    world_run(w, 2000);
+    return true;
+}
+
+bool world_stop(struct world *w, struct str name)
+{
+    struct process *p = find(w, name);
+
+    if (!p || !p->component)
+        return false;
+    component_stop(p->component);
+    for (int i = 0; i < 1000 && !p->component->stopped; i++)
+        world_run(w, 20);
+    if (!p->component->stopped) {
+        fprintf(stderr, "%s does not stop within 20 s\n", p->name);
+        return false;
+    }
+    return world_kill(w, name);
+}
+
+bool world_reload(struct world *w, const char *setting)
+{
+    world_set(w, setting);
+    for (size_t i = 0; i < w->process_count; i++) {
+        struct process *p = &w->processes[i];
+        struct config *old = p->config;
+        enum error e;
+
+        if (!p->component)
+            continue;
+        p->config = load_config(w, p->name);
+        if (!p->config) {
+            p->config = old;
+            return false;
+        }
+        p->env.config = p->config;
+        e = component_reload(p->component);
+        config_destroy(old);
+        if (e != ERR_OK) {
+            fprintf(stderr, "%s cannot reload: %s\n", p->name, error_text(e));
+            return false;
+        }
+    }
+    world_run(w, 20);
+    return true;
+}
+
+void world_finish(struct world *w)
+{
+    for (size_t i = w->process_count; i-- > 0;) {
+        struct process *p = &w->processes[i];
+
+        if (p->component)
+            component_destroy(p->component);
+        if (p->config)
+            free_env(w, p);
+    }
+    for (int i = 0; i < 2; i++)
+        store_close(w->keep[i]);
+    net_destroy(w->net);
+    parser_pool_destroy(w->parsers);
+    loop_destroy(w->loop);
+    random_destroy(w->random);
+    log_sink_destroy(w->log_sink);
+    for (size_t i = 0; i < w->set_count; i++)
+        free(w->sets[i]);
+    free(w->domains);
+}
