@@ -1,0 +1,80 @@
+/* Inside of a link over TCP, for link_tcp*.c alone: what the client end and the server end share -
+ * the connection, the parser, the queue. The ends differ in how a stream is negotiated: that is the
+ * role. */
+#ifndef JACKDAW_LINK_LINK_TCP_H
+#define JACKDAW_LINK_LINK_TCP_H
+
+#include "link/link_impl.h"
+#include "xmpp/stream_error.h"
+
+#define TCP_NEGOTIATE_MS 10000 /* from the connection to `up` */
+#define TCP_KEEPALIVE_MS 30000 /* a space, so that a dead peer is noticed by the kernel */
+#define TCP_SECRET_MAX   255
+#define TCP_USER_MAX     255
+
+enum tcp_state {
+    TCP_NEW,         /* nothing opened yet: waits for its first turn */
+    TCP_DOWN,        /* no connection */
+    TCP_CONNECTING,  /* client: TCP under way */
+    TCP_HEADER,      /* the peer's stream header is due */
+    TCP_NEGOTIATING, /* features, SASL */
+    TCP_TLS,         /* handshake under way */
+    TCP_AUTHED, /* authenticated: the restarted stream's header is due (client: and its features) */
+    TCP_UP,
+};
+
+struct link_tcp;
+
+struct tcp_role {
+    void (*start)(struct link_tcp *l); /* from TCP_NEW, in a turn of its own */
+    void (*ready)(struct link_tcp *l); /* connected, or TLS finished */
+    void (*header)(struct link_tcp *l, const struct stanza *header);
+    void (*element)(struct link_tcp *l, const struct stanza *el); /* before TCP_UP */
+    void (*timeout)(struct link_tcp *l);               /* the timer, in any state but TCP_UP */
+    void (*lost)(struct link_tcp *l, const char *why); /* disconnected; before `down` is said */
+    void (*finish)(struct link_tcp *l);                /* frees the role's own */
+};
+
+struct link_tcp {
+    struct link base;
+    const struct tcp_role *role;
+    struct net *net;
+    struct parser_pool *pool;
+    struct random *random;
+    struct log log;
+    struct conn *conn;
+    struct parser *parser;
+    enum tcp_state state;
+    bool header_sent; /* on this stream */
+    bool conn_paused;
+    struct list queue; /* packets that did not fit the connection's buffer */
+    size_t queue_bytes;
+    struct loop_timer timer;
+    struct log_limit limit;
+    char user[TCP_USER_MAX + 1];
+};
+
+void link_tcp_init(struct link_tcp *l, const struct tcp_role *role, struct loop *loop,
+                   struct net *net, struct parser_pool *pool, struct random *random,
+                   struct log log);
+/* The connection is there (start it or have it started with these events). */
+extern const struct conn_events link_tcp_conn_events;
+void link_tcp_connected(struct link_tcp *l, struct conn *conn);
+/* A new stream on the connection: a parser that expects a header, with the limits of strangers. */
+void link_tcp_open_stream(struct link_tcp *l);
+void link_tcp_write(struct link_tcp *l, struct str bytes);
+void link_tcp_up(struct link_tcp *l);
+/* Ends the connection, gives back the queue, tells the role and the owner. Harmless when there is
+ * none. */
+void link_tcp_lost(struct link_tcp *l, const char *why);
+/* Sends the stream error first. */
+void link_tcp_error(struct link_tcp *l, enum stream_condition c, const char *why);
+
+/* <NAME xmlns='urn:ietf:params:xml:ns:xmpp-sasl' [mechanism]>base64 of data</NAME> */
+void link_tcp_write_sasl(struct link_tcp *l, const char *name, const char *mechanism,
+                         struct str data);
+#define TCP_STREAM_HEADER                                                                          \
+    "<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams' "         \
+    "version='1.0'"
+
+#endif
