@@ -10,12 +10,14 @@ struct builder *builder_create(struct str name, struct str ns);
 void builder_destroy(struct builder *b); /* gives up without a stanza; NULL is fine */
 /* Opens a child of the open element; ns.data == NULL takes the parent's namespace. */
 void builder_start(struct builder *b, struct str name, struct str ns);
-/* On the element just opened, before its text or children. A value with data == NULL adds nothing. */
+/* On the element just opened, before its text or children. A value with data == NULL adds nothing.
+ */
 void builder_attr(struct builder *b, struct str name, struct str value);
 void builder_attr_u64(struct builder *b, struct str name, uint64_t value);
 void builder_lang(struct builder *b, struct str value); /* xml:lang */
 void builder_attr_ns(struct builder *b, struct str name, struct str ns, struct str value);
-void builder_text(struct builder *b, struct str text); /* must be XML characters in UTF-8: see builder_char_ok */
+void builder_text(struct builder *b,
+                  struct str text); /* must be XML characters in UTF-8: see builder_char_ok */
 void builder_end(struct builder *b);
 /* start + text + end in one. */
 void builder_leaf(struct builder *b, struct str name, struct str ns, struct str text);
