@@ -78,7 +78,12 @@ const struct tls_info *conn_tls(const struct conn *c);
 /* RFC 9266 tls-exporter: 32 bytes; false when not TLS 1.3 (with TLS 1.2 needs extended master secret). */
 bool conn_tls_exporter(struct conn *c, unsigned char out[32]);
 
-/* Simulation only: cuts every connection between two addresses now, or blackholes them. */
+/* --- simulation only --- */
+/* Resets every connection to the listener at this address (as given to net_listen); what was under way is lost. */
 void net_sim_cut(struct net *n, const char *ip, uint16_t port);
+/* From now on nothing gets through to or from this listener, and nobody is told; false lifts it again. */
+void net_sim_blackhole(struct net *n, const char *ip, uint16_t port, bool on);
+/* The address from which later conn_connect calls come; 127.0.0.1 until set. */
+void net_sim_set_client(struct net *n, const char *ip);
 
 #endif

@@ -42,7 +42,7 @@ struct tls_info {
 
 /* Makes a local CA (once: dir/ca.pem, dir/ca-key.pem) and a certificate signed by it for `domain`
  * (dir/DOMAIN.pem with the chain, dir/DOMAIN-key.pem), P-256, keys with mode 0600. An existing certificate that is
- * still valid for 30 days is left alone. `why` as above. */
+ * still valid for 30 days, or that this function has not made, is left alone. `why` as above. */
 enum error tls_make_certificate(const char *dir, const char *domain, char *why, size_t why_size);
 
 #endif
