@@ -1,0 +1,214 @@
+/* The address book: see address.h. */
+#include "c2s/address.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define ADDRESS_MAX          20000  /* entries without a connection that are remembered */
+#define ADDRESS_FORGIVE_MS   30000u /* one failed login is forgiven in this time */
+#define ADDRESS_DELAY_MS     50u    /* per failure */
+#define ADDRESS_DELAY_MAX_MS 10000u
+#define ADDRESS_WAIT_AFTER   100u /* failures after which logins wait before they begin */
+#define ADDRESS_WAIT_MAX_MS  5000u
+#define ADDRESS_HOUR_MS      3600000u
+
+struct addresses {
+    struct loop *loop;
+    struct hash entries; /* prefix -> struct address */
+    struct list unused;  /* entries without a reference, oldest first */
+    size_t unused_count;
+};
+
+struct addresses *addresses_create(struct loop *l, const uint64_t seed[2])
+{
+    struct addresses *a = MEM_NEW(struct addresses);
+
+    a->loop = l;
+    hash_init(&a->entries, seed);
+    list_init(&a->unused);
+    return a;
+}
+
+void addresses_destroy(struct addresses *a)
+{
+    struct address *e;
+
+    if (!a)
+        return;
+    for (size_t i = 0; (e = hash_next(&a->entries, &i)) != NULL;)
+        free(e);
+    hash_finish(&a->entries);
+    free(a);
+}
+
+static size_t prefix_ipv6(const struct in6_addr *ip6, char out[46], bool *ret_loopback)
+{
+    struct in6_addr net = *ip6;
+    int n;
+
+    if (IN6_IS_ADDR_V4MAPPED(ip6)) {
+        *ret_loopback = ip6->s6_addr[12] == 127;
+        n = snprintf(out, 46, "%u.%u.%u.%u", ip6->s6_addr[12], ip6->s6_addr[13], ip6->s6_addr[14],
+                     ip6->s6_addr[15]);
+        return (size_t)n;
+    }
+    *ret_loopback = IN6_IS_ADDR_LOOPBACK(ip6);
+    if (*ret_loopback) {
+        memcpy(out, "::1", 4);
+        return 3;
+    }
+    memset(net.s6_addr + 8, 0, 8);
+    inet_ntop(AF_INET6, &net, out, 43);
+    n = (int)strlen(out);
+    memcpy(out + n, "/64", 4);
+    return (size_t)n + 3;
+}
+
+size_t address_prefix(const char *ip, char out[46], bool *ret_loopback)
+{
+    struct in_addr ip4;
+    struct in6_addr ip6;
+    size_t len = strlen(ip);
+
+    if (inet_pton(AF_INET, ip, &ip4) == 1) {
+        *ret_loopback = (ntohl(ip4.s_addr) >> 24) == 127;
+        inet_ntop(AF_INET, &ip4, out, 46);
+        return strlen(out);
+    }
+    if (inet_pton(AF_INET6, ip, &ip6) == 1)
+        return prefix_ipv6(&ip6, out, ret_loopback);
+    *ret_loopback = strncmp(ip, "unix:", 5) == 0;
+    if (*ret_loopback) {
+        memcpy(out, "unix", 5);
+        return 4;
+    }
+    if (len > 45)
+        len = 45;
+    memcpy(out, ip, len);
+    out[len] = '\0';
+    return len;
+}
+
+struct address *address_get(struct addresses *a, const char *ip)
+{
+    char key[46];
+    bool loopback = false;
+    size_t len = address_prefix(ip, key, &loopback);
+    struct address *e = hash_get(&a->entries, (struct str){key, len});
+
+    if (e) {
+        if (e->refs == 0) {
+            list_remove(&e->node);
+            a->unused_count--;
+        }
+        return address_ref(e);
+    }
+    e = MEM_NEW(struct address);
+    list_init(&e->node);
+    e->refs = 1;
+    e->loopback = loopback;
+    e->key_len = (uint8_t)len;
+    memcpy(e->key, key, len);
+    hash_put(&a->entries, (struct str){e->key, len}, e);
+    return e;
+}
+
+struct address *address_ref(struct address *e)
+{
+    e->refs++;
+    return e;
+}
+
+static void forgive(struct addresses *a, struct address *e)
+{
+    uint64_t passed = (loop_now(a->loop) - e->failed_at) / ADDRESS_FORGIVE_MS;
+
+    if (passed == 0)
+        return;
+    e->failures = passed >= e->failures ? 0 : e->failures - (uint32_t)passed;
+    e->failed_at += passed * ADDRESS_FORGIVE_MS;
+}
+
+static bool blank(struct addresses *a, struct address *e)
+{
+    forgive(a, e);
+    return e->failures == 0 &&
+           (e->registered == 0 || loop_now(a->loop) - e->registered_at >= ADDRESS_HOUR_MS);
+}
+
+static void forget(struct addresses *a, struct address *e)
+{
+    hash_del(&a->entries, (struct str){e->key, e->key_len});
+    free(e);
+}
+
+void address_unref(struct addresses *a, struct address *e)
+{
+    if (!e || --e->refs > 0)
+        return;
+    if (blank(a, e)) {
+        forget(a, e);
+        return;
+    }
+    list_push(&a->unused, &e->node);
+    a->unused_count++;
+    /* Each departure looks at the two that waited longest: whoever has become blank goes, so the
+     * list shrinks as fast as it grew; and over the maximum the oldest goes whatever it did. */
+    for (int i = 0; i < 2 && !list_empty(&a->unused); i++) {
+        struct address *oldest = LIST_ENTRY(a->unused.next, struct address, node);
+        list_remove(&oldest->node);
+        if (blank(a, oldest) || a->unused_count > ADDRESS_MAX) {
+            a->unused_count--;
+            forget(a, oldest);
+        } else {
+            list_push(&a->unused, &oldest->node);
+        }
+    }
+}
+
+static uint32_t delay(uint32_t failures, uint32_t max)
+{
+    return failures > max / ADDRESS_DELAY_MS ? max : failures * ADDRESS_DELAY_MS;
+}
+
+uint32_t address_login_failed(struct addresses *a, struct address *e)
+{
+    forgive(a, e);
+    if (e->failures == 0)
+        e->failed_at = loop_now(a->loop);
+    if (e->failures < UINT32_MAX)
+        e->failures++;
+    return delay(e->failures, ADDRESS_DELAY_MAX_MS);
+}
+
+uint32_t address_login_wait(struct addresses *a, struct address *e)
+{
+    forgive(a, e);
+    return e->failures > ADDRESS_WAIT_AFTER
+               ? delay(e->failures - ADDRESS_WAIT_AFTER, ADDRESS_WAIT_MAX_MS)
+               : 0;
+}
+
+bool address_may_register(struct addresses *a, struct address *e, int64_t rate)
+{
+    uint64_t now = loop_now(a->loop);
+
+    if (e->registered == 0 || now - e->registered_at >= ADDRESS_HOUR_MS) {
+        e->registered = 0;
+        e->registered_at = now;
+    }
+    if (rate > 0 && e->registered >= (uint64_t)rate)
+        return false;
+    e->registered++;
+    return true;
+}
+
+void address_register_failed(struct address *e)
+{
+    if (e->registered > 0)
+        e->registered--;
+}

@@ -1,0 +1,378 @@
+/* The c2s component: who I am, what I open, and what I do with each event. */
+#include "c2s/c2s.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "c2s/address.h"
+#include "c2s/certificates.h"
+#include "c2s/client.h"
+#include "c2s/listener.h"
+#include "component/secret.h"
+#include "xmpp/jid.h"
+
+#define C2S_STOP_MS  200u  /* for the last words to leave */
+#define C2S_LIST_MAX 10000 /* sessions that one `sessions` command lists */
+
+/* --- settings --- */
+
+const char *c2s_domain(const struct c2s *s, struct str name)
+{
+    for (size_t i = 0; i < s->domain_count; i++)
+        if (str_is(name, s->domains[i]))
+            return s->domains[i];
+    return NULL;
+}
+
+static enum error read_domains(struct c2s *s)
+{
+    const struct config_list *names = &c2s_config(s)->server_domains;
+    char prepared[1024];
+    size_t len;
+
+    s->domains = mem_alloc_array(names->count + 1, sizeof(char *));
+    for (size_t i = 0; i < names->count; i++) {
+        if (!jid_prepare_domain(str_of(names->items[i]), prepared, &len)) {
+            log_error(&s->component->log, "server.domains: '%s' is no domain name",
+                      names->items[i]);
+            return ERR_CONFIG;
+        }
+        s->domains[s->domain_count++] = mem_strndup(prepared, len);
+    }
+    if (s->domain_count > 0)
+        return ERR_OK;
+    log_error(&s->component->log, "server.domains is empty: name at least one domain");
+    return ERR_CONFIG;
+}
+
+static enum error read_mechanisms(const struct c2s *s, unsigned *ret)
+{
+    const struct config_list *names = &c2s_config(s)->c2s_mechanisms;
+    unsigned mechanisms = 0;
+
+    for (size_t i = 0; i < names->count; i++) {
+        enum sasl_mechanism m = sasl_mechanism_parse(str_of(names->items[i]));
+        if (m == SASL_NONE) {
+            log_error(&s->component->log,
+                      "c2s.mechanisms: '%s' is no mechanism; write names like SCRAM-SHA-256",
+                      names->items[i]);
+            return ERR_CONFIG;
+        }
+        mechanisms |= (unsigned)m;
+    }
+    *ret = mechanisms;
+    return ERR_OK;
+}
+
+static enum c2s_tls read_tls(const struct c2s *s)
+{
+    const char *text = c2s_config(s)->c2s_tls;
+
+    return strcmp(text, "off") == 0        ? C2S_TLS_OFF
+           : strcmp(text, "optional") == 0 ? C2S_TLS_OPTIONAL
+                                           : C2S_TLS_REQUIRED;
+}
+
+/* --- start --- */
+
+static enum error open_accounts(struct c2s *s)
+{
+    const char *url = c2s_config(s)->store_accounts_url, *data = s->component->env->data_dir;
+    char own[4096], why[1024] = "";
+    enum error e;
+
+    if (!url[0] && data[0]) {
+        (void)snprintf(own, sizeof(own), "sqlite:%s/accounts.db", data);
+        url = own;
+    }
+    e = store_open(c2s_loop(s), s->component->log, STORE_ACCOUNTS,
+                   url[0] ? url : "memory:", &s->accounts, why, sizeof(why));
+    if (e != ERR_OK)
+        log_error(&s->component->log, "cannot open the accounts %s: %s", url, why);
+    return e;
+}
+
+/* From it come the salts shown for accounts that do not exist: the same at every start
+ * (reliability.md B 23). */
+static enum error load_secret(struct c2s *s)
+{
+    char secret[SECRET_CHARS + 1];
+    enum error e = secret_load(s->component->env, "sasl-secret", "", secret, sizeof(secret));
+
+    if (e == ERR_OK && strlen(secret) < sizeof(s->fake_secret)) {
+        log_error(&s->component->log,
+                  "the file sasl-secret in the data directory is too short: remove it");
+        e = ERR_INVALID;
+    }
+    if (e == ERR_OK)
+        memcpy(s->fake_secret, secret, sizeof(s->fake_secret));
+    mem_wipe(secret, sizeof(secret));
+    return e;
+}
+
+static void on_stop_timer(struct loop_timer *timer)
+{
+    c2s_check_stopped(MEM_CONTAINER(timer, struct c2s, stop_timer));
+}
+
+static struct c2s *create(struct component *component)
+{
+    struct c2s *s = MEM_NEW(struct c2s);
+    struct loop *loop = component->env->loop;
+    uint64_t seed[2];
+
+    random_fill(component->env->random, seed, sizeof(seed));
+    s->component = component;
+    s->addresses = addresses_create(loop, seed);
+    list_init(&s->clients);
+    list_init(&s->unauthenticated);
+    list_init(&s->closed);
+    list_init(&s->waiting);
+    list_init(&s->starting);
+    list_init(&s->registrations);
+    list_init(&s->logins);
+    list_init(&s->blocked);
+    list_init(&s->throttled);
+    hash_init(&s->sessions, seed);
+    hash_init(&s->sms, seed);
+    hash_init(&s->requests, seed);
+    loop_task_init(&s->reaper, client_reap);
+    loop_timer_init(&s->session_timer, loop, client_session_tick);
+    loop_timer_init(&s->rate_timer, loop, client_rate_tick);
+    loop_timer_init(&s->stop_timer, loop, on_stop_timer);
+    return s;
+}
+
+static enum error start(struct component *component)
+{
+    struct c2s *s = create(component);
+    enum error e;
+
+    component->state = s;
+    s->tls = read_tls(s);
+    if ((e = read_domains(s)) != ERR_OK || (e = read_mechanisms(s, &s->mechanisms)) != ERR_OK ||
+        (e = load_secret(s)) != ERR_OK || (e = open_accounts(s)) != ERR_OK)
+        return e;
+    s->certificates = certificates_create(s);
+    if (!s->certificates)
+        return ERR_TLS;
+    s->listeners = listeners_open(s);
+    return s->listeners ? ERR_OK : ERR_SYSTEM;
+}
+
+static enum error reload(struct component *component)
+{
+    struct c2s *s = component->state;
+    enum c2s_tls old = s->tls;
+    unsigned mechanisms;
+    enum error e = read_mechanisms(s, &mechanisms);
+
+    if (e != ERR_OK)
+        return e;
+    s->tls = read_tls(s);
+    e = certificates_reload(s->certificates);
+    if (e != ERR_OK) {
+        s->tls = old;
+        return e;
+    }
+    s->mechanisms = mechanisms;
+    LIST_EACH(it, &s->clients)
+    {
+        struct client *c = LIST_ENTRY(it, struct client, node);
+        if (c->state == STREAM_BOUND)
+            client_keepalive_start(c);
+    }
+    return ERR_OK;
+}
+
+/* --- events --- */
+
+static void packet(struct component *component, struct packet *p)
+{
+    struct c2s *s = component->state;
+
+    if (p->kind == PACKET_SESSION)
+        client_session_answer(s, p);
+    else if (p->kind == PACKET_STANZA && p->error)
+        client_session_returned(s, p);
+    else if (p->kind == PACKET_STANZA)
+        client_deliver(s, p);
+    else
+        packet_destroy(p); /* broadcasts and log copies are for others */
+}
+
+static void peer(struct component *component, struct str name, bool up)
+{
+    if (component->state)
+        client_session_peer(component->state, name, up);
+}
+
+static void writable(struct component *component)
+{
+    struct c2s *s = component->state;
+
+    client_session_run(s);
+    client_unblock(s);
+}
+
+/* --- stop --- */
+
+void c2s_check_stopped(struct c2s *s)
+{
+    if (!s->stopping || loop_timer_running(&s->stop_timer))
+        return;
+    if (s->client_count == 0 && list_empty(&s->closed) && list_empty(&s->logins) &&
+        list_empty(&s->registrations))
+        component_stopped(s->component);
+}
+
+static void stop(struct component *component)
+{
+    struct c2s *s = component->state;
+
+    s->stopping = true;
+    listeners_close(s->listeners);
+    s->listeners = NULL;
+    loop_timer_start(&s->stop_timer, s->client_count > 0 ? C2S_STOP_MS : 1);
+    LIST_EACH_SAFE(it, &s->clients)
+    client_error(LIST_ENTRY(it, struct client, node), STREAM_ERR_SYSTEM_SHUTDOWN,
+                 "the server is stopping");
+}
+
+static void destroy(struct component *component)
+{
+    struct c2s *s = component->state;
+
+    if (!s)
+        return;
+    listeners_close(s->listeners);
+    LIST_EACH_SAFE(it, &s->clients)
+    client_lost(LIST_ENTRY(it, struct client, node), "the component ends");
+    loop_task_cancel(&s->reaper);
+    client_reap(&s->reaper);
+    store_close(s->accounts); /* its callbacks come now */
+    client_auth_forget(s);
+    client_register_forget(s);
+    client_session_finish(s);
+    hash_finish(&s->requests);
+    loop_timer_stop(&s->session_timer);
+    loop_timer_stop(&s->rate_timer);
+    loop_timer_stop(&s->stop_timer);
+    certificates_destroy(s->certificates);
+    addresses_destroy(s->addresses);
+    for (size_t i = 0; i < s->domain_count; i++)
+        free(s->domains[i]);
+    free(s->domains);
+    mem_wipe(s->fake_secret, sizeof(s->fake_secret));
+    free(s);
+    component->state = NULL;
+}
+
+/* --- status and commands --- */
+
+static void add(json_t *into, const char *name, uint64_t value)
+{
+    json_object_set_new(into, name, json_integer((json_int_t)value));
+}
+
+static void status(struct component *component, json_t *into)
+{
+    const struct c2s *s = component->state;
+
+    if (!s)
+        return;
+    add(into, "connections", s->client_count);
+    add(into, "authenticated", s->client_count - s->unauthenticated_count);
+    add(into, "sessions", s->session_count);
+    add(into, "tls", s->tls_count);
+    add(into, "held_bytes", s->backlog_bytes);
+    add(into, "accepted", s->count.accepted);
+    add(into, "refused", s->count.refused);
+    add(into, "bytes_in", s->count.bytes_in);
+    add(into, "bytes_out", s->count.bytes_out);
+    add(into, "stanzas_in", s->count.stanzas_in);
+    add(into, "stanzas_out", s->count.stanzas_out);
+    add(into, "logins", s->count.logins);
+    add(into, "login_failures", s->count.login_failures);
+    add(into, "registrations", s->count.registrations);
+    add(into, "stream_errors", s->count.stream_errors);
+    add(into, "resumed", s->count.resumed);
+    add(into, "cut_slow", s->count.slow);
+    add(into, "undeliverable", s->count.bounced);
+}
+
+size_t c2s_end_user(struct c2s *s, struct str bare, const struct client *except, const char *why)
+{
+    size_t ended = 0;
+
+    LIST_EACH_SAFE(it, &s->clients)
+    {
+        struct client *c = LIST_ENTRY(it, struct client, node);
+        if (c == except || !c->jid || !str_eq(jid_bare(c->jid), bare))
+            continue;
+        client_error(c, STREAM_ERR_NOT_AUTHORIZED, why);
+        ended++;
+    }
+    return ended;
+}
+
+static json_t *end_user(struct c2s *s, const json_t *request, const char *why)
+{
+    const char *text = json_string_value(json_object_get(request, "jid"));
+    struct jid *jid = text ? jid_parse(str_of(text)) : NULL;
+    size_t ended;
+
+    if (!jid)
+        return json_pack("{s:s}", "error", "the command needs a valid jid");
+    ended = c2s_end_user(s, jid_bare(jid), NULL, why);
+    jid_unref(jid);
+    return json_pack("{s:b, s:I}", "ok", 1, "ended", (json_int_t)ended);
+}
+
+static json_t *list_sessions(const struct c2s *s)
+{
+    json_t *list = json_array();
+
+    LIST_EACH(it, &s->clients)
+    {
+        const struct client *c = LIST_ENTRY(it, struct client, node);
+        if (c->state != STREAM_BOUND)
+            continue;
+        if (json_array_size(list) == C2S_LIST_MAX)
+            break;
+        json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:s?}", "jid", c->jid->text,
+                                              "address", conn_peer(c->conn)->ip, "tls", (int)c->tls,
+                                              "sm", c->manager ? c->manager->name : NULL));
+    }
+    return json_pack("{s:b, s:o, s:I}", "ok", 1, "sessions", list, "count",
+                     (json_int_t)s->session_count);
+}
+
+static json_t *command(struct component *component, const json_t *request)
+{
+    struct c2s *s = component->state;
+    struct str name = str_of(json_string_value(json_object_get(request, "command")));
+
+    if (str_is(name, "user-gone"))
+        return end_user(s, request, "the account was removed");
+    if (str_is(name, "user-passwd"))
+        return end_user(s, request, "the password was changed");
+    if (str_is(name, "sessions"))
+        return list_sessions(s);
+    return NULL;
+}
+
+const struct component_ops c2s_component = {
+    .name = "c2s",
+    .start = start,
+    .packet = packet,
+    .peer = peer,
+    .writable = writable,
+    .reload = reload,
+    .stop = stop,
+    .status = status,
+    .destroy = destroy,
+    .command = command,
+};

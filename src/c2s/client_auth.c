@@ -1,0 +1,353 @@
+/* SASL (RFC 6120 section 6): drives one exchange of xmpp/sasl.h. Only what was announced on this
+ * stream is accepted. The account comes from the store and PBKDF2 runs on a pool thread; meanwhile
+ * the client waits. A failed login is answered after a delay that grows with the failures of the
+ * client's address prefix, never with those of an account.
+ */
+#include "c2s/client.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "store/accounts.h"
+#include "xmpp/namespaces.h"
+
+#define AUTH_MAX_OUT 8192 /* of one message in base64 */
+
+static void act(struct negotiation *n, enum sasl_action action, struct buffer *out);
+static void on_delay(struct loop_timer *timer);
+
+struct negotiation *client_auth_create(struct client *c)
+{
+    struct negotiation *n = MEM_NEW(struct negotiation);
+
+    n->c2s = c->c2s;
+    n->client = c;
+    list_init(&n->node);
+    loop_timer_init(&n->delay, c2s_loop(c->c2s), on_delay);
+    return n;
+}
+
+static void destroy(struct negotiation *n)
+{
+    list_remove(&n->node);
+    loop_timer_stop(&n->delay);
+    sasl_destroy(n->sasl);
+    stanza_unref(n->request);
+    free(n);
+}
+
+void client_auth_release(struct negotiation *n)
+{
+    if (!n)
+        return;
+    n->client = NULL;
+    loop_timer_stop(&n->delay);
+    if (!n->awaiting)
+        destroy(n);
+}
+
+void client_auth_forget(struct c2s *s)
+{
+    LIST_EACH_SAFE(it, &s->logins)
+    {
+        struct negotiation *n = LIST_ENTRY(it, struct negotiation, node);
+        list_remove(&n->node);
+        n->c2s = NULL;
+    }
+}
+
+/* From here on an answer from elsewhere is due. */
+static void await(struct negotiation *n)
+{
+    n->awaiting = true;
+    list_push(&n->c2s->logins, &n->node);
+    client_pause(n->client, CLIENT_PAUSE_BUSY);
+}
+
+/* It came; false when nobody is left to hear it, and then `n` is gone. */
+static bool awaited(struct negotiation *n)
+{
+    struct c2s *s = n->c2s;
+
+    n->awaiting = false;
+    list_remove(&n->node);
+    if (n->client) {
+        client_resume(n->client, CLIENT_PAUSE_BUSY);
+        return true;
+    }
+    destroy(n);
+    if (s)
+        c2s_check_stopped(s);
+    return false;
+}
+
+/* --- what is offered --- */
+
+unsigned client_auth_offer(struct client *c)
+{
+    const unsigned plus = SASL_SCRAM_SHA_1_PLUS | SASL_SCRAM_SHA_256_PLUS | SASL_SCRAM_SHA_512_PLUS;
+    unsigned offer = c->c2s->mechanisms;
+    const struct tls_info *info = c->tls ? conn_tls(c->conn) : NULL;
+    unsigned char exporter[32];
+
+    if (!info) {
+        if (c->c2s->tls == C2S_TLS_REQUIRED)
+            return 0;
+        return offer & ~(plus | SASL_PLAIN); /* RFC 6120 section 13.8.3: PLAIN only under TLS */
+    }
+    if (info->end_point_len == 0 && !conn_tls_exporter(c->conn, exporter))
+        offer &= ~plus;
+    return offer;
+}
+
+/* --- answers --- */
+
+static void write_element(struct client *c, const char *name, struct str raw, bool empty_ok)
+{
+    struct buffer out;
+
+    buffer_init(&out, AUTH_MAX_OUT + 128);
+    buffer_printf(&out, "<%s xmlns='urn:ietf:params:xml:ns:xmpp-sasl'", name);
+    if (raw.len == 0 && empty_ok) {
+        buffer_add_str(&out, STR("/>"));
+    } else {
+        buffer_add_char(&out, '>');
+        sasl_base64_encode(raw, &out);
+        buffer_printf(&out, "</%s>", name);
+    }
+    client_write_buffer(c, &out);
+}
+
+void client_auth_fail(struct client *c, enum sasl_failure failure)
+{
+    struct negotiation *n = c->negotiation;
+    struct str element = sasl_failure_element(failure);
+    struct buffer out;
+
+    sasl_destroy(n->sasl);
+    n->sasl = NULL;
+    n->disabled = false;
+    client_set_state(c, STREAM_NEGOTIATING, "SASL failure");
+    buffer_init(&out, 512);
+    buffer_printf(&out, "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><%.*s/></failure>",
+                  STR_ARG(element));
+    client_write_buffer(c, &out);
+    if (failure == SASL_FAIL_TEMPORARY_AUTH_FAILURE)
+        return; /* ours, not theirs */
+    /* RFC 6120 section 6.4.5: a number of retries, then the stream ends. */
+    if (++n->failures > c2s_config(c->c2s)->c2s_auth_failures)
+        client_error(c, STREAM_ERR_POLICY_VIOLATION, "too many failed logins on this stream");
+}
+
+/* A wrong password: counted for the address, told after a delay. */
+static void fail_slowly(struct negotiation *n, enum sasl_failure failure, const char *why)
+{
+    struct client *c = n->client;
+    struct c2s *s = n->c2s;
+    uint32_t wait = address_login_failed(s->addresses, c->address);
+    struct log log = client_log(c);
+
+    s->count.login_failures++;
+    if (log_limit_pass(&s->limit_auth, c2s_now(s), &s->component->log))
+        log_info(&log, "login failed at %s: %s; the answer waits %u ms", c->domain, why, wait);
+    n->fail = (uint8_t)failure;
+    client_pause(c, CLIENT_PAUSE_BUSY);
+    loop_timer_start(&n->delay, wait);
+}
+
+static void succeed(struct negotiation *n, struct buffer *out)
+{
+    struct client *c = n->client;
+    struct log log;
+
+    if (n->disabled) {
+        client_auth_fail(c, SASL_FAIL_ACCOUNT_DISABLED);
+        return;
+    }
+    if (!client_authenticated(c, sasl_username(n->sasl))) {
+        client_auth_fail(c, SASL_FAIL_NOT_AUTHORIZED);
+        return;
+    }
+    write_element(c, "success", buffer_str(out), true);
+    sasl_destroy(n->sasl);
+    n->sasl = NULL;
+    log = client_log(c);
+    log_debug(&log, "authenticated");
+    /* RFC 6120 section 6.4.6: the client starts a new stream; the old one is gone without
+     * </stream>. */
+    parser_restart(c->parser);
+    client_set_state(c, STREAM_WAIT_RESTART, "SASL success");
+}
+
+/* --- asynchronous steps --- */
+
+static void on_account(void *arg, enum error e, const struct account *account)
+{
+    struct negotiation *n = arg;
+    struct client *c = n->client;
+    struct buffer out;
+    bool temporary = e != ERR_OK && e != ERR_NOT_FOUND;
+
+    if (!awaited(n))
+        return;
+    buffer_init(&out, AUTH_MAX_OUT);
+    if (!temporary && account && account->exists)
+        n->disabled = account->disabled;
+    act(n,
+        sasl_account(n->sasl, !temporary && account && account->has_keys ? &account->keys : NULL,
+                     temporary, &out),
+        &out);
+    buffer_finish(&out);
+    client_stream_continue(c);
+}
+
+static void run_verify(struct loop_work *work)
+{
+    sasl_verify_run(MEM_CONTAINER(work, struct negotiation, work)->sasl);
+}
+
+static void verify_done(struct loop_work *work)
+{
+    struct negotiation *n = MEM_CONTAINER(work, struct negotiation, work);
+    struct client *c = n->client;
+    struct buffer out;
+
+    if (!awaited(n))
+        return;
+    buffer_init(&out, AUTH_MAX_OUT);
+    act(n, sasl_verify_done(n->sasl, &out), &out);
+    buffer_finish(&out);
+    client_stream_continue(c);
+}
+
+static void act(struct negotiation *n, enum sasl_action action, struct buffer *out)
+{
+    struct client *c = n->client;
+
+    switch (action) {
+    case SASL_CHALLENGE:
+        write_element(c, "challenge", buffer_str(out), false);
+        break;
+    case SASL_LOOKUP:
+        await(n);
+        accounts_get(n->c2s->accounts, sasl_username(n->sasl), str_of(c->domain),
+                     sasl_hash(n->sasl), on_account, n);
+        break;
+    case SASL_VERIFY:
+        await(n);
+        n->work.run = run_verify;
+        n->work.done = verify_done;
+        loop_work(c2s_loop(n->c2s), &n->work);
+        break;
+    case SASL_SUCCESS:
+        succeed(n, out);
+        break;
+    case SASL_FAILURE:
+        if (sasl_failure(n->sasl) == SASL_FAIL_NOT_AUTHORIZED)
+            fail_slowly(n, SASL_FAIL_NOT_AUTHORIZED, sasl_why(n->sasl));
+        else
+            client_auth_fail(c, sasl_failure(n->sasl));
+        break;
+    }
+}
+
+/* --- input --- */
+
+/* One message of the client: base64 text of the element, absent (no data) or "=" (empty). */
+static void step(struct negotiation *n, struct str text, bool response)
+{
+    struct buffer in, out;
+    struct str input = STR_NULL;
+
+    buffer_init(&in, AUTH_MAX_OUT);
+    buffer_init(&out, AUTH_MAX_OUT);
+    if (text.len > 0 && !sasl_base64_decode(text, &in)) {
+        client_auth_fail(n->client, SASL_FAIL_INCORRECT_ENCODING);
+    } else {
+        if (text.len > 0)
+            input = buffer_str(&in);
+        else if (response) /* an empty response is an empty value, unlike an absent initial one */
+            input = STR("");
+        act(n, sasl_step(n->sasl, input, &out), &out);
+    }
+    if (buffer_len(&in) > 0) /* a password, perhaps */
+        mem_wipe(in.data + in.start, buffer_len(&in));
+    buffer_finish(&in);
+    buffer_finish(&out);
+}
+
+static enum sasl_failure check_mechanism(const struct client *c, enum sasl_mechanism m)
+{
+    if (m != SASL_NONE && (c->negotiation->offered & (unsigned)m))
+        return SASL_FAIL_NONE;
+    /* Known, but not in the clear (section 6.5.4). */
+    if (!c->tls && (c->c2s->mechanisms & (unsigned)m) &&
+        (c->c2s->tls == C2S_TLS_REQUIRED || m == SASL_PLAIN))
+        return SASL_FAIL_ENCRYPTION_REQUIRED;
+    return SASL_FAIL_INVALID_MECHANISM;
+}
+
+static void begin(struct client *c, const struct stanza *auth)
+{
+    struct negotiation *n = c->negotiation;
+    enum sasl_mechanism m = sasl_mechanism_parse(stanza_attr(auth, STANZA_ROOT, STR("mechanism")));
+    enum sasl_failure failure = check_mechanism(c, m);
+    const struct tls_info *info = c->tls ? conn_tls(c->conn) : NULL;
+    struct sasl_channel channel = {STR_NULL, STR_NULL};
+    unsigned char exporter[32];
+
+    if (failure != SASL_FAIL_NONE) {
+        client_auth_fail(c, failure);
+        return;
+    }
+    if (info && conn_tls_exporter(c->conn, exporter))
+        channel.exporter = (struct str){(const char *)exporter, sizeof(exporter)};
+    if (info && info->end_point_len > 0)
+        channel.end_point = (struct str){(const char *)info->end_point, info->end_point_len};
+    n->sasl = sasl_create(m, n->offered, str_of(c->domain), &channel, c->c2s->fake_secret,
+                          c->c2s->component->env->random);
+    step(n, stanza_text(auth, STANZA_ROOT), false);
+}
+
+void client_auth_begin(struct client *c, struct stanza *auth)
+{
+    struct negotiation *n = c->negotiation;
+    uint32_t wait = address_login_wait(c->c2s->addresses, c->address);
+
+    client_set_state(c, STREAM_SASL, "<auth/>");
+    if (wait > 0) {
+        stanza_unref(n->request);
+        n->request = auth;
+        n->fail = SASL_FAIL_NONE;
+        client_pause(c, CLIENT_PAUSE_BUSY);
+        loop_timer_start(&n->delay, wait);
+        return;
+    }
+    begin(c, auth);
+    stanza_unref(auth);
+}
+
+static void on_delay(struct loop_timer *timer)
+{
+    struct negotiation *n = MEM_CONTAINER(timer, struct negotiation, delay);
+    struct client *c = n->client;
+    struct stanza *auth = n->request;
+
+    client_resume(c, CLIENT_PAUSE_BUSY);
+    if (n->fail != SASL_FAIL_NONE) {
+        enum sasl_failure failure = (enum sasl_failure)n->fail;
+        n->fail = SASL_FAIL_NONE;
+        client_auth_fail(c, failure);
+    } else if (auth) {
+        n->request = NULL;
+        begin(c, auth);
+        stanza_unref(auth);
+    }
+    client_stream_continue(c);
+}
+
+void client_auth_response(struct client *c, const struct stanza *response)
+{
+    step(c->negotiation, stanza_text(response, STANZA_ROOT), true);
+}

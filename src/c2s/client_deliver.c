@@ -1,0 +1,104 @@
+/* To the client: a packet's stanza is written straight into the connection's output queue. A client
+ * that reads more slowly than it is sent to is cut when its queue is full - nobody else waits for
+ * it (reliability.md B 39) - and what cannot be delivered goes back, so that the session manager
+ * finds another resource, keeps it, or tells the sender.
+ */
+#include "c2s/client.h"
+
+#include "base/mem.h"
+
+/* Errors and results are not answered, presence is not worth it. */
+static bool worth_returning(const struct packet *p)
+{
+    struct str type = stanza_attr(p->stanza, STANZA_ROOT, STR("type"));
+
+    return !str_is(type, "error") && !str_is(type, "result") &&
+           !str_is(stanza_name(p->stanza, STANZA_ROOT), "presence");
+}
+
+/* The stanza as one from anywhere for a full JID that is not connected any more: the sm then does
+ * what RFC 6121 section 8.5.3.2 says. What was addressed to the bare JID has gone to other
+ * resources, too, and is not sent again. */
+static void send_back(struct c2s *s, struct packet *p)
+{
+    struct jid *to =
+        p->to ? jid_ref(p->to) : jid_parse(stanza_attr(p->stanza, STANZA_ROOT, STR("to")));
+    struct packet *back;
+
+    s->count.bounced++;
+    if (to && !jid_is_bare(to) && worth_returning(p)) {
+        back = packet_create(PACKET_STANZA, jid_domain(to), c2s_id(s));
+        back->stanza = p->stanza;
+        back->from = p->from;
+        back->delay = p->delay;
+        back->to = to;
+        back->born = p->born;
+        p->stanza = NULL;
+        p->from = NULL;
+        p->delay = NULL;
+        to = NULL;
+        component_send(s->component, back);
+    }
+    jid_unref(to);
+    packet_destroy(p);
+}
+
+/* The session is not there any more. The sm hears of it first, or it would send the stanza here
+ * again. */
+static void no_session(struct c2s *s, struct packet *p)
+{
+    struct packet *end;
+
+    if (p->c2s.len == 0 || p->sm.len == 0) {
+        if (log_limit_pass(&s->limit_packet, c2s_now(s), &s->component->log))
+            log_warn(&s->component->log, "dropped a stanza from %.*s that names no session",
+                     STR_ARG(p->route_from));
+        packet_destroy(p);
+        return;
+    }
+    end = packet_create_session(p->route_from, c2s_id(s), SESSION_END, NULL, STR_NULL);
+    end->c2s = p->c2s;
+    end->sm = p->sm;
+    component_send(s->component, end);
+    send_back(s, p);
+}
+
+static void cut_slow(struct client *c, struct packet *p)
+{
+    struct c2s *s = c->c2s;
+    struct log log = client_log(c);
+
+    s->count.slow++;
+    if (log_limit_pass(&s->limit_slow, c2s_now(s), &s->component->log))
+        log_warn(&log, "cut: it does not read, %zu bytes are queued for it (c2s.max_queue)",
+                 conn_queued(c->conn));
+    client_error(c, STREAM_ERR_POLICY_VIOLATION, "you read too slowly");
+    send_back(s, p);
+}
+
+void client_deliver(struct c2s *s, struct packet *p)
+{
+    struct client *c = p->c2s.len ? hash_get(&s->sessions, session_id_str(&p->c2s)) : NULL;
+    size_t size, used;
+    char *room;
+
+    if (!p->stanza) {
+        packet_destroy(p);
+        return;
+    }
+    if (!c || c->phase != SESSION_ATTACHED) {
+        no_session(s, p);
+        return;
+    }
+    size = packet_write_size(p);
+    if (conn_queued(c->conn) + size > (size_t)c2s_config(s)->c2s_max_queue ||
+        !(room = conn_reserve(c->conn, size))) {
+        cut_slow(c, p);
+        return;
+    }
+    used = packet_write_to(p, room);
+    conn_commit(c->conn, used);
+    s->count.bytes_out += used;
+    s->count.stanzas_out++;
+    packet_destroy(p);
+}

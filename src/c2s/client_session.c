@@ -1,0 +1,408 @@
+/* The other half of a session: a session manager behind the router that may die, restart or hand
+ * over while the client stays (design.md section 4). A client that loses its sm waits; what it
+ * sends is held; when an sm serves its domain again the session is started there anew under a new
+ * id with reason "resumed", the last broadcast presence is repeated, and then goes what was held -
+ * first what came back undelivered, in the order it was sent.
+ */
+#include "c2s/client.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define SESSION_TICK_MS  1000u
+#define SESSION_RETRY_MS 10000u /* a start that nobody answers is asked for again */
+#define ROUTE_NOT_FOUND  404    /* jabberd2.md 1.2 */
+
+static const struct str resumed = {"resumed", 7};
+
+/* --- session managers --- */
+
+static struct session_manager *manager_of(struct c2s *s, struct str name)
+{
+    struct session_manager *m = hash_get(&s->sms, name);
+
+    if (m)
+        return m;
+    m = mem_alloc(sizeof(*m) + name.len + 1);
+    memcpy(m->name, name.data, name.len);
+    m->len = name.len;
+    list_init(&m->clients);
+    hash_put(&s->sms, (struct str){m->name, m->len}, m);
+    return m;
+}
+
+static struct str manager_name(const struct session_manager *m)
+{
+    return (struct str){m->name, m->len};
+}
+
+/* --- tables --- */
+
+static void forget_id(struct client *c)
+{
+    if (c->id.len > 0)
+        hash_del(&c->c2s->sessions, session_id_str(&c->id));
+    c->id.len = 0;
+    c->sm.len = 0;
+}
+
+void client_session_forget_old(struct client *c)
+{
+    if (!c->backlog || c->backlog->old.len == 0)
+        return;
+    hash_del(&c->c2s->sessions, session_id_str(&c->backlog->old));
+    c->backlog->old.len = 0;
+}
+
+static void wait_for_sm(struct client *c)
+{
+    struct c2s *s = c->c2s;
+
+    list_remove(&c->phase_node);
+    list_push(&s->waiting, &c->phase_node);
+    c->phase = SESSION_WAITING;
+    if (!loop_timer_running(&s->session_timer))
+        loop_timer_start(&s->session_timer, SESSION_TICK_MS);
+}
+
+/* The sm is gone. What was sent to it may still come back under the old id. */
+static void detach(struct client *c)
+{
+    struct backlog *b = client_stream_backlog(c);
+
+    client_session_forget_old(c);
+    hash_del(&c->c2s->sessions, session_id_str(&c->id));
+    b->old = c->id;
+    hash_put(&c->c2s->sessions, session_id_str(&b->old), c);
+    c->id.len = 0;
+    c->sm.len = 0;
+    c->manager->count--;
+    c->manager = NULL;
+    c->c2s->session_count--;
+    c->lost_at = c2s_now(c->c2s);
+    wait_for_sm(c);
+}
+
+/* --- start --- */
+
+static void start(struct client *c)
+{
+    struct c2s *s = c->c2s;
+    struct packet *p;
+
+    session_id_make(&c->id, s->component->env->random);
+    hash_put(&s->sessions, session_id_str(&c->id), c);
+    p = packet_create_session(str_of(c->domain), c2s_id(s), SESSION_START, c->jid,
+                              c->state == STREAM_BOUND ? resumed : STR_NULL);
+    p->c2s = p->request = c->id;
+    list_remove(&c->phase_node);
+    list_push(&s->starting, &c->phase_node);
+    c->phase = SESSION_STARTING;
+    c->since = c2s_now(s);
+    component_send(s->component, p);
+}
+
+void client_session_run(struct c2s *s)
+{
+    LIST_EACH_SAFE(it, &s->waiting)
+    {
+        struct client *c = LIST_ENTRY(it, struct client, phase_node);
+        if (component_full(s->component))
+            return; /* `writable` comes back here */
+        if (component_peer_up(s->component, str_of(c->domain)))
+            start(c);
+    }
+}
+
+void client_session_start(struct client *c)
+{
+    wait_for_sm(c);
+    client_session_run(c->c2s);
+}
+
+/* The start was not answered, or could not be delivered: once more, later, under another id. */
+static void start_again(struct client *c)
+{
+    forget_id(c);
+    wait_for_sm(c);
+}
+
+/* --- end --- */
+
+static void send_end(struct c2s *s, struct str sm, const struct session_id *c2s_sid,
+                     const struct session_id *sm_sid, struct jid *target)
+{
+    struct packet *p = packet_create_session(sm, c2s_id(s), SESSION_END, target, STR_NULL);
+
+    p->c2s = *c2s_sid;
+    p->sm = *sm_sid;
+    component_send(s->component, p);
+}
+
+void client_session_end(struct client *c)
+{
+    struct c2s *s = c->c2s;
+
+    if (c->phase == SESSION_ATTACHED) {
+        send_end(s, manager_name(c->manager), &c->id, &c->sm, c->jid);
+        c->manager->count--;
+        c->manager = NULL;
+        s->session_count--;
+    }
+    /* One that is starting is ended when its answer finds nobody. */
+    if (c->phase != SESSION_NONE)
+        list_remove(&c->phase_node);
+    c->phase = SESSION_NONE;
+    forget_id(c);
+    client_session_forget_old(c);
+}
+
+/* --- stanzas --- */
+
+void client_session_send(struct client *c, struct stanza *s, struct jid *to)
+{
+    struct packet *p = packet_create(PACKET_STANZA, manager_name(c->manager), c2s_id(c->c2s));
+
+    p->stanza = s;
+    p->from = jid_ref(c->jid);
+    p->to = to;
+    p->c2s = c->id;
+    p->sm = c->sm;
+    p->born = c2s_now(c->c2s);
+    component_send(c->c2s->component, p);
+}
+
+void client_session_returned(struct c2s *s, struct packet *p)
+{
+    struct client *c = p->c2s.len ? hash_get(&s->sessions, session_id_str(&p->c2s)) : NULL;
+    struct stanza *stanza = p->stanza;
+
+    if (!c || !stanza) {
+        packet_destroy(p);
+        return;
+    }
+    if (p->error != ROUTE_NOT_FOUND) {
+        client_refuse(c, stanza, stanza_error_from_route(p->error), NULL);
+        packet_destroy(p);
+        return;
+    }
+    /* The news that the sm is gone may come behind what it did not get. */
+    if (c->phase == SESSION_ATTACHED)
+        detach(c);
+    p->stanza = NULL;
+    packet_destroy(p);
+    client_stream_hold(c, stanza, true);
+    client_session_run(s);
+}
+
+/* --- answers --- */
+
+static void attach(struct client *c, const struct packet *p)
+{
+    struct c2s *s = c->c2s;
+
+    c->manager = manager_of(s, p->route_from);
+    c->sm = p->sm;
+    list_remove(&c->phase_node);
+    list_push(&c->manager->clients, &c->phase_node);
+    c->manager->count++;
+    s->session_count++;
+    c->phase = SESSION_ATTACHED;
+    c->lost_at = 0;
+    if (c->state == STREAM_BOUND) {
+        struct log log = client_log(c);
+        log_debug(&log, "session resumed at %s", c->manager->name);
+        s->count.resumed++;
+        client_session_forget_old(c);
+        if (c->backlog)
+            c->backlog->returned = NULL;
+        if (c->presence && !client_stream_holds(c, c->presence))
+            client_session_send(c, stanza_ref(c->presence), NULL);
+    } else {
+        client_bind_started(c);
+    }
+    client_stream_continue(c);
+}
+
+static enum stream_condition stream_condition_of(struct str reason)
+{
+#define X(id, element)                                                                             \
+    if (str_is(reason, element))                                                                   \
+        return STREAM_ERR_##id;
+#include "xmpp/stream_error.def"
+#undef X
+    return STREAM_ERR_INTERNAL_SERVER_ERROR;
+}
+
+static void on_started(struct c2s *s, struct client *c, const struct packet *p)
+{
+    bool mine = c && c->phase == SESSION_STARTING &&
+                str_eq(session_id_str(&p->c2s), session_id_str(&c->id));
+
+    if (!mine) {
+        /* The client has left meanwhile, or has been started elsewhere. */
+        if (!p->failed && p->sm.len > 0)
+            send_end(s, p->route_from, &p->c2s, &p->sm, p->target);
+        return;
+    }
+    if (!p->failed) {
+        attach(c, p);
+        return;
+    }
+    forget_id(c);
+    list_remove(&c->phase_node);
+    c->phase = SESSION_NONE;
+    if (c->state == STREAM_BOUND)
+        client_error(c, stream_condition_of(p->reason), "the session could not be resumed");
+    else
+        client_bind_failed(c, p->reason);
+}
+
+static bool from_its_manager(const struct client *c, const struct packet *p)
+{
+    return c && c->phase == SESSION_ATTACHED && str_eq(p->route_from, manager_name(c->manager)) &&
+           str_eq(session_id_str(&p->c2s), session_id_str(&c->id));
+}
+
+/* The sm ended the session: it needs no end from us. */
+static void drop_session(struct client *c)
+{
+    c->manager->count--;
+    c->manager = NULL;
+    c->c2s->session_count--;
+    list_remove(&c->phase_node);
+    c->phase = SESSION_NONE;
+    forget_id(c);
+}
+
+static void on_ended(struct client *c, const struct packet *p)
+{
+    if (!from_its_manager(c, p))
+        return; /* the answer to an end of ours */
+    if (str_is(p->reason, "system-shutdown")) {
+        /* Only the sm stops: the client waits for the next one. */
+        detach(c);
+        return;
+    }
+    drop_session(c);
+    if (client_register_removing(c))
+        return; /* its own doing: the stream ends with the answer */
+    client_error(c, stream_condition_of(p->reason), "the session manager ended the session");
+}
+
+static void on_replaced(struct client *c, const struct packet *p)
+{
+    if (!from_its_manager(c, p))
+        return;
+    drop_session(c);
+    /* RFC 6120 section 7.7.2.2 */
+    client_error(c, STREAM_ERR_CONFLICT, "another stream took this resource");
+}
+
+static void on_bounced(struct c2s *s, struct client *c, const struct packet *p)
+{
+    if (p->action == SESSION_CREATE || p->action == SESSION_DELETE)
+        client_register_answered(s, p);
+    else if (p->action == SESSION_START && c && c->phase == SESSION_STARTING)
+        start_again(c);
+}
+
+void client_session_answer(struct c2s *s, struct packet *p)
+{
+    struct client *c = p->c2s.len ? hash_get(&s->sessions, session_id_str(&p->c2s)) : NULL;
+
+    if (p->error) {
+        on_bounced(s, c, p);
+        packet_destroy(p);
+        return;
+    }
+    switch (p->action) {
+    case SESSION_START: /* a failed one comes back as it was */
+    case SESSION_STARTED:
+        on_started(s, c, p);
+        break;
+    case SESSION_END:
+    case SESSION_ENDED:
+        on_ended(c, p);
+        break;
+    case SESSION_REPLACED:
+        on_replaced(c, p);
+        break;
+    case SESSION_CREATE:
+    case SESSION_CREATED:
+    case SESSION_DELETE:
+    case SESSION_DELETED:
+        client_register_answered(s, p);
+        break;
+    }
+    packet_destroy(p);
+}
+
+/* --- comings and goings --- */
+
+static void manager_down(struct c2s *s, struct session_manager *m)
+{
+    log_info(&s->component->log, "session manager %s is gone: %zu sessions wait for another",
+             m->name, m->count);
+    LIST_EACH_SAFE(it, &m->clients)
+    detach(LIST_ENTRY(it, struct client, phase_node));
+    hash_del(&s->sms, manager_name(m));
+    free(m);
+}
+
+void client_session_peer(struct c2s *s, struct str name, bool up)
+{
+    struct session_manager *m = up ? NULL : hash_get(&s->sms, name);
+
+    if (m)
+        manager_down(s, m);
+    if (!up && c2s_domain(s, name))
+        LIST_EACH_SAFE(it, &s->starting)
+        {
+            struct client *c = LIST_ENTRY(it, struct client, phase_node);
+            if (str_is(name, c->domain))
+                start_again(c);
+        }
+    client_session_run(s);
+}
+
+static void give_up(struct c2s *s, struct list *clients, uint64_t after)
+{
+    LIST_EACH_SAFE(it, clients)
+    {
+        struct client *c = LIST_ENTRY(it, struct client, phase_node);
+        if (c->lost_at > 0 && c2s_now(s) - c->lost_at >= after)
+            client_error(c, STREAM_ERR_REMOTE_CONNECTION_FAILED,
+                         "no session manager came back in time (c2s.hold_time)");
+    }
+}
+
+void client_session_tick(struct loop_timer *timer)
+{
+    struct c2s *s = MEM_CONTAINER(timer, struct c2s, session_timer);
+    uint64_t hold = (uint64_t)c2s_config(s)->c2s_hold_time * 1000;
+
+    LIST_EACH_SAFE(it, &s->starting)
+    {
+        struct client *c = LIST_ENTRY(it, struct client, phase_node);
+        if (c2s_now(s) - c->since >= SESSION_RETRY_MS)
+            start_again(c);
+    }
+    give_up(s, &s->waiting, hold);
+    give_up(s, &s->starting, hold);
+    client_session_run(s);
+    if (!list_empty(&s->waiting) || !list_empty(&s->starting))
+        loop_timer_start(&s->session_timer, SESSION_TICK_MS);
+}
+
+void client_session_finish(struct c2s *s)
+{
+    struct session_manager *m;
+
+    for (size_t i = 0; (m = hash_next(&s->sms, &i)) != NULL;)
+        free(m);
+    hash_finish(&s->sms);
+    hash_finish(&s->sessions);
+}

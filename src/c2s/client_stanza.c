@@ -1,0 +1,96 @@
+/* What a bound client sends: checked here, once, for what every receiver may rely on - a true
+ * `from`, a valid `to`, an iq that can be answered - and then handed to the session manager.
+ * Nothing else in it is looked at.
+ */
+#include "c2s/client.h"
+
+#include "base/mem.h"
+
+/* RFC 6120 section 8.1.2.1: absent, the full or the bare JID of this stream. */
+static bool from_ok(const struct client *c, const struct stanza *s)
+{
+    struct str from = stanza_attr(s, STANZA_ROOT, STR("from"));
+    struct jid *jid;
+    bool ok;
+
+    if (!from.data || str_eq(from, jid_full(c->jid)) || str_eq(from, jid_bare(c->jid)))
+        return true;
+    jid = jid_parse(from);
+    ok = jid && jid_eq_bare(jid, c->jid) && (jid_is_bare(jid) || jid_eq(jid, c->jid));
+    jid_unref(jid);
+    return ok;
+}
+
+/* *ret is a new reference, or NULL when there is no `to`; false when it is not a JID. */
+static bool parse_to(struct client *c, const struct stanza *s, struct jid **ret)
+{
+    struct str to = stanza_attr(s, STANZA_ROOT, STR("to"));
+
+    *ret = NULL;
+    if (!to.data)
+        return true;
+    if (!c->last_to || !str_eq(to, jid_full(c->last_to))) {
+        struct jid *jid = jid_parse(to);
+        if (!jid)
+            return false;
+        jid_unref(c->last_to);
+        c->last_to = jid;
+    }
+    *ret = jid_ref(c->last_to);
+    return true;
+}
+
+enum iq_check { IQ_OK, IQ_BAD, IQ_DROP };
+
+/* RFC 6120 section 8.2.3 */
+static enum iq_check check_iq(const struct stanza *s)
+{
+    struct str type = stanza_attr(s, STANZA_ROOT, STR("type"));
+    uint32_t children = stanza_children(s, STANZA_ROOT);
+    bool id = stanza_attr(s, STANZA_ROOT, STR("id")).data != NULL;
+
+    if (str_is(type, "get") || str_is(type, "set"))
+        return id && children == 1 ? IQ_OK : IQ_BAD;
+    if (str_is(type, "result")) /* rule 5: none or one; an answer is never answered */
+        return id && children <= 1 ? IQ_OK : IQ_DROP;
+    if (str_is(type, "error"))
+        return id ? IQ_OK : IQ_DROP;
+    return IQ_BAD;
+}
+
+/* The last broadcast presence, for a session manager that has to be told anew. */
+static void remember(struct client *c, struct stanza *s)
+{
+    struct str type = stanza_attr(s, STANZA_ROOT, STR("type"));
+
+    if (stanza_attr(s, STANZA_ROOT, STR("to")).data)
+        return;
+    if (type.data && !str_is(type, "unavailable"))
+        return;
+    stanza_unref(c->presence);
+    c->presence = type.data ? NULL : stanza_ref(s);
+}
+
+void client_stanza(struct client *c, struct stanza *s)
+{
+    struct str name = stanza_name(s, STANZA_ROOT);
+    enum iq_check iq = str_is(name, "iq") ? check_iq(s) : IQ_OK;
+    struct jid *to;
+
+    if (!from_ok(c, s)) {
+        client_error(c, STREAM_ERR_INVALID_FROM, "a stanza's from must be the JID of its stream");
+    } else if (iq == IQ_BAD) {
+        client_refuse(c, s, STANZA_ERR_BAD_REQUEST,
+                      "an iq needs an id, a type, and as get or set exactly one child");
+    } else if (iq == IQ_DROP || client_keepalive_answer(c, s)) {
+        /* not for anybody */
+    } else if (!parse_to(c, s, &to)) {
+        client_refuse(c, s, STANZA_ERR_JID_MALFORMED, NULL);
+    } else {
+        if (str_is(name, "presence"))
+            remember(c, s);
+        client_session_send(c, s, to);
+        return;
+    }
+    stanza_unref(s);
+}
