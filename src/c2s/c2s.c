@@ -178,8 +178,7 @@ static enum error reload(struct component *component)
         return e;
     }
     s->mechanisms = mechanisms;
-    LIST_EACH(it, &s->clients)
-    {
+    LIST_EACH (it, &s->clients) {
         struct client *c = LIST_ENTRY(it, struct client, node);
         if (c->state == STREAM_BOUND)
             client_keepalive_start(c);
@@ -236,9 +235,9 @@ static void stop(struct component *component)
     listeners_close(s->listeners);
     s->listeners = NULL;
     loop_timer_start(&s->stop_timer, s->client_count > 0 ? C2S_STOP_MS : 1);
-    LIST_EACH_SAFE(it, &s->clients)
-    client_error(LIST_ENTRY(it, struct client, node), STREAM_ERR_SYSTEM_SHUTDOWN,
-                 "the server is stopping");
+    LIST_EACH_SAFE (it, &s->clients)
+        client_error(LIST_ENTRY(it, struct client, node), STREAM_ERR_SYSTEM_SHUTDOWN,
+                     "the server is stopping");
 }
 
 static void destroy(struct component *component)
@@ -248,8 +247,8 @@ static void destroy(struct component *component)
     if (!s)
         return;
     listeners_close(s->listeners);
-    LIST_EACH_SAFE(it, &s->clients)
-    client_lost(LIST_ENTRY(it, struct client, node), "the component ends");
+    LIST_EACH_SAFE (it, &s->clients)
+        client_lost(LIST_ENTRY(it, struct client, node), "the component ends");
     loop_task_cancel(&s->reaper);
     client_reap(&s->reaper);
     store_close(s->accounts); /* its callbacks come now */
@@ -307,8 +306,7 @@ size_t c2s_end_user(struct c2s *s, struct str bare, const struct client *except,
 {
     size_t ended = 0;
 
-    LIST_EACH_SAFE(it, &s->clients)
-    {
+    LIST_EACH_SAFE (it, &s->clients) {
         struct client *c = LIST_ENTRY(it, struct client, node);
         if (c == except || !c->jid || !str_eq(jid_bare(c->jid), bare))
             continue;
@@ -335,8 +333,7 @@ static json_t *list_sessions(const struct c2s *s)
 {
     json_t *list = json_array();
 
-    LIST_EACH(it, &s->clients)
-    {
+    LIST_EACH (it, &s->clients) {
         const struct client *c = LIST_ENTRY(it, struct client, node);
         if (c->state != STREAM_BOUND)
             continue;

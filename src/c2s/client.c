@@ -188,8 +188,8 @@ void client_reap(struct loop_task *task)
 {
     struct c2s *s = MEM_CONTAINER(task, struct c2s, reaper);
 
-    LIST_EACH_SAFE(it, &s->closed)
-    destroy(LIST_ENTRY(it, struct client, node));
+    LIST_EACH_SAFE (it, &s->closed)
+        destroy(LIST_ENTRY(it, struct client, node));
     c2s_check_stopped(s);
 }
 
@@ -271,8 +271,7 @@ void client_rate_tick(struct loop_timer *timer)
     int64_t rate = c2s_config(s)->c2s_rate;
     uint64_t now = c2s_now(s);
 
-    LIST_EACH_SAFE(it, &s->throttled)
-    {
+    LIST_EACH_SAFE (it, &s->throttled) {
         struct client *c = LIST_ENTRY(it, struct client, rate_node);
         int64_t gained = (int64_t)(now - c->refilled) * rate / 1000;
         if (rate > 0 && c->tokens + gained < 0)
@@ -288,8 +287,7 @@ void client_rate_tick(struct loop_timer *timer)
 
 void client_unblock(struct c2s *s)
 {
-    LIST_EACH_SAFE(it, &s->blocked)
-    {
+    LIST_EACH_SAFE (it, &s->blocked) {
         struct client *c = LIST_ENTRY(it, struct client, link_node);
         list_remove(&c->link_node);
         client_resume(c, CLIENT_PAUSE_LINK);

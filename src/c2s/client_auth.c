@@ -49,8 +49,7 @@ void client_auth_release(struct negotiation *n)
 
 void client_auth_forget(struct c2s *s)
 {
-    LIST_EACH_SAFE(it, &s->logins)
-    {
+    LIST_EACH_SAFE (it, &s->logins) {
         struct negotiation *n = LIST_ENTRY(it, struct negotiation, node);
         list_remove(&n->node);
         n->c2s = NULL;

@@ -70,8 +70,7 @@ bool client_register_removing(const struct client *c)
 
 void client_register_forget(struct c2s *s)
 {
-    LIST_EACH_SAFE(it, &s->registrations)
-    {
+    LIST_EACH_SAFE (it, &s->registrations) {
         struct registration *r = LIST_ENTRY(it, struct registration, node);
         if (r->threaded) {
             /* The thread still writes to it: it is freed when that is over. */

@@ -106,8 +106,7 @@ static void start(struct client *c)
 
 void client_session_run(struct c2s *s)
 {
-    LIST_EACH_SAFE(it, &s->waiting)
-    {
+    LIST_EACH_SAFE (it, &s->waiting) {
         struct client *c = LIST_ENTRY(it, struct client, phase_node);
         if (component_full(s->component))
             return; /* `writable` comes back here */
@@ -346,8 +345,8 @@ static void manager_down(struct c2s *s, struct session_manager *m)
 {
     log_info(&s->component->log, "session manager %s is gone: %zu sessions wait for another",
              m->name, m->count);
-    LIST_EACH_SAFE(it, &m->clients)
-    detach(LIST_ENTRY(it, struct client, phase_node));
+    LIST_EACH_SAFE (it, &m->clients)
+        detach(LIST_ENTRY(it, struct client, phase_node));
     hash_del(&s->sms, manager_name(m));
     free(m);
 }
@@ -359,8 +358,7 @@ void client_session_peer(struct c2s *s, struct str name, bool up)
     if (m)
         manager_down(s, m);
     if (!up && c2s_domain(s, name))
-        LIST_EACH_SAFE(it, &s->starting)
-        {
+        LIST_EACH_SAFE (it, &s->starting) {
             struct client *c = LIST_ENTRY(it, struct client, phase_node);
             if (str_is(name, c->domain))
                 start_again(c);
@@ -370,8 +368,7 @@ void client_session_peer(struct c2s *s, struct str name, bool up)
 
 static void give_up(struct c2s *s, struct list *clients, uint64_t after)
 {
-    LIST_EACH_SAFE(it, clients)
-    {
+    LIST_EACH_SAFE (it, clients) {
         struct client *c = LIST_ENTRY(it, struct client, phase_node);
         if (c->lost_at > 0 && c2s_now(s) - c->lost_at >= after)
             client_error(c, STREAM_ERR_REMOTE_CONNECTION_FAILED,
@@ -384,8 +381,7 @@ void client_session_tick(struct loop_timer *timer)
     struct c2s *s = MEM_CONTAINER(timer, struct c2s, session_timer);
     uint64_t hold = (uint64_t)c2s_config(s)->c2s_hold_time * 1000;
 
-    LIST_EACH_SAFE(it, &s->starting)
-    {
+    LIST_EACH_SAFE (it, &s->starting) {
         struct client *c = LIST_ENTRY(it, struct client, phase_node);
         if (c2s_now(s) - c->since >= SESSION_RETRY_MS)
             start_again(c);

@@ -244,9 +244,9 @@ static bool waits(const struct client *c)
 bool client_stream_holds(const struct client *c, const struct stanza *s)
 {
     if (c->backlog)
-        LIST_EACH(it, &c->backlog->stanzas)
-    if (LIST_ENTRY(it, struct waiting_stanza, node)->stanza == s)
-        return true;
+        LIST_EACH (it, &c->backlog->stanzas)
+            if (LIST_ENTRY(it, struct waiting_stanza, node)->stanza == s)
+                return true;
     return false;
 }
 
