@@ -1,0 +1,231 @@
+/* Durable changes of roster items and what follows from them. See change.h. */
+#include "sm/change.h"
+
+#include <stdlib.h>
+#include "base/mem.h"
+#include "sm/presence.h"
+#include "sm/send.h"
+#include "xmpp/namespaces.h"
+
+enum effect_kind {
+    EFFECT_PUSH,
+    EFFECT_SEND,
+    EFFECT_INTERESTED,
+    EFFECT_AVAILABLE,
+    EFFECT_PRESENCE,
+    EFFECT_UNAVAILABLE
+};
+
+struct effect {
+    struct list node;
+    enum effect_kind kind;
+    struct packet *packet; /* SEND, INTERESTED, AVAILABLE */
+    struct stanza *push;   /* PUSH */
+    struct jid *to;        /* PRESENCE, UNAVAILABLE */
+};
+
+struct change {
+    struct user *user;
+    struct jid *jid;
+    struct roster_item *before; /* a copy; NULL: there was none */
+    uint64_t version;
+    struct packet *origin;
+    struct session_id origin_session;
+    struct list effects;
+};
+
+struct change *change_begin(struct user *user, struct jid *jid)
+{
+    struct change *c = MEM_NEW(struct change);
+    struct roster_item *item = roster_find(&user->roster, jid_full(jid));
+    c->user = user;
+    c->jid = jid_ref(jid);
+    c->before = item ? roster_item_copy(item) : NULL;
+    list_init(&c->effects);
+    user_hold(user);
+    return c;
+}
+
+void change_origin(struct change *c, struct packet *request)
+{
+    c->origin = request;
+}
+
+uint64_t change_version(struct user *user)
+{
+    return ++user->roster.version;
+}
+
+/* --- effects --- */
+
+static struct effect *add(struct change *c, enum effect_kind kind)
+{
+    struct effect *e = MEM_NEW(struct effect);
+    e->kind = kind;
+    list_push(&c->effects, &e->node);
+    return e;
+}
+
+struct stanza *change_push_stanza(struct user *user, const struct roster_item *item, bool removed,
+                                  uint64_t version)
+{
+    char id[26];
+    random_token(user->sm->c->env->random, id, 16);
+    struct builder *b = builder_create(STR("iq"), NS_CLIENT);
+    builder_attr(b, STR("type"), STR("set"));
+    builder_attr(b, STR("id"), (struct str){id, 16});
+    builder_start(b, STR("query"), NS_ROSTER);
+    builder_attr_u64(b, STR("ver"), version);
+    roster_item_write(item, removed, b);
+    builder_end(b);
+    return builder_finish(b);
+}
+
+void change_push(struct change *c)
+{
+    const struct roster_item *item = roster_find(&c->user->roster, jid_full(c->jid));
+    bool removed = !item || item->hidden;
+    const struct roster_item *shown = item ? item : c->before;
+    if (!shown)
+        return;
+    add(c, EFFECT_PUSH)->push =
+        change_push_stanza(c->user, shown, removed, c->user->roster.version);
+}
+
+void change_send(struct change *c, struct packet *p)
+{
+    add(c, EFFECT_SEND)->packet = p;
+}
+
+void change_interested(struct change *c, struct packet *p)
+{
+    add(c, EFFECT_INTERESTED)->packet = p;
+}
+
+void change_available(struct change *c, struct packet *p)
+{
+    add(c, EFFECT_AVAILABLE)->packet = p;
+}
+
+void change_presence(struct change *c, struct jid *to)
+{
+    add(c, EFFECT_PRESENCE)->to = jid_ref(to);
+}
+
+void change_unavailable(struct change *c, struct jid *to)
+{
+    add(c, EFFECT_UNAVAILABLE)->to = jid_ref(to);
+}
+
+static void to_sessions(const struct effect *e, struct user *user)
+{
+    for (struct session *s = user->sessions; s; s = s->next) {
+        if (e->kind == EFFECT_PUSH && s->interested)
+            send_session(s, e->push, NULL, s->jid); /* no `from`: section 2.1.6 */
+        else if ((e->kind == EFFECT_INTERESTED && s->interested) ||
+                 (e->kind == EFFECT_AVAILABLE && session_available(s)))
+            send_session_packet(s, e->packet);
+    }
+}
+
+static void happen(struct effect *e, struct user *user)
+{
+    switch (e->kind) {
+    case EFFECT_PUSH:
+    case EFFECT_INTERESTED:
+    case EFFECT_AVAILABLE:
+        to_sessions(e, user);
+        break;
+    case EFFECT_SEND:
+        send_packet(user->sm, e->packet);
+        e->packet = NULL;
+        break;
+    case EFFECT_PRESENCE:
+        presence_send_all(user, e->to);
+        break;
+    case EFFECT_UNAVAILABLE:
+        presence_send_absence(user, e->to);
+        break;
+    }
+}
+
+static void effects_run(struct change *c, bool committed)
+{
+    struct list *node;
+    while ((node = list_pop(&c->effects))) {
+        struct effect *e = LIST_ENTRY(node, struct effect, node);
+        if (committed)
+            happen(e, c->user);
+        packet_destroy(e->packet);
+        stanza_unref(e->push);
+        jid_unref(e->to);
+        free(e);
+    }
+}
+
+/* --- the commit --- */
+
+/* As it was, unless a later change has been built on top: that one's write has the whole item. */
+static void undo(struct change *c)
+{
+    struct roster *r = &c->user->roster;
+    struct roster_item *now = roster_find(r, jid_full(c->jid));
+    if (now && now->version != c->version)
+        return;
+    if (c->before) {
+        roster_restore(r, c->before);
+        c->before = NULL;
+    } else {
+        roster_item_destroy(roster_take(r, jid_full(c->jid)));
+    }
+}
+
+/* The answer to who asked: an iq gets its result or error, a presence only an error. */
+static void answer(struct change *c, enum error e)
+{
+    struct sm *sm = c->user->sm;
+    struct session *session = session_find(sm, &c->origin_session);
+    struct packet *p = c->origin;
+    c->origin = NULL;
+    if (e) {
+        send_error(sm, session, p, send_condition(e), NULL);
+        return;
+    }
+    if (session && send_kind_of(p->stanza) == SEND_IQ) {
+        struct stanza *result = stanza_result(p->stanza, STR_NULL, STR_NULL);
+        send_session(session, result, p->to, session->jid);
+        stanza_unref(result);
+    }
+    packet_destroy(p);
+}
+
+static void on_committed(void *arg, enum error e, const struct store_rows *rows)
+{
+    struct change *c = arg;
+    struct user *user = c->user;
+    if (e)
+        undo(c);
+    effects_run(c, e == ERR_OK);
+    if (c->origin)
+        answer(c, e);
+    roster_item_destroy(c->before);
+    jid_unref(c->jid);
+    free(c);
+    user_release(user);
+}
+
+void change_commit(struct change *c)
+{
+    struct user *user = c->user;
+    struct str owner = jid_full(user->jid);
+    struct roster_item *item = roster_find(&user->roster, jid_full(c->jid));
+    struct store_txn *t = store_begin(user->sm->store);
+    c->version = user->roster.version;
+    if (c->origin)
+        c->origin_session = c->origin->sm;
+    if (item)
+        t = roster_item_store(t, owner, item);
+    else
+        t = roster_remove(t, owner, jid_full(c->jid), c->version);
+    store_commit(t, on_committed, c);
+}

@@ -1,0 +1,192 @@
+/* Delivery to local addresses: the table of RFC 6121 section 8.5.4 and what carries it out.
+ *
+ * Where the RFC leaves a choice: messages to the bare JID go to every resource that takes messages,
+ * not to the "most available" alone; what cannot be delivered is answered with service-unavailable
+ * rather than dropped in silence.
+ */
+#include "sm/deliver.h"
+
+#include "sm/iq.h"
+#include "sm/presence.h"
+#include "sm/send.h"
+
+/* Columns: normal, chat, groupchat, headline, error. */
+static const enum deliver_action table[DELIVER_CASES][DELIVER_KINDS] = {
+    /* 8.5.1 */
+    [DELIVER_NO_ACCOUNT] = {DELIVER_REFUSE, DELIVER_REFUSE, DELIVER_REFUSE, DELIVER_IGNORE,
+                            DELIVER_IGNORE},
+    /* 8.5.2.2.1, and 8.5.2.1.1 where all priorities are negative */
+    [DELIVER_BARE_NOBODY] = {DELIVER_STORE, DELIVER_STORE, DELIVER_REFUSE, DELIVER_IGNORE,
+                             DELIVER_IGNORE},
+    /* 8.5.2.1.1 */
+    [DELIVER_BARE] = {DELIVER_ALL, DELIVER_ALL, DELIVER_REFUSE, DELIVER_ALL, DELIVER_IGNORE},
+    /* 8.5.3.1 */
+    [DELIVER_FULL_MATCH] = {DELIVER_ONE, DELIVER_ONE, DELIVER_ONE, DELIVER_ONE, DELIVER_ONE},
+    /* 8.5.3.2.1 */
+    [DELIVER_FULL_NOBODY] = {DELIVER_REFUSE, DELIVER_STORE, DELIVER_REFUSE, DELIVER_IGNORE,
+                             DELIVER_IGNORE},
+    [DELIVER_FULL_OTHERS] = {DELIVER_REFUSE, DELIVER_ALL, DELIVER_REFUSE, DELIVER_IGNORE,
+                             DELIVER_IGNORE},
+};
+
+enum deliver_action deliver_rule(enum deliver_case c, enum deliver_kind k)
+{
+    return table[c][k];
+}
+
+enum deliver_kind deliver_kind_of(const struct stanza *message)
+{
+    struct str type = send_type(message);
+    if (str_is(type, "chat"))
+        return DELIVER_CHAT;
+    if (str_is(type, "groupchat"))
+        return DELIVER_GROUPCHAT;
+    if (str_is(type, "headline"))
+        return DELIVER_HEADLINE;
+    return str_is(type, "error") ? DELIVER_ERROR : DELIVER_NORMAL; /* 5.2.2 */
+}
+
+/* --- messages --- */
+
+unsigned deliver_to_all(struct user *user, const struct packet *p)
+{
+    unsigned count = 0;
+    for (struct session *s = user->sessions; s; s = s->next)
+        if (session_takes_messages(s)) {
+            send_session_packet(s, p);
+            count++;
+        }
+    return count;
+}
+
+static bool anybody(const struct user *user)
+{
+    for (const struct session *s = user->sessions; s; s = s->next)
+        if (session_takes_messages(s))
+            return true;
+    return false;
+}
+
+static enum deliver_case case_of(const struct user *user, const struct packet *p,
+                                 const struct session *match)
+{
+    if (!user->active)
+        return DELIVER_NO_ACCOUNT;
+    if (match)
+        return DELIVER_FULL_MATCH;
+    if (jid_is_bare(p->to))
+        return anybody(user) ? DELIVER_BARE : DELIVER_BARE_NOBODY;
+    return anybody(user) ? DELIVER_FULL_OTHERS : DELIVER_FULL_NOBODY;
+}
+
+static void store(struct user *user, struct packet *p)
+{
+    struct path_event e = {.sm = user->sm, .user = user, .packet = p};
+    if (path_run(&user->sm->path, PATH_OFFLINE, &e) == PATH_PASS)
+        packet_destroy(p);
+}
+
+void deliver_message(struct user *user, struct packet *p)
+{
+    struct session *match = jid_is_bare(p->to) ? NULL : session_of(user, jid_resource(p->to));
+    switch (deliver_rule(case_of(user, p, match), deliver_kind_of(p->stanza))) {
+    case DELIVER_ONE:
+        send_session_packet(match, p);
+        break;
+    case DELIVER_ALL:
+        deliver_to_all(user, p);
+        break;
+    case DELIVER_STORE:
+        store(user, p);
+        return;
+    case DELIVER_REFUSE:
+        send_error(user->sm, NULL, p, STANZA_ERR_SERVICE_UNAVAILABLE, NULL);
+        return;
+    case DELIVER_IGNORE:
+        break;
+    }
+    packet_destroy(p);
+}
+
+/* --- iq: 8.5.1, 8.5.2.1.3, 8.5.3 --- */
+
+static void deliver_iq(struct user *user, struct packet *p)
+{
+    if (jid_is_bare(p->to)) {
+        iq_handle(user->sm, user, NULL, p);
+        return;
+    }
+    struct session *match = session_of(user, jid_resource(p->to));
+    if (!match) {
+        send_error(user->sm, NULL, p, STANZA_ERR_SERVICE_UNAVAILABLE, NULL);
+        return;
+    }
+    send_session_packet(match, p);
+    packet_destroy(p);
+}
+
+/* --- all --- */
+
+void deliver_user(struct user *user, struct packet *p)
+{
+    struct path_event e = {.sm = user->sm, .user = user, .packet = p};
+    if (user->active && path_run(&user->sm->path, PATH_FROM_ROUTER, &e) == PATH_DONE)
+        return;
+    switch (send_kind_of(p->stanza)) {
+    case SEND_MESSAGE:
+        deliver_message(user, p);
+        break;
+    case SEND_PRESENCE:
+        presence_from_router(user, p);
+        break;
+    case SEND_IQ:
+        deliver_iq(user, p);
+        break;
+    case SEND_UNKNOWN:
+        packet_destroy(p);
+        break;
+    }
+}
+
+void deliver_domain(struct sm *sm, struct session *session, struct packet *p)
+{
+    enum send_kind kind = send_kind_of(p->stanza);
+    if (kind == SEND_IQ && jid_is_bare(p->to))
+        iq_handle(sm, NULL, session, p);
+    else if (kind == SEND_PRESENCE)
+        packet_destroy(p); /* a domain has no presence to tell or to want */
+    else
+        send_error(sm, session, p, STANZA_ERR_SERVICE_UNAVAILABLE, NULL);
+}
+
+/* A link over TCP need not have looked at the addresses. */
+static bool addresses(struct packet *p)
+{
+    if (!p->to)
+        p->to = jid_parse(stanza_attr(p->stanza, STANZA_ROOT, STR("to")));
+    if (!p->from)
+        p->from = jid_parse(stanza_attr(p->stanza, STANZA_ROOT, STR("from")));
+    return p->to && p->from;
+}
+
+void deliver(struct sm *sm, struct packet *p)
+{
+    if (!addresses(p)) {
+        packet_destroy(p);
+        return;
+    }
+    if (!sm_domain(sm, jid_domain(p->to))) {
+        send_error(sm, NULL, p, STANZA_ERR_SERVICE_UNAVAILABLE, NULL);
+        return;
+    }
+    if (!p->to->local_len) {
+        deliver_domain(sm, NULL, p);
+        return;
+    }
+    struct user *user = user_get(sm, p->to);
+    if (user->state == USER_READY)
+        deliver_user(user, p);
+    else if (!user_wait(user, p))
+        send_error(sm, NULL, p, STANZA_ERR_RESOURCE_CONSTRAINT, NULL);
+    user_release(user);
+}

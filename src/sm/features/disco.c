@@ -1,0 +1,94 @@
+/* Service discovery (XEP-0030) of domains and accounts. What is told comes from the features'
+ * registrations: nothing is advertised that is not there. */
+#include "sm/iq.h"
+#include "xmpp/namespaces.h"
+
+static void add_identity(struct builder *b, const struct feature_identity *identity)
+{
+    if (!identity)
+        return;
+    builder_start(b, STR("identity"), STR_NULL);
+    builder_attr(b, STR("category"), str_of(identity->category));
+    builder_attr(b, STR("type"), str_of(identity->type));
+    builder_attr(b, STR("name"), str_of(identity->name));
+    builder_end(b);
+}
+
+static void add_features(struct builder *b, const struct str *const *features)
+{
+    for (; features && *features; features++) {
+        builder_start(b, STR("feature"), STR_NULL);
+        builder_attr(b, STR("var"), **features);
+        builder_end(b);
+    }
+}
+
+/* Section 3.2: we have no nodes. */
+static bool has_node(const struct iq *iq)
+{
+    return stanza_attr(iq->packet->stanza, iq->payload, STR("node")).len > 0;
+}
+
+static void answer_info(struct iq *iq)
+{
+    struct builder *b = iq_result_open(iq);
+    builder_start(b, STR("query"), NS_DISCO_INFO);
+    for (int f = 0; f < FEATURES; f++)
+        add_identity(b, iq->user ? path_features[f]->account_identity
+                                 : path_features[f]->server_identity);
+    for (int f = 0; f < FEATURES; f++)
+        add_features(b, iq->user ? path_features[f]->account_features
+                                 : path_features[f]->server_features);
+    for (int f = 0; f < FEATURES && !iq->user; f++)
+        if (path_features[f]->extend)
+            path_features[f]->extend(iq->sm, b);
+    builder_end(b);
+    iq_result_send(iq, b);
+}
+
+static enum stanza_condition on_info(struct iq *iq)
+{
+    if (iq->user && !iq->entitled)
+        return STANZA_ERR_SERVICE_UNAVAILABLE; /* section 8: also for accounts that do not exist */
+    if (has_node(iq))
+        return STANZA_ERR_ITEM_NOT_FOUND;
+    answer_info(iq);
+    return STANZA_ERR_NONE;
+}
+
+static enum stanza_condition on_items(struct iq *iq)
+{
+    if (iq->user && !iq->entitled)
+        return STANZA_ERR_SERVICE_UNAVAILABLE;
+    if (has_node(iq))
+        return STANZA_ERR_ITEM_NOT_FOUND;
+    struct builder *b = iq_result_open(iq);
+    builder_start(b, STR("query"), NS_DISCO_ITEMS);
+    for (struct session *s = iq->user ? iq->user->sessions : NULL; s; s = s->next) {
+        if (!session_available(s))
+            continue;
+        builder_start(b, STR("item"), STR_NULL);
+        builder_attr(b, STR("jid"), jid_full(s->jid));
+        builder_end(b);
+    }
+    builder_end(b);
+    iq_result_send(iq, b);
+    return STANZA_ERR_NONE;
+}
+
+static const struct iq_handler iqs[] = {
+    {&NS_DISCO_INFO, "query", IQ_TO_SERVER | IQ_TO_ACCOUNT | IQ_GET, on_info},
+    {&NS_DISCO_ITEMS, "query", IQ_TO_SERVER | IQ_TO_ACCOUNT | IQ_GET, on_items},
+    {NULL, NULL, 0, NULL}};
+static const struct str *const features[] = {&NS_DISCO_INFO, &NS_DISCO_ITEMS, NULL};
+static const struct feature_identity server = {"server", "im", "Jackdaw"};
+static const struct feature_identity account = {"account", "registered", NULL};
+
+const struct feature disco_feature = {
+    .name = "disco",
+    .iqs = iqs,
+    .server_features = features,
+    .account_features = features,
+    .server_identity = &server,
+    .account_identity = &account,
+};

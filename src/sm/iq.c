@@ -1,0 +1,76 @@
+/* Requests the server answers itself: dispatch to the features' handlers, and their answers. See
+ * iq.h. */
+#include "sm/iq.h"
+
+#include "sm/send.h"
+#include "xmpp/namespaces.h"
+
+bool iq_valid(const struct stanza *s)
+{
+    struct str type = send_type(s);
+    if (!stanza_attr(s, STANZA_ROOT, STR("id")).data)
+        return false;
+    if (str_is(type, "result") || str_is(type, "error"))
+        return true;
+    return (str_is(type, "get") || str_is(type, "set")) && stanza_children(s, STANZA_ROOT) == 1;
+}
+
+/* Owner or subscriber: who may know that the account is there. */
+static void judge(struct iq *iq)
+{
+    if (!iq->user || !iq->user->active)
+        return;
+    iq->owner = jid_eq_bare(iq->packet->from, iq->user->jid);
+    const struct roster_item *item = roster_find(&iq->user->roster, jid_bare(iq->packet->from));
+    iq->entitled = iq->owner || (item && subscription_from(item->state));
+}
+
+void iq_handle(struct sm *sm, struct user *user, struct session *session, struct packet *p)
+{
+    struct str type = send_type(p->stanza);
+    struct iq iq = {.sm = sm, .user = user, .session = session, .packet = p};
+    if (str_is(type, "result") || str_is(type, "error")) {
+        packet_destroy(
+            p); /* nobody waits for it, and it must not be answered: RFC 6120 section 8.2.3 */
+        return;
+    }
+    if (!iq_valid(p->stanza)) {
+        send_error(sm, session, p, STANZA_ERR_BAD_REQUEST, NULL);
+        return;
+    }
+    judge(&iq);
+    iq.set = str_is(type, "set");
+    iq.payload = stanza_first(p->stanza, STANZA_ROOT);
+    const struct iq_handler *handler =
+        path_iq(stanza_ns(p->stanza, iq.payload), stanza_name(p->stanza, iq.payload),
+                user ? IQ_TO_ACCOUNT : IQ_TO_SERVER, iq.set ? IQ_SET : IQ_GET);
+    /* Not understood: RFC 6120 section 8.4, RFC 6121 section 8.5.2.1.3. */
+    enum stanza_condition condition = handler ? handler->fn(&iq) : STANZA_ERR_SERVICE_UNAVAILABLE;
+    if (condition && iq.packet)
+        send_error_to(sm, session, iq.packet, condition, NULL);
+    packet_destroy(iq.packet);
+}
+
+static void answer(struct iq *iq, struct stanza *result)
+{
+    if (iq->session)
+        send_session(iq->session, result, iq->packet->to, iq->packet->from);
+    else if (iq->packet->to)
+        send_route(iq->sm, result, iq->packet->to, iq->packet->from);
+    stanza_unref(result);
+}
+
+void iq_result(struct iq *iq)
+{
+    answer(iq, stanza_result(iq->packet->stanza, STR_NULL, STR_NULL));
+}
+
+struct builder *iq_result_open(struct iq *iq)
+{
+    return stanza_result_open(iq->packet->stanza, STR_NULL, STR_NULL);
+}
+
+void iq_result_send(struct iq *iq, struct builder *b)
+{
+    answer(iq, builder_finish(b));
+}

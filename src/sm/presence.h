@@ -1,0 +1,19 @@
+/* Presence: RFC 6121 section 4. */
+#ifndef JACKDAW_SM_PRESENCE_H
+#define JACKDAW_SM_PRESENCE_H
+
+#include "sm/session.h"
+
+/* A presence stanza from our client; takes the packet. */
+void presence_from_client(struct session *session, struct packet *p);
+/* One that arrived for a user of ours; takes the packet. */
+void presence_from_router(struct user *user, struct packet *p);
+/* The session has gone without saying so: unavailable to everyone who knows of it (4.5.2). */
+void presence_gone(struct session *session);
+/* Presence or absence of each available resource to one JID. */
+void presence_send_all(struct user *user, struct jid *to);
+void presence_send_absence(struct user *user, struct jid *to);
+/* An unavailable presence without content. */
+struct stanza *presence_unavailable(void);
+
+#endif

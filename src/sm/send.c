@@ -1,0 +1,102 @@
+/* How stanzas leave: see send.h. */
+#include "sm/send.h"
+
+#include "xmpp/namespaces.h"
+
+void send_packet(struct sm *sm, struct packet *p)
+{
+    /* The names are parts of the JIDs that the packet holds. */
+    p->route_to = jid_domain(p->to);
+    p->route_from = jid_domain(p->from);
+    p->c2s.len = p->sm.len = 0;
+    sm->counters.to_router++;
+    component_send(sm->c, p);
+}
+
+void send_route(struct sm *sm, struct stanza *s, struct jid *from, struct jid *to)
+{
+    struct packet *p = packet_create(PACKET_STANZA, STR_NULL, STR_NULL);
+    p->stanza = stanza_ref(s);
+    p->from = jid_ref(from);
+    p->to = jid_ref(to);
+    p->born = loop_now(sm->loop);
+    send_packet(sm, p);
+}
+
+static void to_client(struct session *session, struct packet *p)
+{
+    struct sm *sm = session->user->sm;
+    p->c2s = session->c2s;
+    p->sm = session->sm;
+    struct path_event e = {.sm = sm, .user = session->user, .session = session, .packet = p};
+    if (path_run(&sm->path, PATH_TO_CLIENT, &e) == PATH_DONE)
+        return;
+    sm->counters.to_clients++;
+    component_send(sm->c, p);
+}
+
+void send_session(struct session *session, struct stanza *s, struct jid *from, struct jid *to)
+{
+    struct sm *sm = session->user->sm;
+    struct packet *p = packet_create(PACKET_STANZA, peer_name(session->peer), str_of(sm->c->id));
+    p->stanza = stanza_ref(s);
+    p->from = from ? jid_ref(from) : NULL;
+    p->to = to ? jid_ref(to) : NULL;
+    p->born = loop_now(sm->loop);
+    to_client(session, p);
+}
+
+void send_session_packet(struct session *session, const struct packet *original)
+{
+    struct sm *sm = session->user->sm;
+    struct packet *p = packet_create(PACKET_STANZA, peer_name(session->peer), str_of(sm->c->id));
+    p->stanza = stanza_ref(original->stanza);
+    p->from = original->from ? jid_ref(original->from) : NULL;
+    p->to = original->to ? jid_ref(original->to) : NULL;
+    p->delay = original->delay ? stanza_ref(original->delay) : NULL;
+    p->born = original->born;
+    to_client(session, p);
+}
+
+void send_error_to(struct sm *sm, struct session *session, const struct packet *p,
+                   enum stanza_condition condition, const char *text)
+{
+    struct str from = p->to ? jid_full(p->to) : STR_NULL;
+    struct stanza *error = stanza_error_reply(p->stanza, from, jid_full(p->from), condition, text);
+    if (!error)
+        return;
+    sm->counters.errors++;
+    if (session)
+        send_session(session, error, p->to, p->from);
+    else if (p->to)
+        send_route(sm, error, p->to, p->from);
+    stanza_unref(error);
+}
+
+void send_error(struct sm *sm, struct session *session, struct packet *p,
+                enum stanza_condition condition, const char *text)
+{
+    send_error_to(sm, session, p, condition, text);
+    packet_destroy(p);
+}
+
+enum stanza_condition send_condition(enum error e)
+{
+    return e == ERR_STORE_FULL || e == ERR_TOO_BIG ? STANZA_ERR_RESOURCE_CONSTRAINT
+                                                   : STANZA_ERR_INTERNAL_SERVER_ERROR;
+}
+
+enum send_kind send_kind_of(const struct stanza *s)
+{
+    struct str name = stanza_name(s, STANZA_ROOT);
+    if (str_eq(name, STR("message")))
+        return SEND_MESSAGE;
+    if (str_eq(name, STR("presence")))
+        return SEND_PRESENCE;
+    return str_eq(name, STR("iq")) ? SEND_IQ : SEND_UNKNOWN;
+}
+
+struct str send_type(const struct stanza *s)
+{
+    return stanza_attr(s, STANZA_ROOT, STR("type"));
+}

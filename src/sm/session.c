@@ -1,0 +1,204 @@
+/* Sessions: started, ended and replaced at a c2s' word. See session.h. */
+#include "sm/session.h"
+
+#include <stdlib.h>
+#include "base/mem.h"
+#include "sm/presence.h"
+
+struct session *session_find(const struct sm *sm, const struct session_id *id)
+{
+    return hash_get(&sm->sessions, session_id_str(id));
+}
+
+struct session *session_of(const struct user *user, struct str resource)
+{
+    for (struct session *s = user->sessions; s; s = s->next)
+        if (str_eq(jid_resource(s->jid), resource))
+            return s;
+    return NULL;
+}
+
+/* --- answers --- */
+
+void session_answer(struct sm *sm, struct packet *request, enum session_action action,
+                    struct str reason)
+{
+    struct packet *answer = packet_create_session(request->route_from, str_of(sm->c->id), action,
+                                                  request->target, reason);
+    answer->c2s = request->c2s;
+    answer->sm = request->sm;
+    answer->request = request->request;
+    answer->failed = reason.data != NULL;
+    component_send(sm->c, answer);
+    packet_destroy(request);
+}
+
+static void tell(const struct session *s, enum session_action action, struct str reason)
+{
+    struct sm *sm = s->user->sm;
+    struct packet *p =
+        packet_create_session(peer_name(s->peer), str_of(sm->c->id), action, s->jid, reason);
+    p->c2s = s->c2s;
+    p->sm = s->sm;
+    component_send(sm->c, p);
+}
+
+/* --- peers --- */
+
+static struct peer *peer_get(struct sm *sm, struct str name)
+{
+    struct peer *peer = hash_get(&sm->peers, name);
+    if (peer)
+        return peer;
+    peer = mem_alloc(sizeof *peer + name.len + 1);
+    peer->name_len = name.len;
+    memcpy(peer->name, name.data, name.len);
+    list_init(&peer->sessions);
+    hash_put(&sm->peers, peer_name(peer), peer);
+    return peer;
+}
+
+void session_peer_down(struct sm *sm, struct str name, bool link_lost)
+{
+    struct peer *peer = hash_get(&sm->peers, name);
+    if (!peer)
+        return;
+    LIST_EACH_SAFE(it, &peer->sessions)
+    {
+        struct session *s = LIST_ENTRY(it, struct session, peer_node);
+        if (link_lost)
+            s->stale = true;
+        else
+            session_end(s);
+    }
+}
+
+void session_resume_timer(struct loop_timer *timer)
+{
+    struct sm *sm = MEM_CONTAINER(timer, struct sm, resume);
+    struct peer *peer;
+    for (size_t i = 0; (peer = hash_next(&sm->peers, &i));)
+        LIST_EACH_SAFE(it, &peer->sessions)
+        {
+            struct session *s = LIST_ENTRY(it, struct session, peer_node);
+            if (s->stale)
+                session_end(s);
+        }
+}
+
+/* --- start --- */
+
+static struct session *make(struct user *user, const struct packet *p)
+{
+    struct sm *sm = user->sm;
+    struct session *s = MEM_NEW(struct session);
+    s->user = user;
+    s->jid = jid_ref(p->target);
+    s->c2s = p->c2s;
+    session_id_make(&s->sm, sm->c->env->random);
+    s->peer = peer_get(sm, p->route_from);
+    list_push(&s->peer->sessions, &s->peer_node);
+    hash_put(&sm->sessions, session_id_str(&s->sm), s);
+    struct session **end = &user->sessions;
+    while (*end)
+        end = &(*end)->next;
+    *end = s;
+    user->session_count++;
+    list_remove(&user->idle);
+    sm->counters.sessions_started++;
+    return s;
+}
+
+/* An account that c2s has authenticated exists, whatever the users' database knew of it. */
+static void ensure_active(struct user *user)
+{
+    if (user->active)
+        return;
+    user->active = true;
+    struct store_txn *t = store_begin(user->sm->store);
+    store_commit(users_activate(t, jid_full(user->jid), loop_wall(user->sm->loop) / 1000), NULL,
+                 NULL);
+}
+
+static bool same_client(const struct session *s, const struct packet *p)
+{
+    return str_eq(peer_name(s->peer), p->route_from) &&
+           str_eq(session_id_str(&s->c2s), session_id_str(&p->c2s));
+}
+
+/* A stanza condition's name when the session may not start. */
+static struct str obstacle(const struct user *user, const struct session *same, bool resumed)
+{
+    const struct config *config = user->sm->c->env->config;
+    if (same)
+        return resumed || strcmp(config->c2s_conflict, "replace") == 0 ? STR_NULL : STR("conflict");
+    if (user->session_count >= (uint32_t)config->sm_max_resources)
+        return STR("resource-constraint");
+    return STR_NULL;
+}
+
+void session_start(struct user *user, struct packet *p)
+{
+    struct sm *sm = user->sm;
+    struct session *same = session_of(user, jid_resource(p->target));
+    bool resumed = str_is(p->reason, "resumed");
+    if (same && same_client(same, p)) { /* only the link was lost: the session goes on */
+        same->stale = false;
+        p->sm = same->sm;
+        session_answer(sm, p, SESSION_STARTED, STR_NULL);
+        return;
+    }
+    struct str why = obstacle(user, same, resumed);
+    if (why.data) {
+        session_answer(sm, p, SESSION_START, why);
+        return;
+    }
+    user_hold(user);
+    if (same)
+        session_close(same, SESSION_REPLACED, STR_NULL); /* RFC 6120 section 7.7.2.2 */
+    ensure_active(user);
+    struct session *s = make(user, p);
+    s->interested = resumed; /* its client asked for the roster long ago and will not again */
+    path_run(&sm->path, PATH_SESSION_START,
+             &(struct path_event){.sm = sm, .user = user, .session = s});
+    p->sm = s->sm;
+    session_answer(sm, p, SESSION_STARTED, STR_NULL);
+    user_release(user);
+}
+
+/* --- end --- */
+
+static void unlink_session(struct session *s)
+{
+    struct user *user = s->user;
+    struct session **at = &user->sessions;
+    while (*at != s)
+        at = &(*at)->next;
+    *at = s->next;
+    user->session_count--;
+    list_remove(&s->peer_node);
+    hash_del(&user->sm->sessions, session_id_str(&s->sm));
+}
+
+void session_end(struct session *s)
+{
+    struct user *user = s->user;
+    user_hold(user);
+    path_run(&user->sm->path, PATH_SESSION_END,
+             &(struct path_event){.sm = user->sm, .user = user, .session = s});
+    unlink_session(s); /* first: it gets no copy of its own absence */
+    presence_gone(s);
+    stanza_unref(s->presence);
+    for (uint32_t i = 0; i < s->directed_count; i++)
+        jid_unref(s->directed[i]);
+    free(s->directed);
+    jid_unref(s->jid);
+    free(s);
+    user_release(user);
+}
+
+void session_close(struct session *s, enum session_action action, struct str reason)
+{
+    tell(s, action, reason);
+    session_end(s);
+}

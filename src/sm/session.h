@@ -1,0 +1,52 @@
+/* Session: a client's connected resource, as the session protocol (jabberd2.md 1.3) tells of it. */
+#ifndef JACKDAW_SM_SESSION_H
+#define JACKDAW_SM_SESSION_H
+
+#include "sm/user.h"
+
+struct session {
+    struct user *user;
+    struct session *next; /* of the user, oldest first */
+    struct peer *peer;    /* the c2s */
+    struct list peer_node;
+    struct jid *jid; /* full */
+    struct session_id c2s, sm;
+    struct stanza *presence; /* the last broadcast; NULL: not available */
+    struct jid **directed;   /* who got directed presence and is to hear of the end; sorted */
+    uint32_t directed_count;
+    int8_t priority;
+    bool interested; /* asked for the roster: RFC 6121 section 2.2 */
+    bool stale;      /* the link was lost since we heard of it */
+};
+
+static inline bool session_available(const struct session *s)
+{
+    return s->presence != NULL;
+}
+/* May get messages sent to the bare JID: RFC 6121 section 8.5.2. */
+static inline bool session_takes_messages(const struct session *s)
+{
+    return s->presence != NULL && s->priority >= 0;
+}
+
+struct session *session_find(const struct sm *sm,
+                             const struct session_id *id);                /* NULL when unknown */
+struct session *session_of(const struct user *user, struct str resource); /* NULL when none */
+
+/* SESSION_START for a user that is ready; the packet is answered and destroyed. */
+void session_start(struct user *user, struct packet *p);
+/* Ends it: unavailable presence where it was available, then freed. Says nothing to the c2s. */
+void session_end(struct session *s);
+/* Tells the c2s with ENDED (or REPLACED), then ends it. */
+void session_close(struct session *s, enum session_action action, struct str reason);
+/* Answers a session packet: the same names and ids turned round. `reason` with data: failed.
+ * Destroys the packet. */
+void session_answer(struct sm *sm, struct packet *request, enum session_action action,
+                    struct str reason);
+
+/* A c2s has gone: all of its sessions end, or become stale when it is our own link that was lost.
+ */
+void session_peer_down(struct sm *sm, struct str name, bool link_lost);
+void session_resume_timer(struct loop_timer *timer);
+
+#endif

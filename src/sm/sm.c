@@ -1,0 +1,424 @@
+/* sm: the session manager component. What comes in is sorted here - session actions, stanzas from
+ * our clients, stanzas from the router, bounces - and handed to the file that knows the rules. The
+ * way of a message: on_client_stanza -> send_packet (here the sender's sm ends) -> deliver ->
+ * deliver_message -> send_session_packet.
+ */
+#include "sm/sm.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "base/mem.h"
+#include "sm/deliver.h"
+#include "sm/iq.h"
+#include "sm/offline.h"
+#include "sm/presence.h"
+#include "sm/send.h"
+#include "xmpp/namespaces.h"
+
+#define DRAIN_POLL_MS 20
+
+struct jid *sm_domain(const struct sm *sm, struct str domain)
+{
+    for (size_t i = 0; i < sm->domain_count; i++)
+        if (str_eq(jid_domain(sm->domains[i]), domain))
+            return sm->domains[i];
+    return NULL;
+}
+
+/* --- from our clients --- */
+
+/* The c2s believes in a session that we do not have: after a crash of ours, or a race with its end.
+ */
+static void unknown_session(struct sm *sm, struct packet *p)
+{
+    struct packet *answer = packet_create_session(p->route_from, str_of(sm->c->id), SESSION_ENDED,
+                                                  p->from, STR("item-not-found"));
+    answer->c2s = p->c2s;
+    answer->sm = p->sm;
+    answer->failed = true;
+    component_send(sm->c, answer);
+    packet_destroy(p);
+}
+
+/* `from` is the session's, whatever the client wrote; `to` is looked at once. False: answered with
+ * an error. */
+static bool stamp(struct session *session, struct packet *p)
+{
+    jid_unref(p->from);
+    p->from = jid_ref(session->jid);
+    if (p->to)
+        return true;
+    struct str to = stanza_attr(p->stanza, STANZA_ROOT, STR("to"));
+    if (!to.data)
+        return true;
+    p->to = jid_parse(to);
+    if (!p->to)
+        send_error(session->user->sm, session, p, STANZA_ERR_JID_MALFORMED, NULL);
+    return p->to != NULL;
+}
+
+static void client_iq(struct session *session, struct packet *p)
+{
+    struct user *user = session->user;
+    struct sm *sm = user->sm;
+    if (!iq_valid(p->stanza))
+        send_error(sm, session, p, STANZA_ERR_BAD_REQUEST, NULL);
+    else if (!p->to || jid_eq(p->to, user->jid)) /* RFC 6120 section 10.3.3 */
+        iq_handle(sm, user, session, p);
+    else if (!p->to->local_len && sm_domain(sm, jid_domain(p->to)))
+        deliver_domain(sm, session, p);
+    else
+        send_packet(sm, p);
+}
+
+static void client_message(struct session *session, struct packet *p)
+{
+    if (!p->to) /* RFC 6120 section 10.3.1 */
+        p->to = jid_ref(session->user->jid);
+    send_packet(session->user->sm, p);
+}
+
+static void client_stanza(struct session *session, struct packet *p)
+{
+    struct user *user = session->user;
+    struct sm *sm = user->sm;
+    struct path_event e = {.sm = sm, .user = user, .session = session, .packet = p};
+    if (path_run(&sm->path, PATH_FROM_CLIENT, &e) == PATH_DONE)
+        return;
+    switch (send_kind_of(p->stanza)) {
+    case SEND_MESSAGE:
+        client_message(session, p);
+        break;
+    case SEND_PRESENCE:
+        presence_from_client(session, p);
+        break;
+    case SEND_IQ:
+        client_iq(session, p);
+        break;
+    case SEND_UNKNOWN:
+        packet_destroy(p);
+        break;
+    }
+}
+
+static void on_client_stanza(struct sm *sm, struct packet *p)
+{
+    struct session *session = session_find(sm, &p->sm);
+    sm->counters.from_clients++;
+    if (!session || !str_eq(session_id_str(&session->c2s), session_id_str(&p->c2s))) {
+        unknown_session(sm, p);
+        return;
+    }
+    struct user *user = session->user;
+    session->stale = false;
+    user_hold(user);
+    if (user->state == USER_DELETING)
+        packet_destroy(p);
+    else if (stamp(session, p))
+        client_stanza(session, p);
+    user_release(user);
+}
+
+/* --- session actions --- */
+
+static void on_user_action(struct sm *sm, struct packet *p)
+{
+    if (!p->target || !p->target->local_len || !sm_domain(sm, jid_domain(p->target)) ||
+        (p->action == SESSION_START && jid_is_bare(p->target))) {
+        session_answer(sm, p, p->action, STR("jid-malformed"));
+        return;
+    }
+    struct user *user = user_get(sm, p->target);
+    if (user->state != USER_READY) {
+        if (!user_wait(user, p))
+            session_answer(sm, p, p->action, STR("resource-constraint"));
+    } else if (p->action == SESSION_START) {
+        session_start(user, p);
+    } else if (p->action == SESSION_CREATE) {
+        user_create(user, p);
+    } else {
+        user_delete(user, p);
+    }
+    user_release(user);
+}
+
+static void on_session_end(struct sm *sm, struct packet *p)
+{
+    struct session *session = session_find(sm, &p->sm);
+    session_answer(sm, p, SESSION_ENDED, STR_NULL); /* also when it had ended already */
+    if (session)
+        session_end(session);
+}
+
+static void on_session_packet(struct sm *sm, struct packet *p)
+{
+    switch (p->action) {
+    case SESSION_CREATE:
+    case SESSION_DELETE:
+    case SESSION_START:
+        on_user_action(sm, p);
+        break;
+    case SESSION_END:
+        on_session_end(sm, p);
+        break;
+    case SESSION_CREATED: /* answers: ours to give, not to get */
+    case SESSION_DELETED:
+    case SESSION_STARTED:
+    case SESSION_ENDED:
+    case SESSION_REPLACED:
+        packet_destroy(p);
+        break;
+    }
+}
+
+/* --- bounces: what we sent came back because nobody is there --- */
+
+/* A message for a client whose c2s or stream has gone: tried again without that session, so that it
+ * reaches another resource or the offline queue. A copy that others got as well is not repeated. */
+static void back_from_c2s(struct sm *sm, struct packet *p)
+{
+    struct session *session = session_find(sm, &p->sm);
+    if (session)
+        session_end(session);
+    p->error = 0;
+    p->c2s.len = p->sm.len = 0;
+    if (!p->to)
+        p->to = jid_parse(stanza_attr(p->stanza, STANZA_ROOT, STR("to")));
+    struct user *user = p->to ? user_find(sm, jid_bare(p->to)) : NULL;
+    bool message = send_kind_of(p->stanza) == SEND_MESSAGE;
+    bool others = false;
+    for (struct session *s = user ? user->sessions : NULL; s; s = s->next)
+        others = others || session_takes_messages(s);
+    if (message && p->to && (!jid_is_bare(p->to) || !others))
+        deliver(sm, p);
+    else
+        packet_destroy(p);
+}
+
+static void tell_sender(struct sm *sm, struct packet *p, enum stanza_condition condition)
+{
+    struct user *user = user_find(sm, jid_bare(p->from));
+    for (struct session *s = user ? user->sessions : NULL; s; s = s->next)
+        if (jid_is_bare(p->from) ? s->interested : jid_eq(s->jid, p->from))
+            send_error_to(sm, s, p, condition, NULL);
+}
+
+static void on_bounce(struct sm *sm, struct packet *p)
+{
+    if (p->kind == PACKET_STANZA && p->c2s.len) {
+        back_from_c2s(sm, p);
+        return;
+    }
+    if (p->kind == PACKET_STANZA && p->from && p->to) {
+        enum stanza_condition condition = sm_domain(sm, jid_domain(p->to))
+                                              ? STANZA_ERR_SERVICE_UNAVAILABLE
+                                              : stanza_error_from_route(p->error);
+        /* Broadcasts and probes carry no `to` of the client's: it did not ask, so it is not told.
+         */
+        bool asked = send_kind_of(p->stanza) != SEND_PRESENCE ||
+                     stanza_attr(p->stanza, STANZA_ROOT, STR("to")).data;
+        if (asked)
+            tell_sender(sm, p, condition);
+    }
+    packet_destroy(p);
+}
+
+static void on_packet(struct component *c, struct packet *p)
+{
+    struct sm *sm = c->state;
+    if (p->error) {
+        on_bounce(sm, p);
+    } else if (p->kind == PACKET_SESSION) {
+        on_session_packet(sm, p);
+    } else if (p->kind == PACKET_STANZA && p->sm.len) {
+        on_client_stanza(sm, p);
+    } else if (p->kind == PACKET_STANZA) {
+        sm->counters.from_router++;
+        deliver(sm, p);
+    } else {
+        packet_destroy(p); /* broadcasts and log copies are for others */
+    }
+}
+
+/* --- the component --- */
+
+static enum error open_store(struct sm *sm)
+{
+    struct component *c = sm->c;
+    char url[4096], why[512] = "";
+    if (c->env->config->store_url[0])
+        snprintf(url, sizeof url, "%s", c->env->config->store_url);
+    else if (c->env->data_dir[0])
+        snprintf(url, sizeof url, "sqlite:%s/jackdaw.db", c->env->data_dir);
+    else
+        snprintf(url, sizeof url, "memory:");
+    enum error e = store_open(sm->loop, c->log, STORE_USERS, url, &sm->store, why, sizeof why);
+    if (e)
+        log_error(&c->log, "cannot open the users' data at %s: %s", url,
+                  why[0] ? why : error_text(e));
+    return e;
+}
+
+static enum error prepare_domains(struct sm *sm)
+{
+    const struct config_list *names = &sm->c->env->config->server_domains;
+    sm->domains = mem_alloc_array(names->count ? names->count : 1, sizeof *sm->domains);
+    for (size_t i = 0; i < names->count; i++) {
+        struct jid *domain = jid_from_parts(STR_NULL, str_of(names->items[i]), STR_NULL);
+        if (!domain) {
+            log_error(&sm->c->log,
+                      "server.domains: '%s' is not a domain name; write one like "
+                      "example.com",
+                      names->items[i]);
+            return ERR_CONFIG;
+        }
+        sm->domains[sm->domain_count++] = domain;
+    }
+    return ERR_OK;
+}
+
+static void init_hashes(struct sm *sm)
+{
+    struct hash *hashes[] = {&sm->users, &sm->sessions, &sm->peers};
+    for (size_t i = 0; i < sizeof hashes / sizeof *hashes; i++) {
+        uint64_t seed[2];
+        random_fill(sm->c->env->random, seed, sizeof seed);
+        hash_init(hashes[i], seed);
+    }
+}
+
+static void on_drain(struct loop_timer *timer)
+{
+    struct sm *sm = MEM_CONTAINER(timer, struct sm, drain);
+    if (store_pending(sm->store))
+        loop_timer_start(timer, DRAIN_POLL_MS);
+    else
+        component_stopped(sm->c);
+}
+
+static enum error sm_start(struct component *c)
+{
+    struct sm *sm = MEM_NEW(struct sm);
+    c->state = sm;
+    sm->c = c;
+    sm->loop = c->env->loop;
+    sm->started = loop_now(sm->loop);
+    list_init(&sm->idle);
+    list_init(&sm->paused);
+    loop_timer_init(&sm->unload, sm->loop, user_unload_timer);
+    loop_timer_init(&sm->resume, sm->loop, session_resume_timer);
+    loop_timer_init(&sm->drain, sm->loop, on_drain);
+    path_init(&sm->path);
+    init_hashes(sm);
+    enum error e = prepare_domains(sm);
+    if (!e)
+        e = open_store(sm);
+    if (e)
+        return e;
+    for (size_t i = 0; i < sm->domain_count; i++)
+        component_bind(c, jid_domain(sm->domains[i]), PACKET_BIND_MULTI);
+    return ERR_OK;
+}
+
+static void sm_peer(struct component *c, struct str name, bool up)
+{
+    struct sm *sm = c->state;
+    if (up)
+        return;
+    bool link_lost = !link_is_up(c->link);
+    session_peer_down(sm, name, link_lost);
+}
+
+/* After a lost link the c2s re-start their sessions; those that they do not have gone meanwhile. */
+static void sm_link_state(struct component *c, bool up)
+{
+    struct sm *sm = c->state;
+    if (up)
+        loop_timer_start(&sm->resume, SM_RESUME_SECONDS * 1000);
+    else
+        loop_timer_stop(&sm->resume);
+}
+
+static void sm_writable(struct component *c)
+{
+    struct sm *sm = c->state;
+    while (!list_empty(&sm->paused) && !component_full(c)) {
+        struct user *user = LIST_ENTRY(sm->paused.next, struct user, offline.paused);
+        list_remove(&user->offline.paused);
+        offline_resume(user);
+    }
+}
+
+static void sm_stop(struct component *c)
+{
+    struct sm *sm = c->state;
+    loop_timer_start(&sm->drain, 0);
+}
+
+static void sm_status(struct component *c, json_t *into)
+{
+    const struct sm *sm = c->state;
+    const struct sm_counters *n = &sm->counters;
+    json_t *counters = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "from_clients", (json_int_t)n->from_clients,
+        "from_router", (json_int_t)n->from_router, "to_clients", (json_int_t)n->to_clients,
+        "to_router", (json_int_t)n->to_router, "offline_stored", (json_int_t)n->offline_stored,
+        "offline_delivered", (json_int_t)n->offline_delivered, "errors", (json_int_t)n->errors,
+        "sessions_started", (json_int_t)n->sessions_started);
+    json_object_set_new(into, "sessions", json_integer((json_int_t)sm->sessions.count));
+    json_object_set_new(into, "users_loaded", json_integer((json_int_t)sm->users.count));
+    json_object_set_new(into, "store_pending", json_integer((json_int_t)store_pending(sm->store)));
+    json_object_set_new(into, "counters", counters);
+}
+
+static void forget_session(struct session *s)
+{
+    stanza_unref(s->presence);
+    for (uint32_t i = 0; i < s->directed_count; i++)
+        jid_unref(s->directed[i]);
+    free(s->directed);
+    jid_unref(s->jid);
+    free(s);
+}
+
+/* Nobody is told: clients whose c2s outlives us get their sessions back from the next sm. */
+static void sm_destroy(struct component *c)
+{
+    struct sm *sm = c->state;
+    if (!sm)
+        return;
+    loop_timer_stop(&sm->unload);
+    loop_timer_stop(&sm->resume);
+    loop_timer_stop(&sm->drain);
+    store_close(sm->store);
+    struct session *s;
+    for (size_t i = 0; (s = hash_next(&sm->sessions, &i));)
+        forget_session(s);
+    struct user *user;
+    for (size_t i = 0; (user = hash_next(&sm->users, &i));)
+        user_destroy(user);
+    struct peer *peer;
+    for (size_t i = 0; (peer = hash_next(&sm->peers, &i));)
+        free(peer);
+    hash_finish(&sm->sessions);
+    hash_finish(&sm->users);
+    hash_finish(&sm->peers);
+    for (size_t i = 0; i < sm->domain_count; i++)
+        jid_unref(sm->domains[i]);
+    free(sm->domains);
+    free(sm);
+    c->state = NULL;
+}
+
+const struct component_ops sm_component = {
+    .name = "sm",
+    .start = sm_start,
+    .packet = on_packet,
+    .peer = sm_peer,
+    .link_state = sm_link_state,
+    .writable = sm_writable,
+    .stop = sm_stop,
+    .status = sm_status,
+    .destroy = sm_destroy,
+};

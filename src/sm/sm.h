@@ -1,0 +1,56 @@
+/* The session manager's instance: what all its files share. Users and sessions are found by hash;
+ * nothing walks over all of them. One loop, one thread.
+ */
+#ifndef JACKDAW_SM_SM_H
+#define JACKDAW_SM_SM_H
+
+#include "base/hash.h"
+#include "component/component.h"
+#include "sm/path.h"
+#include "store/store.h"
+
+/* Bounds without a setting. */
+#define SM_MAX_WAITING                                                                             \
+    1000u /* packets that wait for one user (loading, flush of offline messages) */
+#define SM_MAX_DIRECTED   1000u /* addresses one session has sent directed presence to */
+#define SM_RESUME_SECONDS 10u   /* after a lost link: sessions not re-started by then have gone */
+
+struct sm_counters {
+    uint64_t from_clients, from_router, to_clients, to_router;
+    uint64_t offline_stored, offline_delivered, errors, sessions_started;
+};
+
+/* A c2s, known by the name its sessions were started from. */
+struct peer {
+    struct list sessions; /* session.peer_node */
+    size_t name_len;
+    char name[];
+};
+
+struct sm {
+    struct component *c;
+    struct loop *loop;
+    struct store *store;
+    struct jid **domains; /* served */
+    size_t domain_count;
+    struct hash users;    /* bare JID -> struct user */
+    struct hash sessions; /* sm id -> struct session */
+    struct hash peers;    /* name -> struct peer; few, kept until the end */
+    struct list idle;     /* users without work, longest idle first */
+    struct list paused;   /* users whose offline messages wait for room in the link */
+    struct loop_timer unload;
+    struct loop_timer resume; /* runs after a lost link */
+    struct loop_timer drain;  /* runs while stopping */
+    struct path path;
+    struct sm_counters counters;
+    uint64_t started; /* loop_now */
+};
+
+static inline struct str peer_name(const struct peer *peer)
+{
+    return (struct str){peer->name, peer->name_len};
+}
+/* The served domain, or NULL: then the JID is somebody else's. */
+struct jid *sm_domain(const struct sm *sm, struct str domain);
+
+#endif

@@ -1,0 +1,266 @@
+/* Users in memory: loading, waiting packets, unloading, creation and removal of accounts. See
+ * user.h. */
+#include "sm/user.h"
+
+#include <stdlib.h>
+#include "base/mem.h"
+#include "sm/deliver.h"
+#include "sm/send.h"
+#include "sm/session.h"
+#include "sm/subscribe.h"
+
+static int64_t wall_seconds(const struct user *user)
+{
+    return loop_wall(user->sm->loop) / 1000;
+}
+
+struct user *user_find(const struct sm *sm, struct str bare)
+{
+    return hash_get(&sm->users, bare);
+}
+
+void user_destroy(struct user *user)
+{
+    struct list *node;
+    hash_del(&user->sm->users, jid_full(user->jid));
+    list_remove(&user->idle);
+    list_remove(&user->offline.paused);
+    while ((node = list_pop(&user->waiting)))
+        packet_destroy(LIST_ENTRY(node, struct packet, node));
+    while ((node = list_pop(&user->offline.held)))
+        packet_destroy(LIST_ENTRY(node, struct packet, node));
+    packet_destroy(user->deletion);
+    roster_finish(&user->roster);
+    free(user->logout_status);
+    jid_unref(user->jid);
+    free(user);
+}
+
+void user_hold(struct user *user)
+{
+    user->busy++;
+    list_remove(&user->idle);
+}
+
+void user_release(struct user *user)
+{
+    struct sm *sm = user->sm;
+    if (--user->busy || user->sessions)
+        return;
+    /* No account: nothing to keep, so that strangers cannot fill the memory with made-up names. */
+    if (!user->active || user->load_failed) {
+        user_destroy(user);
+        return;
+    }
+    user->idle_since = loop_now(sm->loop);
+    list_push(&sm->idle, &user->idle);
+    if (!loop_timer_running(&sm->unload))
+        loop_timer_start(&sm->unload, (uint64_t)sm->c->env->config->sm_unload_after * 1000);
+}
+
+void user_unload_timer(struct loop_timer *timer)
+{
+    struct sm *sm = MEM_CONTAINER(timer, struct sm, unload);
+    uint64_t now = loop_now(sm->loop);
+    uint64_t keep = (uint64_t)sm->c->env->config->sm_unload_after * 1000;
+    while (!list_empty(&sm->idle)) {
+        struct user *user = LIST_ENTRY(sm->idle.next, struct user, idle);
+        if (user->idle_since + keep > now) {
+            loop_timer_start(timer, user->idle_since + keep - now);
+            return;
+        }
+        user_destroy(user);
+    }
+}
+
+/* --- waiting --- */
+
+bool user_wait(struct user *user, struct packet *p)
+{
+    if (user->waiting_count >= SM_MAX_WAITING)
+        return false;
+    user->waiting_count++;
+    list_push(&user->waiting, &p->node);
+    return true;
+}
+
+static void refuse(struct user *user, struct packet *p)
+{
+    if (p->kind == PACKET_SESSION)
+        session_answer(user->sm, p, p->action, STR("internal-server-error"));
+    else
+        send_error(user->sm, NULL, p, STANZA_ERR_INTERNAL_SERVER_ERROR, NULL);
+}
+
+static void dispatch(struct user *user, struct packet *p)
+{
+    if (p->kind == PACKET_STANZA)
+        deliver_user(user, p);
+    else if (p->action == SESSION_START)
+        session_start(user, p);
+    else if (p->action == SESSION_CREATE)
+        user_create(user, p);
+    else
+        user_delete(user, p);
+}
+
+/* Hands out what waited, in order; stops when the user becomes busy with its own deletion. */
+static void drain(struct user *user)
+{
+    struct list *node;
+    while (user->state == USER_READY && (node = list_pop(&user->waiting))) {
+        user->waiting_count--;
+        struct packet *p = LIST_ENTRY(node, struct packet, node);
+        if (user->load_failed)
+            refuse(user, p);
+        else
+            dispatch(user, p);
+    }
+}
+
+/* --- loading --- */
+
+void user_load_begin(struct user *user)
+{
+    user->reads++;
+}
+
+void user_load_end(struct user *user, enum error e)
+{
+    if (e)
+        user->load_failed = true;
+    if (--user->reads)
+        return;
+    if (user->load_failed)
+        log_error(&user->sm->c->log, "cannot load %s from the store: %s", user->jid->text,
+                  error_text(e ? e : ERR_STORE));
+    user->state = USER_READY;
+    drain(user);
+    user_release(user);
+}
+
+static void on_user_row(void *arg, enum error e, const struct store_rows *rows)
+{
+    enum { ACTIVE_TIME, LOGOUT_TIME, LOGOUT_STATUS };
+    struct user *user = arg;
+    if (!e && store_rows_count(rows) > 0) {
+        user->active = store_text(rows, 0, ACTIVE_TIME).data != NULL;
+        user->logout_time = store_int(rows, 0, LOGOUT_TIME);
+        struct str status = store_text(rows, 0, LOGOUT_STATUS);
+        user->logout_status = status.len ? str_dup(status) : NULL;
+    }
+    user_load_end(user, e);
+}
+
+static struct user *load(struct sm *sm, struct jid *jid)
+{
+    struct user *user = MEM_NEW(struct user);
+    user->sm = sm;
+    user->jid = jid_to_bare(jid);
+    list_init(&user->waiting);
+    list_init(&user->idle);
+    list_init(&user->offline.held);
+    list_init(&user->offline.paused);
+    hash_put(&sm->users, jid_full(user->jid), user);
+    user_hold(user); /* until user_load_end */
+    user_load_begin(user);
+    users_get(sm->store, jid_full(user->jid), on_user_row, user);
+    path_run(&sm->path, PATH_USER_LOAD, &(struct path_event){.sm = sm, .user = user});
+    return user;
+}
+
+struct user *user_get(struct sm *sm, struct jid *jid)
+{
+    struct user *user = user_find(sm, jid_bare(jid));
+    if (!user)
+        user = load(sm, jid);
+    user_hold(user);
+    return user;
+}
+
+/* --- accounts --- */
+
+struct creation {
+    struct user *user;
+    struct packet *request;
+};
+
+static void on_created(void *arg, enum error e, const struct store_rows *rows)
+{
+    struct creation *creation = arg;
+    struct user *user = creation->user;
+    if (e)
+        session_answer(user->sm, creation->request, SESSION_CREATE, STR("internal-server-error"));
+    else
+        session_answer(user->sm, creation->request, SESSION_CREATED, STR_NULL);
+    if (e)
+        user->active = false;
+    free(creation);
+    user_release(user);
+}
+
+void user_create(struct user *user, struct packet *p)
+{
+    struct creation *creation = MEM_NEW(struct creation);
+    creation->user = user;
+    creation->request = p;
+    user_hold(user);
+    user->active = true;
+    struct store_txn *t = store_begin(user->sm->store);
+    store_commit(users_activate(t, jid_full(user->jid), wall_seconds(user)), on_created, creation);
+}
+
+/* The rows have gone: now the others hear of it. The one who asked first, because the end of the
+ * session that it may have asked from would cut it off from the answer. */
+static void finish_deletion(struct user *user)
+{
+    struct packet *request = user->deletion;
+    user->deletion = NULL;
+    session_answer(user->sm, request, SESSION_DELETED, STR_NULL);
+    while (user->sessions)
+        session_close(user->sessions, SESSION_ENDED, STR("not-authorized"));
+    subscribe_farewell(user);
+    roster_finish(&user->roster);
+    user->roster.version = 0;
+    user->active = false;
+    free(user->logout_status);
+    user->logout_status = NULL;
+    user->logout_time = 0;
+}
+
+static void on_deleted(void *arg, enum error e, const struct store_rows *rows)
+{
+    struct user *user = arg;
+    if (e) {
+        struct packet *request = user->deletion;
+        user->deletion = NULL;
+        session_answer(user->sm, request, SESSION_DELETE, STR("internal-server-error"));
+    } else {
+        finish_deletion(user);
+    }
+    user->state = USER_READY;
+    drain(user);
+    user_release(user);
+}
+
+void user_delete_wait(struct user *user)
+{
+    user->reads++;
+}
+
+void user_delete_done(struct user *user)
+{
+    if (--user->reads)
+        return;
+    store_commit(users_delete(store_begin(user->sm->store), jid_full(user->jid)), on_deleted, user);
+}
+
+void user_delete(struct user *user, struct packet *p)
+{
+    user_hold(user); /* until on_deleted */
+    user->state = USER_DELETING;
+    user->deletion = p;
+    user_delete_wait(user);
+    path_run(&user->sm->path, PATH_USER_DELETE, &(struct path_event){.sm = user->sm, .user = user});
+    user_delete_done(user);
+}

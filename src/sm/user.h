@@ -1,0 +1,73 @@
+/* User: one account in memory. Loaded by one round of asynchronous reads when first needed, its
+ * packets waiting in order; kept while it has sessions or work, then for sm.unload_after seconds.
+ */
+#ifndef JACKDAW_SM_USER_H
+#define JACKDAW_SM_USER_H
+
+#include "sm/roster.h"
+#include "sm/sm.h"
+
+enum user_state {
+    USER_LOADING,
+    USER_READY,
+    USER_DELETING /* its packets wait until the account has gone */
+};
+
+/* Messages that wait for the offline queue to be handed over: features/offline.c. */
+struct user_offline {
+    struct list held; /* packets that arrived during a flush */
+    uint32_t held_count;
+    bool flushing;
+    bool empty;              /* the queue is known to hold nothing */
+    struct list paused;      /* node in sm->paused: the flush waits for a full link */
+    uint64_t after;          /* the last id handed over */
+    struct session *session; /* that gets the flush; NULL when it has gone */
+};
+
+struct user {
+    struct sm *sm;
+    struct jid *jid; /* bare */
+    struct session *sessions;
+    struct roster roster;
+    struct list waiting; /* packets */
+    struct list idle;    /* node in sm->idle */
+    uint64_t idle_since;
+    int64_t logout_time; /* 0: none known */
+    char *logout_status; /* NULL: none */
+    uint32_t waiting_count;
+    uint32_t session_count;
+    uint32_t busy;  /* holds: not to be unloaded */
+    uint16_t reads; /* of the loading, unanswered */
+    uint8_t state;  /* enum user_state */
+    bool active;    /* the account exists */
+    bool load_failed;
+    struct user_offline offline;
+    struct packet *deletion; /* the request to answer when the account has gone */
+};
+
+/* The user in memory, or NULL. */
+struct user *user_find(const struct sm *sm, struct str bare);
+/* The user of a JID's bare form; begins to load it when it is not in memory. Held: release it. */
+struct user *user_get(struct sm *sm, struct jid *jid);
+void user_hold(struct user *user);
+/* The last release lets it be unloaded, at once when there is no such account. */
+void user_release(struct user *user);
+/* Queues a packet until the user is ready. False, and the packet untouched, when too many wait. */
+bool user_wait(struct user *user, struct packet *p);
+
+/* For handlers of PATH_USER_LOAD: one more read to wait for, and its answer. */
+void user_load_begin(struct user *user);
+void user_load_end(struct user *user, enum error e);
+
+/* SESSION_CREATE and SESSION_DELETE; the packet is answered and destroyed. The user must be ready.
+ */
+void user_create(struct user *user, struct packet *p);
+void user_delete(struct user *user, struct packet *p);
+/* For handlers of PATH_USER_DELETE: the rows stay until everybody has said `done`. */
+void user_delete_wait(struct user *user);
+void user_delete_done(struct user *user);
+
+void user_unload_timer(struct loop_timer *timer);
+void user_destroy(struct user *user); /* the end of the instance alone */
+
+#endif
