@@ -1,4 +1,5 @@
-/* Configuration: settings.def, read by libconfuse. One struct with one member per row; immutable once made. */
+/* Configuration: settings.def, read by libconfuse. One struct with one member per row; immutable
+ * once made. */
 #ifndef JACKDAW_CONFIG_CONFIG_H
 #define JACKDAW_CONFIG_CONFIG_H
 
@@ -26,14 +27,20 @@ struct config {
 #undef CHOICE
 };
 
-/* `file` NULL: defaults only. `sets`: SECTION.KEY=VALUE texts that win over the file. Every problem is told to `report`
- * (file, line, what is wrong, what to write instead); NULL is returned when there was any. */
+/* `file` NULL: defaults only. `sets`: SECTION.KEY=VALUE texts that win over the file. Every problem
+ * is told to `report` (file, line, what is wrong, what to write instead); NULL is returned when
+ * there was any. */
 typedef void (*config_report_fn)(void *arg, const char *message);
-struct config *config_load(const char *file, const char *const *sets, size_t set_count, config_report_fn report,
-                           void *arg);
+struct config *config_load(const char *file, const char *const *sets, size_t set_count,
+                           config_report_fn report, void *arg);
 void config_destroy(struct config *c); /* NULL is fine */
-/* Names of RESTART settings that differ, for the reload's log line; returns how many, prints each to `report`. */
-size_t config_diff_restart(const struct config *old, const struct config *new_config, config_report_fn report, void *arg);
+/* Names of RESTART settings that differ, for the reload's log line; returns how many, prints each
+ * to `report`. */
+size_t config_diff_restart(const struct config *old, const struct config *new_config,
+                           config_report_fn report, void *arg);
+/* Where a setting ("c2s.port") was given: "FILE:LINE", "--set c2s.port=1" or "the default"; for
+ * messages about values that only their user can judge. Lives as long as the configuration. */
+const char *config_origin(const struct config *c, const char *name);
 void config_print_reference(FILE *to); /* the manual's table, Markdown */
 
 #endif

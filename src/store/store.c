@@ -172,7 +172,7 @@ void store_close(struct store *s)
     if (!s)
         return;
     s->driver->close(s);
-    loop_task_cancel(&s->kick);
+    loop_post_cancel(s->loop, &s->kick);
     while (!list_empty(&s->order)) {
         struct store_txn *t = LIST_ENTRY(s->order.next, struct store_txn, order);
         t->result = ERR_CANCELLED;

@@ -63,7 +63,7 @@ static void memory_submit(struct store *s, struct store_txn *t)
 static void memory_close(struct store *s)
 {
     struct memory *m = s->state;
-    loop_task_cancel(&m->turn);
+    loop_post_cancel(s->loop, &m->turn);
     run(m, &m->waiting);
     sqlite_db_close(m->db);
     free(m);

@@ -224,7 +224,7 @@ static void sqlite_close(struct store *s)
     loop_task_cancel(&d->hand_over);
     worker_close(&d->writer);
     worker_close(&d->reader);
-    loop_task_cancel(&d->hand_back);
+    loop_post_cancel(s->loop, &d->hand_back);
     pthread_mutex_destroy(&d->done_lock);
     free(d);
 }

@@ -1,0 +1,368 @@
+/* Configuration: defaults, then the file, then --set, all through one function that checks and
+ * stores a value. */
+#include "config/config.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "config/config_file.h"
+#include "config/setting.h"
+
+/* What stands behind a struct config: where each value came from. */
+struct config_impl {
+    struct config values;
+    char *origins[SETTINGS]; /* "FILE:LINE", "--set"; NULL: the default */
+};
+
+struct load {
+    struct config_file_reader reader;
+    struct config_impl *config;
+    const char *file;
+    config_report_fn report;
+    void *arg;
+    bool failed;
+};
+
+static void complain(struct load *l, const char *where, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+static void complain(struct load *l, const char *where, const char *fmt, ...)
+{
+    char message[1024];
+    size_t used = (size_t)snprintf(message, sizeof message, "%s: ", where);
+    va_list args;
+    if (used >= sizeof message)
+        used = sizeof message - 1;
+    va_start(args, fmt);
+    vsnprintf(message + used, sizeof message - used, fmt, args);
+    va_end(args);
+    l->failed = true;
+    l->report(l->arg, message);
+}
+
+/* --- one value --- */
+
+static void *member(struct config *c, const struct setting *s)
+{
+    return (char *)c + s->offset;
+}
+
+static const void *member_of(const struct config *c, const struct setting *s)
+{
+    return (const char *)c + s->offset;
+}
+
+static void list_free(struct config_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->items[i]);
+    free(list->items);
+    *list = (struct config_list){0};
+}
+
+static void list_set(struct config_list *list, char *const *texts, size_t count)
+{
+    struct config_list made = {mem_alloc_array(count + 1, sizeof *made.items), count};
+    for (size_t i = 0; i < count; i++)
+        made.items[i] = mem_strdup(texts[i]);
+    list_free(list);
+    *list = made;
+}
+
+static bool parse_number(struct str text, const struct setting *s, int64_t *ret)
+{
+    uint64_t number;
+    bool negative = text.len > 1 && text.data[0] == '-';
+    if (negative)
+        text = (struct str){text.data + 1, text.len - 1};
+    if (!str_to_u64(text, INT64_MAX, &number))
+        return false;
+    int64_t value = negative ? -(int64_t)number : (int64_t)number;
+    if (value < s->min || value > s->max)
+        return false;
+    *ret = value;
+    return true;
+}
+
+static bool parse_bool(struct str text, bool *ret)
+{
+    static const char *const words[][2] = {
+        {"true", "false"}, {"yes", "no"}, {"on", "off"}, {"1", "0"}};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (str_is(text, words[i][0]) || str_is(text, words[i][1])) {
+            *ret = str_is(text, words[i][0]);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The struct owns a copy of the choice. */
+static bool parse_choice(struct str text, const struct setting *s, char **ret)
+{
+    struct str rest = str_of(s->choices), choice;
+    while (str_split(&rest, '|', &choice)) {
+        if (str_eq(choice, text)) {
+            free(*ret);
+            *ret = str_dup(choice);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* False when the text is no value of this setting. */
+static bool store_text(struct config *c, const struct setting *s, const char *text)
+{
+    void *to = member(c, s);
+    switch (s->type) {
+    case SETTING_STRING:
+        free(*(char **)to);
+        *(char **)to = mem_strdup(text);
+        return true;
+    case SETTING_NUMBER:
+        return parse_number(str_of(text), s, to);
+    case SETTING_BOOL:
+        return parse_bool(str_of(text), to);
+    case SETTING_CHOICE:
+        return parse_choice(str_of(text), s, to);
+    case SETTING_LIST:
+        break;
+    }
+    return false;
+}
+
+static void complain_value(struct load *l, const struct setting *s, const char *where,
+                           const char *text)
+{
+    char want[256], hint[80] = "";
+    setting_describe(s, want, sizeof want);
+    struct str near =
+        s->type == SETTING_CHOICE ? setting_nearest_choice(s->choices, str_of(text)) : STR_NULL;
+    if (near.data)
+        snprintf(hint, sizeof hint, "; did you mean %.*s?", STR_ARG(near));
+    complain(l, where, "%s.%s cannot be \"%.80s\": write %s%s", s->section, s->key, text, want,
+             hint);
+}
+
+static void assign(struct load *l, const struct setting *s, char *const *texts, size_t count,
+                   const char *where)
+{
+    struct config *c = &l->config->values;
+    if (s->type == SETTING_LIST) {
+        list_set(member(c, s), texts, count);
+    } else if (count != 1) {
+        complain(l, where, "%s.%s takes one value", s->section, s->key);
+        return;
+    } else if (!store_text(c, s, texts[0])) {
+        complain_value(l, s, where, texts[0]);
+        return;
+    }
+    char **origin = &l->config->origins[s - settings];
+    free(*origin);
+    *origin = mem_strdup(where);
+}
+
+/* "a, b" as a list; an empty text is the empty list. */
+static void assign_comma_text(struct load *l, const struct setting *s, const char *text,
+                              const char *where)
+{
+    struct str rest = str_of(text), part;
+    char **texts = mem_alloc_array(strlen(text) + 1, sizeof *texts);
+    size_t count = 0;
+    while (rest.data && *text && str_split(&rest, ',', &part)) {
+        while (part.len && part.data[0] == ' ')
+            part = (struct str){part.data + 1, part.len - 1};
+        while (part.len && part.data[part.len - 1] == ' ')
+            part.len--;
+        if (part.len)
+            texts[count++] = str_dup(part);
+    }
+    assign(l, s, texts, count, where);
+    for (size_t i = 0; i < count; i++)
+        free(texts[i]);
+    free(texts);
+}
+
+/* --- the three sources --- */
+
+static void set_default(struct config *c, const struct setting *s, struct load *l)
+{
+    void *to = member(c, s);
+    switch (s->type) {
+    case SETTING_STRING:
+    case SETTING_CHOICE:
+        *(char **)to = mem_strdup(s->text);
+        break;
+    case SETTING_NUMBER:
+        *(int64_t *)to = s->number;
+        break;
+    case SETTING_BOOL:
+        *(bool *)to = s->number != 0;
+        break;
+    case SETTING_LIST:
+        assign_comma_text(l, s, s->text, "");
+        free(l->config->origins[s - settings]);
+        l->config->origins[s - settings] = NULL;
+        break;
+    }
+}
+
+static void where_in_file(const struct load *l, unsigned line, char *out, size_t size)
+{
+    if (line)
+        snprintf(out, size, "%s:%u", l->file, line);
+    else
+        snprintf(out, size, "%s", l->file);
+}
+
+static void on_value(struct config_file_reader *r, const struct setting *s, char *const *texts,
+                     size_t count, unsigned line)
+{
+    struct load *l = MEM_CONTAINER(r, struct load, reader);
+    char where[512];
+    where_in_file(l, line, where, sizeof where);
+    assign(l, s, texts, count, where);
+}
+
+static void on_problem(struct config_file_reader *r, unsigned line, const char *message)
+{
+    struct load *l = MEM_CONTAINER(r, struct load, reader);
+    char where[512];
+    where_in_file(l, line, where, sizeof where);
+    complain(l, where, "%s", message);
+}
+
+static void load_file(struct load *l)
+{
+    FILE *f = fopen(l->file, "rbe");
+    if (!f) {
+        complain(l, l->file, "cannot be read: %s", strerror(errno));
+        return;
+    }
+    char *text = mem_alloc(CONFIG_FILE_MAX + 2);
+    size_t len = fread(text, 1, CONFIG_FILE_MAX + 1, f);
+    if (ferror(f))
+        complain(l, l->file, "cannot be read: %s", strerror(errno));
+    else
+        config_file_read(text, len, &l->reader);
+    fclose(f);
+    free(text);
+}
+
+static void load_set(struct load *l, const char *set)
+{
+    const char *equals = strchr(set, '=');
+    struct str name = {set, equals ? (size_t)(equals - set) : strlen(set)};
+    const struct setting *s = setting_find(name);
+    char near[128], where[300];
+    snprintf(where, sizeof where, "--set %.200s", set);
+    if (!s) {
+        bool found = setting_nearest(NULL, name, near, sizeof near);
+        complain(l, where, "there is no setting \"%.*s\"; %s%s",
+                 (int)(name.len < 64 ? name.len : 64), name.data,
+                 found ? "did you mean " : "`jackdaw check --reference` lists all settings",
+                 found ? near : "");
+        return;
+    }
+    if (!equals) {
+        complain(l, where, "a value is missing: write --set %s.%s=VALUE", s->section, s->key);
+        return;
+    }
+    char *text = mem_strdup(equals + 1);
+    if (s->type == SETTING_LIST)
+        assign_comma_text(l, s, text, where);
+    else
+        assign(l, s, &text, 1, where);
+    free(text);
+}
+
+struct config *config_load(const char *file, const char *const *sets, size_t set_count,
+                           config_report_fn report, void *arg)
+{
+    struct load l = {.reader = {on_value, on_problem},
+                     .config = MEM_NEW(struct config_impl),
+                     .file = file,
+                     .report = report,
+                     .arg = arg};
+    for (int i = 0; i < SETTINGS; i++)
+        set_default(&l.config->values, &settings[i], &l);
+    if (file)
+        load_file(&l);
+    for (size_t i = 0; i < set_count; i++)
+        load_set(&l, sets[i]);
+    if (!l.failed)
+        return &l.config->values;
+    config_destroy(&l.config->values);
+    return NULL;
+}
+
+void config_destroy(struct config *c)
+{
+    if (!c)
+        return;
+    struct config_impl *impl = MEM_CONTAINER(c, struct config_impl, values);
+    for (int i = 0; i < SETTINGS; i++) {
+        void *value = member(c, &settings[i]);
+        if (settings[i].type == SETTING_LIST)
+            list_free(value);
+        else if (settings[i].type == SETTING_STRING || settings[i].type == SETTING_CHOICE)
+            free(*(char **)value);
+        free(impl->origins[i]);
+    }
+    free(impl);
+}
+
+const char *config_origin(const struct config *c, const char *name)
+{
+    const struct config_impl *impl =
+        (const struct config_impl *)(const void *)((const char *)c -
+                                                   offsetof(struct config_impl, values));
+    const struct setting *s = setting_find(str_of(name));
+    return s && impl->origins[s - settings] ? impl->origins[s - settings] : "the default";
+}
+
+/* --- comparing --- */
+
+static bool lists_equal(const struct config_list *a, const struct config_list *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (strcmp(a->items[i], b->items[i]) != 0)
+            return false;
+    return true;
+}
+
+static bool equal(const struct setting *s, const void *a, const void *b)
+{
+    switch (s->type) {
+    case SETTING_STRING:
+    case SETTING_CHOICE:
+        return strcmp(*(char *const *)a, *(char *const *)b) == 0;
+    case SETTING_NUMBER:
+        return *(const int64_t *)a == *(const int64_t *)b;
+    case SETTING_BOOL:
+        return *(const bool *)a == *(const bool *)b;
+    case SETTING_LIST:
+        return lists_equal(a, b);
+    }
+    return false;
+}
+
+size_t config_diff_restart(const struct config *old, const struct config *new_config,
+                           config_report_fn report, void *arg)
+{
+    size_t count = 0;
+    for (int i = 0; i < SETTINGS; i++) {
+        const struct setting *s = &settings[i];
+        char name[128];
+        if (s->live || equal(s, member_of(old, s), member_of(new_config, s)))
+            continue;
+        snprintf(name, sizeof name, "%s.%s", s->section, s->key);
+        report(arg, name);
+        count++;
+    }
+    return count;
+}

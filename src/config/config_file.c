@@ -1,0 +1,213 @@
+/* libconfuse reads, we judge. Every option is a CFGT_PTR whose value is the text with its line, so
+ * that all messages are ours; libconfuse's own complaints are kept in the `title` of the (untitled)
+ * section they are about, which frees us from a global, and are put into our words. Nothing is
+ * printed by libconfuse. */
+#include "config/config_file.h"
+
+#include <confuse.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "config/config_scan.h"
+
+struct found {
+    unsigned line;
+    char text[];
+};
+
+static int parse_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    size_t len = strlen(value);
+    struct found *f = mem_alloc(sizeof *f + len + 1);
+    f->line = cfg->line > 0 ? (unsigned)cfg->line : 0;
+    memcpy(f->text, value, len);
+    *(void **)result = f;
+    return 0;
+}
+
+static void free_value(void *value)
+{
+    free(value);
+}
+
+static void keep_error(cfg_t *cfg, const char *fmt, va_list args)
+{
+    char text[256];
+    vsnprintf(text, sizeof text, fmt, args);
+    if (!cfg->title)
+        cfg->title = mem_strdup(text);
+}
+
+static cfg_opt_t option(const struct setting *s)
+{
+    cfg_opt_t o = CFG_PTR_CB(s->key, NULL, s->type == SETTING_LIST ? CFGF_LIST : CFGF_NONE,
+                             parse_value, free_value);
+    o.flags |= CFGF_NODEFAULT;
+    return o;
+}
+
+/* --- libconfuse's complaints in our words --- */
+
+static const struct {
+    const char *starts, *advice;
+} complaints[] = {
+    {"premature end of file",
+     "the file ends inside a section or a value: a } or a value is missing"},
+    {"unexpected closing brace", "there is a } too many"},
+    {"missing equal sign", "write KEY = VALUE"},
+    {"missing opening brace", "a section is written NAME { ... }"},
+    {"attempt to append", "this setting takes one value: write = instead of +="},
+    {"unexpected token",
+     "a value is missing or there is one too many: write KEY = VALUE, and lists as "
+     "KEY = {\"a\", \"b\"}"},
+};
+
+static void tell_unknown(struct config_file_reader *r, const cfg_t *cfg, bool top, struct str name)
+{
+    char near[128], message[512];
+    const char *section = top ? NULL : cfg->name;
+    size_t len = name.len < 64 ? name.len : 64;
+    if (top)
+        snprintf(message, sizeof message, "there is no section or setting \"%.*s\"", (int)len,
+                 name.data);
+    else
+        snprintf(message, sizeof message, "section %s has no setting \"%.*s\"", section, (int)len,
+                 name.data);
+    size_t used = strlen(message);
+    if (setting_nearest(section, name, near, sizeof near)) {
+        char *dot = strchr(near, '.');
+        *dot = '\0';
+        if (section && strcmp(section, near) == 0)
+            snprintf(message + used, sizeof message - used, "; did you mean %s?", dot + 1);
+        else
+            snprintf(message + used, sizeof message - used, "; did you mean %s { %s = ... }?", near,
+                     dot + 1);
+    } else {
+        snprintf(message + used, sizeof message - used,
+                 "; `jackdaw check --reference` lists all settings");
+    }
+    r->problem(r, (unsigned)cfg->line, message);
+}
+
+static void tell(struct config_file_reader *r, const cfg_t *cfg, bool top)
+{
+    static const char unknown[] = "no such option '";
+    const char *text = cfg->title;
+    if (strncmp(text, unknown, sizeof unknown - 1) == 0) {
+        struct str name = str_of(text + sizeof unknown - 1);
+        name.len -= name.len > 0;
+        tell_unknown(r, cfg, top, name);
+        return;
+    }
+    for (size_t i = 0; i < sizeof complaints / sizeof *complaints; i++) {
+        if (strncmp(text, complaints[i].starts, strlen(complaints[i].starts)) == 0) {
+            r->problem(r, (unsigned)cfg->line, complaints[i].advice);
+            return;
+        }
+    }
+    r->problem(r, (unsigned)cfg->line, text);
+}
+
+/* --- walking what was read --- */
+
+static void report_option(struct config_file_reader *r, const struct setting *s, cfg_opt_t *opt)
+{
+    unsigned count = cfg_opt_size(opt);
+    if (!(opt->flags & CFGF_MODIFIED))
+        return;
+    char **texts = mem_alloc_array(count + 1, sizeof *texts);
+    unsigned line = 0;
+    for (unsigned i = 0; i < count; i++) {
+        struct found *f = cfg_opt_getnptr(opt, i);
+        texts[i] = f->text;
+        line = line ? line : f->line;
+    }
+    r->value(r, s, texts, count, line);
+    free(texts);
+}
+
+static void walk(struct config_file_reader *r, cfg_t *root)
+{
+    cfg_opt_t *admins = cfg_getopt(root, "admins");
+    report_option(r, setting_find(STR("admins")), admins);
+    for (int i = 0; i < SETTINGS; i++) {
+        cfg_t *section = cfg_getsec(root, settings[i].section);
+        cfg_opt_t *opt = section ? cfg_getopt(section, settings[i].key) : NULL;
+        if (opt)
+            report_option(r, &settings[i], opt);
+    }
+}
+
+/* The complaint is where reading stopped: in a section or at the top. */
+static void tell_complaint(struct config_file_reader *r, cfg_t *root)
+{
+    for (int i = 0; i < SETTINGS; i++) {
+        cfg_t *section = cfg_getsec(root, settings[i].section);
+        if (section && section->title) {
+            tell(r, section, false);
+            return;
+        }
+    }
+    if (root->title)
+        tell(r, root, true);
+    else
+        r->problem(r, (unsigned)root->line,
+                   "this cannot be read; `jackdaw check --reference` shows "
+                   "how settings are written");
+}
+
+static bool parse(cfg_opt_t *options, const char *text, struct config_file_reader *r)
+{
+    cfg_t *root = cfg_init(options, CFGF_NONE);
+    if (!root)
+        return false;
+    cfg_set_error_function(root, keep_error);
+    bool read = cfg_parse_buf(root, text) == CFG_SUCCESS;
+    if (!read)
+        tell_complaint(r, root);
+    walk(r, root);
+    cfg_free(root);
+    return read;
+}
+
+/* settings.def as libconfuse's tables: sections in the order of their first setting. */
+static bool read_with_tables(const char *text, struct config_file_reader *r)
+{
+    cfg_opt_t(*keys)[SETTINGS + 1] = mem_alloc_array(SETTINGS, sizeof *keys);
+    cfg_opt_t *top = mem_alloc_array(SETTINGS + 2, sizeof *top);
+    const char *names[SETTINGS] = {NULL};
+    int counts[SETTINGS] = {0}, sections = 0;
+    for (int i = 0; i < SETTINGS; i++) {
+        int s = 0;
+        while (s < sections && strcmp(names[s], settings[i].section) != 0)
+            s++;
+        if (s == sections)
+            names[sections++] = settings[i].section;
+        keys[s][counts[s]++] = option(&settings[i]);
+    }
+    for (int s = 0; s < sections; s++) {
+        keys[s][counts[s]] = (cfg_opt_t)CFG_END();
+        top[s] = (cfg_opt_t)CFG_SEC(names[s], keys[s], CFGF_NONE);
+    }
+    top[sections] = option(setting_find(STR("admins")));
+    top[sections + 1] = (cfg_opt_t)CFG_END();
+    bool read = parse(top, text, r);
+    free(top);
+    free(keys);
+    return read;
+}
+
+bool config_file_read(char *text, size_t len, struct config_file_reader *r)
+{
+    struct config_scan_error e;
+    if (len > CONFIG_FILE_MAX) {
+        r->problem(r, 0, "the file is larger than 1 MB: this is not a configuration");
+        return false;
+    }
+    if (!config_scan(text, len, &e)) {
+        r->problem(r, e.line, e.message);
+        return false;
+    }
+    return read_with_tables(text, r);
+}
