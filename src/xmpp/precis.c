@@ -19,9 +19,13 @@
 #define UNITS 4096 /* UTF-16 units: more than PRECIS_INPUT_MAX bytes can become */
 
 struct text {
-    UChar data[UNITS];
     int32_t len;
+    UChar data[UNITS];
 };
+
+/* A text that the next call fills: zeroing 8 KB each first (-ftrivial-auto-var-init) would cost
+ * more than the work. */
+#define SCRATCH __attribute__((uninitialized)) struct text
 
 static bool text_from_utf8(struct str in, struct text *ret)
 {
@@ -75,11 +79,13 @@ static bool map_width(const struct text *in, struct text *out)
 }
 
 /* RFC 8265 section 4.2.2: every space becomes the ASCII one. */
-static void map_spaces(struct text *t)
+static void map_spaces(const struct text *in, struct text *out)
 {
-    for (int32_t i = 0; i < t->len; i++)
-        if (!U16_IS_SURROGATE(t->data[i]) && u_charType(t->data[i]) == U_SPACE_SEPARATOR)
-            t->data[i] = ' '; /* all of Zs lies in the BMP */
+    out->len = in->len;
+    for (int32_t i = 0; i < in->len; i++) {
+        UChar c = in->data[i]; /* all of Zs lies in the BMP */
+        out->data[i] = !U16_IS_SURROGATE(c) && u_charType(c) == U_SPACE_SEPARATOR ? ' ' : c;
+    }
 }
 
 static bool fold_case(const struct text *in, struct text *out)
@@ -163,7 +169,7 @@ static bool text_eq(const struct text *a, const struct text *b)
 /* RFC 8265 section 3.3.2, steps in order. */
 static bool username_once(const struct text *in, struct text *out)
 {
-    struct text other;
+    SCRATCH other;
     return map_width(in, out) && class_ok(out, PRECIS_IDENTIFIER) && fold_case(out, &other) &&
            normalise(&other, out) && class_ok(out, PRECIS_IDENTIFIER) && bidi_ok(out);
 }
@@ -173,8 +179,8 @@ static bool opaque_once(const struct text *in, struct text *out)
 {
     if (!class_ok(in, PRECIS_FREEFORM))
         return false;
-    struct text spaced = *in;
-    map_spaces(&spaced);
+    SCRATCH spaced;
+    map_spaces(in, &spaced);
     return normalise(&spaced, out) && class_ok(out, PRECIS_FREEFORM);
 }
 
@@ -182,10 +188,12 @@ typedef bool profile_fn(const struct text *in, struct text *out);
 
 static bool prepare(struct str in, profile_fn *once, bool rfc6122, char out[1024], size_t *ret_len)
 {
-    struct text raw, first, second;
+    SCRATCH raw;
+    SCRATCH first;
+    SCRATCH second;
     if (!text_from_utf8(in, &raw) || !once(&raw, &first))
         return false;
-    if (!once(&first, &second) || !text_eq(&first, &second))
+    if (!text_eq(&raw, &first) && (!once(&first, &second) || !text_eq(&first, &second)))
         return false;
     if (rfc6122 && !rfc6122_ok(&first))
         return false;
@@ -211,10 +219,10 @@ bool precis_password(struct str in, char out[1024], size_t *ret_len)
  * whole name is RFC 7622's business (1023 bytes), not the resolver's. */
 static bool has_a_labels(const UIDNA *idna, const struct text *t)
 {
-    UChar ascii[UNITS];
+    SCRATCH ascii;
     UIDNAInfo info = UIDNA_INFO_INITIALIZER;
     UErrorCode status = U_ZERO_ERROR;
-    uidna_nameToASCII(idna, t->data, t->len, ascii, UNITS, &info, &status);
+    uidna_nameToASCII(idna, t->data, t->len, ascii.data, UNITS, &info, &status);
     return U_SUCCESS(status) && !(info.errors & ~(uint32_t)UIDNA_ERROR_DOMAIN_NAME_TOO_LONG);
 }
 
@@ -235,7 +243,9 @@ static bool domain_once(const UIDNA *idna, const struct text *in, struct text *o
 
 bool precis_domain(struct str in, char out[1024], size_t *ret_len)
 {
-    struct text raw, first, second;
+    SCRATCH raw;
+    SCRATCH first;
+    SCRATCH second;
     UErrorCode status = U_ZERO_ERROR;
     if (!text_from_utf8(in, &raw))
         return false;
@@ -245,8 +255,10 @@ bool precis_domain(struct str in, char out[1024], size_t *ret_len)
                                   &status);
     if (U_FAILURE(status))
         return false;
-    bool ok = domain_once(idna, &raw, &first) && domain_once(idna, &first, &second) &&
-              text_eq(&first, &second) && has_a_labels(idna, &first);
+    bool ok = domain_once(idna, &raw, &first) &&
+              (text_eq(&raw, &first) ||
+               (domain_once(idna, &first, &second) && text_eq(&first, &second))) &&
+              has_a_labels(idna, &first);
     uidna_close(idna);
     return ok && class_ok(&first, PRECIS_DOMAIN) && rfc6122_ok(&first) &&
            text_to_utf8(&first, out, ret_len);
@@ -277,7 +289,7 @@ static unsigned script_bit(UScriptCode script)
 
 bool precis_one_script(struct str text)
 {
-    struct text t;
+    SCRATCH t;
     if (!text_from_utf8(text, &t))
         return false;
     UScriptCode only = USCRIPT_COMMON;

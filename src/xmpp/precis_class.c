@@ -82,8 +82,7 @@ static enum derived derive(UChar32 c)
         return DISALLOWED;
     if (category == U_UNASSIGNED && !noncharacter)
         return UNASSIGNED;
-    if (c >= 0x21 && c <= 0x7E) /* ASCII7 */
-        return PVALID;
+    /* ASCII7 comes here: precis_class_allows has answered it. */
     if (u_hasBinaryProperty(c, UCHAR_JOIN_CONTROL))
         return CONTEXT;
     if (old_hangul_jamo(c))
@@ -200,12 +199,10 @@ static const struct range ignorable_blocks[] = {
 bool precis_class_allows(enum precis_class class, UChar32 c, const UChar *text, int32_t len,
                          int32_t at)
 {
-    if (class == PRECIS_DOMAIN) {
-        if (c < 0x80)
-            return true;
-        if (IN(ignorable_blocks, c))
-            return false;
-    }
+    if (class == PRECIS_DOMAIN && (c < 0x80 || IN(ignorable_blocks, c)))
+        return c < 0x80;
+    if (c >= 0x21 && c <= 0x7E) /* ASCII7, which no exception touches: the common case in front */
+        return true;
     switch (derive(c)) {
     case PVALID:
         return true;
