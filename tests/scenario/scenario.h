@@ -110,26 +110,26 @@ struct client {
     char why[128];   /* why the connection closed */
     char error[512]; /* what a failed function says */
 };
-struct client *client_create(struct world *w, struct str name, bool verbose);
-void client_destroy(struct client *c);
-bool client_open(struct client *c); /* each: false with c->error set */
-bool client_header(struct client *c, struct str domain);
-bool client_auth(struct client *c, struct str local, struct str domain, struct str password);
+struct client *actor_create(struct world *w, struct str name, bool verbose);
+void actor_destroy(struct client *c);
+bool actor_open(struct client *c); /* each: false with c->error set */
+bool actor_header(struct client *c, struct str domain);
+bool actor_auth(struct client *c, struct str local, struct str domain, struct str password);
 /* data == NULL: server-made. The bound JID is added to `full`. */
-bool client_bind(struct client *c, struct str resource, struct buffer *full);
-bool client_register(struct client *c, struct str local, struct str domain, struct str password);
-bool client_close(struct client *c);
-bool client_send(struct client *c, struct str bytes); /* then runs the world a little */
+bool actor_bind(struct client *c, struct str resource, struct buffer *full);
+bool actor_register(struct client *c, struct str local, struct str domain, struct str password);
+bool actor_close(struct client *c);
+bool actor_send(struct client *c, struct str bytes); /* then runs the world a little */
 /* The next item, waiting up to `ms`; NULL when nothing comes. Stays in the inbox. */
-struct item *client_next(struct client *c, uint64_t ms);
-void client_take(struct client *c, struct item *item); /* removes and frees it */
-void client_forget(struct client *c);
+struct item *actor_next(struct client *c, uint64_t ms);
+void actor_take(struct client *c, struct item *item); /* removes and frees it */
+void actor_forget(struct client *c);
 
 /* Text of a script -> stanza, in a stream of jabber:client; "<stream:stream ..." gives the header.
  * NULL with `why`. */
-struct stanza *client_parse(struct parser_pool *pool, struct str xml, bool *ret_header, char *why,
-                            size_t why_size);
+struct stanza *actor_parse(struct parser_pool *pool, struct str xml, bool *ret_header, char *why,
+                           size_t why_size);
 /* Adds the stream's namespace declarations to a "<stream:stream ..." without them. */
-void client_complete_header(struct str xml, struct buffer *out);
+void actor_complete_header(struct str xml, struct buffer *out);
 
 #endif

@@ -91,7 +91,7 @@ static void on_close(void *owner, enum error e, const char *why)
 
 static const struct conn_events conn_events = {.on_data = on_data, .on_close = on_close};
 
-struct client *client_create(struct world *w, struct str name, bool verbose)
+struct client *actor_create(struct world *w, struct str name, bool verbose)
 {
     struct client *c = MEM_NEW(struct client);
 
@@ -102,23 +102,23 @@ struct client *client_create(struct world *w, struct str name, bool verbose)
     return c;
 }
 
-void client_destroy(struct client *c)
+void actor_destroy(struct client *c)
 {
     if (!c)
         return;
-    client_forget(c);
+    actor_forget(c);
     conn_close(c->conn, 0);
     parser_destroy(c->parser);
     free(c);
 }
 
-bool client_open(struct client *c)
+bool actor_open(struct client *c)
 {
     struct net_address at = {.ip = "127.0.0.1", .port = 5222};
 
     if (c->conn)
         return fail(c, "%s is connected already", c->name);
-    client_forget(c);
+    actor_forget(c);
     parser_destroy(c->parser);
     c->parser = parser_create(c->world->parsers, &limits, &parser_events, c);
     c->header_seen = false;
@@ -128,7 +128,7 @@ bool client_open(struct client *c)
     return c->conn || fail(c, "%s cannot connect: %s", c->name, c->why);
 }
 
-bool client_send(struct client *c, struct str bytes)
+bool actor_send(struct client *c, struct str bytes)
 {
     bool sent;
 
@@ -154,33 +154,33 @@ __attribute__((format(printf, 2, 3))) static bool send_fmt(struct client *c, con
     va_start(args, fmt);
     len = vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    return client_send(c, (struct str){text, (size_t)len});
+    return actor_send(c, (struct str){text, (size_t)len});
 }
 
-struct item *client_next(struct client *c, uint64_t ms)
+struct item *actor_next(struct client *c, uint64_t ms)
 {
     for (uint64_t waited = 0; list_empty(&c->inbox) && waited < ms; waited += SETTLE_MS)
         world_run(c->world, SETTLE_MS);
     return list_empty(&c->inbox) ? NULL : LIST_ENTRY(c->inbox.next, struct item, node);
 }
 
-void client_take(struct client *c, struct item *item)
+void actor_take(struct client *c, struct item *item)
 {
     list_remove(&item->node);
     stanza_unref(item->stanza);
     free(item);
 }
 
-void client_forget(struct client *c)
+void actor_forget(struct client *c)
 {
     while (!list_empty(&c->inbox))
-        client_take(c, LIST_ENTRY(c->inbox.next, struct item, node));
+        actor_take(c, LIST_ENTRY(c->inbox.next, struct item, node));
 }
 
 /* The next item when it is what is due; else a failure that says what came instead. */
 static struct item *expect(struct client *c, enum item_kind kind, const char *name)
 {
-    struct item *item = client_next(c, ANSWER_MS);
+    struct item *item = actor_next(c, ANSWER_MS);
 
     if (item && item->kind == kind &&
         (kind != ITEM_STANZA || !name || str_is(stanza_name(item->stanza, STANZA_ROOT), name)))
@@ -207,11 +207,11 @@ static bool skip(struct client *c, enum item_kind kind, const char *name)
     struct item *item = expect(c, kind, name);
 
     if (item)
-        client_take(c, item);
+        actor_take(c, item);
     return item != NULL;
 }
 
-bool client_header(struct client *c, struct str domain)
+bool actor_header(struct client *c, struct str domain)
 {
     return send_fmt(
                c, "<?xml version='1.0'?><stream:stream" NS_DECLARATIONS " to='%.*s' version='1.0'>",
@@ -229,7 +229,7 @@ static bool send_base64(struct client *c, const char *before, const struct buffe
     buffer_add_str(&text, str_of(before));
     sasl_base64_encode(buffer_str(raw), &text);
     buffer_add_str(&text, str_of(after));
-    ok = client_send(c, buffer_str(&text));
+    ok = actor_send(c, buffer_str(&text));
     buffer_finish(&text);
     return ok;
 }
@@ -244,7 +244,7 @@ static bool receive_base64(struct client *c, const char *name, struct buffer *ou
     buffer_clear(out);
     if (!sasl_base64_decode(stanza_text(item->stanza, STANZA_ROOT), out))
         return fail(c, "%s receives <%s/> with broken base64", c->name, name);
-    client_take(c, item);
+    actor_take(c, item);
     return true;
 }
 
@@ -264,7 +264,7 @@ static bool scram(struct client *c, struct scram_client *s, struct buffer *out, 
             fail(c, "%s: the server does not know the password", c->name));
 }
 
-bool client_auth(struct client *c, struct str local, struct str domain, struct str password)
+bool actor_auth(struct client *c, struct str local, struct str domain, struct str password)
 {
     struct scram_client *s = scram_client_create(local, password, c->world->random);
     struct buffer out, in;
@@ -276,10 +276,10 @@ bool client_auth(struct client *c, struct str local, struct str domain, struct s
     buffer_finish(&out);
     buffer_finish(&in);
     scram_client_destroy(s);
-    return ok && client_header(c, domain);
+    return ok && actor_header(c, domain);
 }
 
-bool client_bind(struct client *c, struct str resource, struct buffer *full)
+bool actor_bind(struct client *c, struct str resource, struct buffer *full)
 {
     struct item *item;
     stanza_el bind, jid;
@@ -302,15 +302,15 @@ bool client_bind(struct client *c, struct str resource, struct buffer *full)
         !str_is(stanza_attr(item->stanza, STANZA_ROOT, STR("type")), "result"))
         return fail(c, "%s is refused the resource '%.*s'", c->name, STR_ARG(resource));
     buffer_add_str(full, stanza_text(item->stanza, jid));
-    client_take(c, item);
+    actor_take(c, item);
     return true;
 }
 
-bool client_register(struct client *c, struct str local, struct str domain, struct str password)
+bool actor_register(struct client *c, struct str local, struct str domain, struct str password)
 {
     struct item *item;
 
-    if (!client_open(c) || !client_header(c, domain) ||
+    if (!actor_open(c) || !actor_header(c, domain) ||
         !send_fmt(c,
                   "<iq type='set' id='scenario-register'><query "
                   "xmlns='jabber:iq:register'><username>%.*s</username>"
@@ -322,18 +322,18 @@ bool client_register(struct client *c, struct str local, struct str domain, stru
         return false;
     if (!str_is(stanza_attr(item->stanza, STANZA_ROOT, STR("type")), "result"))
         return fail(c, "registration of %.*s@%.*s is refused", STR_ARG(local), STR_ARG(domain));
-    client_take(c, item);
-    return client_close(c);
+    actor_take(c, item);
+    return actor_close(c);
 }
 
-bool client_close(struct client *c)
+bool actor_close(struct client *c)
 {
-    if (!client_send(c, STR("</stream:stream>")))
+    if (!actor_send(c, STR("</stream:stream>")))
         return false;
-    for (struct item *item; (item = client_next(c, ANSWER_MS)) != NULL;) {
+    for (struct item *item; (item = actor_next(c, ANSWER_MS)) != NULL;) {
         bool end = item->kind == ITEM_END;
 
-        client_take(c, item);
+        actor_take(c, item);
         if (end) {
             for (int i = 0; i < 50 && c->conn; i++)
                 world_run(c->world, SETTLE_MS);
@@ -345,7 +345,7 @@ bool client_close(struct client *c)
     return fail(c, "%s: the server does not answer </stream:stream>", c->name);
 }
 
-void client_complete_header(struct str xml, struct buffer *out)
+void actor_complete_header(struct str xml, struct buffer *out)
 {
     const char *at = memmem(xml.data, xml.len, "<stream:stream", 14);
     size_t before = at ? (size_t)(at - xml.data) + 14 : 0;
@@ -388,8 +388,8 @@ static void fragment_close(void *owner)
 static const struct parser_events fragment_events = {
     .stream_open = fragment_header, .stanza = fragment_stanza, .stream_close = fragment_close};
 
-struct stanza *client_parse(struct parser_pool *pool, struct str xml, bool *ret_header, char *why,
-                            size_t why_size)
+struct stanza *actor_parse(struct parser_pool *pool, struct str xml, bool *ret_header, char *why,
+                           size_t why_size)
 {
     struct fragment f = {NULL, NULL, 0};
     struct parser *p = parser_create(pool, &limits, &fragment_events, &f);
@@ -400,9 +400,9 @@ struct stanza *client_parse(struct parser_pool *pool, struct str xml, bool *ret_
     *ret_header = str_starts(xml, STR("<stream:stream"));
     buffer_init(&text, 1 << 24);
     if (*ret_header) {
-        client_complete_header(xml, &text);
+        actor_complete_header(xml, &text);
     } else {
-        client_complete_header(STR("<stream:stream version='1.0'>"), &text);
+        actor_complete_header(STR("<stream:stream version='1.0'>"), &text);
         buffer_add_str(&text, xml);
     }
     status = parser_feed(p, buffer_str(&text).data, buffer_len(&text));

@@ -17,7 +17,7 @@ struct run {
     struct world world;
     struct vars vars;
     struct client *clients[CLIENTS_MAX];
-    size_t client_count;
+    size_t actor_count;
     struct {
         char *jid, *password;
     } accounts[ACCOUNTS_MAX];
@@ -60,7 +60,7 @@ static bool ok_or(struct run *r, const struct client *c, bool ok)
 
 static struct client *find_client(struct run *r, struct str name)
 {
-    for (size_t i = 0; i < r->client_count; i++)
+    for (size_t i = 0; i < r->actor_count; i++)
         if (str_is(name, r->clients[i]->name))
             return r->clients[i];
     return NULL;
@@ -72,11 +72,11 @@ static struct client *make_client(struct run *r, struct str name)
 
     if (c)
         return c;
-    if (r->client_count == CLIENTS_MAX) {
+    if (r->actor_count == CLIENTS_MAX) {
         fprintf(stderr, "more than %d clients\n", CLIENTS_MAX);
         exit(2);
     }
-    return r->clients[r->client_count++] = client_create(&r->world, name, r->verbose);
+    return r->clients[r->actor_count++] = actor_create(&r->world, name, r->verbose);
 }
 
 /* local@domain/resource as written; no preparation, so that scripts may say anything. */
@@ -144,12 +144,12 @@ static bool do_account(struct run *r, struct str rest)
 {
     struct str jid = script_word(&rest), password = rest.len ? rest : STR("secret"), local, domain,
                resource;
-    struct client *c = client_create(&r->world, STR("(account)"), false);
+    struct client *c = actor_create(&r->world, STR("(account)"), false);
     bool ok;
 
     split_jid(jid, &local, &domain, &resource);
-    ok = ok_or(r, c, client_register(c, local, domain, password));
-    client_destroy(c);
+    ok = ok_or(r, c, actor_register(c, local, domain, password));
+    actor_destroy(c);
     if (!ok)
         return false;
     if (r->account_count == ACCOUNTS_MAX)
@@ -165,7 +165,7 @@ static bool bind_client(struct run *r, struct client *c, struct str resource)
     bool ok;
 
     buffer_init(&full, 4096);
-    ok = client_bind(c, resource, &full);
+    ok = actor_bind(c, resource, &full);
     if (ok)
         vars_set(&r->vars, str_of(c->name), buffer_str(&full));
     buffer_finish(&full);
@@ -183,8 +183,8 @@ static bool connect_client(struct run *r, struct str *rest, struct client **ret)
         return fail(r, "write: connect NAME as JID");
     split_jid(jid, &local, &domain, &resource);
     return ok_or(r, c,
-                 client_open(c) && client_header(c, domain) &&
-                     client_auth(c, local, domain, password_of(r, local, domain))) &&
+                 actor_open(c) && actor_header(c, domain) &&
+                     actor_auth(c, local, domain, password_of(r, local, domain))) &&
            bind_client(r, c, resource);
 }
 
@@ -206,12 +206,12 @@ static bool do_available(struct run *r, struct str rest)
                    rest.len ? "<presence><priority>%.*s</priority></presence>" : "<presence/>%.*s",
                    STR_ARG(rest));
     if (!ok_or(r, c,
-               client_send(c, STR("<iq type='get' id='scenario-roster'><query "
-                                  "xmlns='jabber:iq:roster'/></iq>")) &&
-                   client_send(c, str_of(presence))))
+               actor_send(c, STR("<iq type='get' id='scenario-roster'><query "
+                                 "xmlns='jabber:iq:roster'/></iq>")) &&
+                   actor_send(c, str_of(presence))))
         return false;
     world_run(&r->world, 500);
-    client_forget(c);
+    actor_forget(c);
     return true;
 }
 
@@ -219,7 +219,7 @@ static bool do_open(struct run *r, struct str rest)
 {
     struct client *c = make_client(r, script_word(&rest));
 
-    return ok_or(r, c, client_open(c));
+    return ok_or(r, c, actor_open(c));
 }
 
 static bool known(struct run *r, struct str *rest, struct client **ret)
@@ -235,7 +235,7 @@ static bool do_header(struct run *r, struct str rest)
     struct client *c;
 
     return known(r, &rest, &c) &&
-           ok_or(r, c, client_header(c, rest.len ? rest : STR("example.net")));
+           ok_or(r, c, actor_header(c, rest.len ? rest : STR("example.net")));
 }
 
 static bool do_auth(struct run *r, struct str rest)
@@ -247,7 +247,7 @@ static bool do_auth(struct run *r, struct str rest)
         return false;
     split_jid(script_word(&rest), &local, &domain, &resource);
     return ok_or(r, c,
-                 client_auth(c, local, domain, rest.len ? rest : password_of(r, local, domain)));
+                 actor_auth(c, local, domain, rest.len ? rest : password_of(r, local, domain)));
 }
 
 static bool do_bind(struct run *r, struct str rest)
@@ -261,7 +261,7 @@ static bool do_close(struct run *r, struct str rest)
 {
     struct client *c;
 
-    return known(r, &rest, &c) && ok_or(r, c, client_close(c));
+    return known(r, &rest, &c) && ok_or(r, c, actor_close(c));
 }
 
 static bool do_cut(struct run *r, struct str rest)
@@ -390,7 +390,7 @@ static const struct {
 
 /* ---- NAME> NAME< NAME! ---- */
 
-static bool client_says(struct run *r, struct client *c, struct str xml)
+static bool actor_says(struct run *r, struct client *c, struct str xml)
 {
     struct buffer text, whole;
     bool ok;
@@ -398,8 +398,8 @@ static bool client_says(struct run *r, struct client *c, struct str xml)
     buffer_init(&text, 1 << 24);
     buffer_init(&whole, 1 << 24);
     vars_expand(&r->vars, xml, true, &text);
-    client_complete_header(buffer_str(&text), &whole);
-    ok = client_send(c, buffer_str(&whole));
+    actor_complete_header(buffer_str(&text), &whole);
+    ok = actor_send(c, buffer_str(&whole));
     buffer_finish(&text);
     buffer_finish(&whole);
     return ok_or(r, c, ok);
@@ -433,7 +433,7 @@ static size_t unescape(struct str text, size_t i, struct buffer *out)
     return 2;
 }
 
-static bool client_says_raw(struct run *r, struct client *c, struct str text, uint64_t times)
+static bool actor_says_raw(struct run *r, struct client *c, struct str text, uint64_t times)
 {
     struct buffer expanded, bytes;
     bool ok;
@@ -444,7 +444,7 @@ static bool client_says_raw(struct run *r, struct client *c, struct str text, ui
     while (times-- > 0)
         for (size_t i = 0; i < buffer_len(&expanded);)
             i += unescape(buffer_str(&expanded), i, &bytes);
-    ok = client_send(c, buffer_str(&bytes));
+    ok = actor_send(c, buffer_str(&bytes));
     buffer_finish(&expanded);
     buffer_finish(&bytes);
     return ok_or(r, c, ok);
@@ -469,8 +469,8 @@ static void print_inbox(const struct client *c)
                 c->conn ? "" : "; its connection is closed: ", c->conn ? "" : c->why);
     else
         fprintf(stderr, "  %s has received:\n", c->name);
-    LIST_EACH(node, &c->inbox)
-    print_item(LIST_ENTRY(node, struct item, node));
+    LIST_EACH (node, &c->inbox)
+        print_item(LIST_ENTRY(node, struct item, node));
 }
 
 static bool item_matches(struct run *r, const struct item *item, const struct stanza *expected,
@@ -495,8 +495,7 @@ struct expectation {
 static struct item *look(struct run *r, struct client *c, const struct expectation *e, char *why,
                          size_t why_size)
 {
-    LIST_EACH(node, &c->inbox)
-    {
+    LIST_EACH (node, &c->inbox) {
         struct item *item = LIST_ENTRY(node, struct item, node);
 
         if (item_matches(r, item, e->stanza, e->header, e->mode, why, why_size))
@@ -530,11 +529,11 @@ static bool meet(struct run *r, struct client *c, const struct expectation *e)
         print_inbox(c);
         return false;
     }
-    client_take(c, item);
+    actor_take(c, item);
     return true;
 }
 
-static bool client_expects(struct run *r, struct client *c, struct str marks, struct str xml)
+static bool actor_expects(struct run *r, struct client *c, struct str marks, struct str xml)
 {
     struct expectation e = {NULL, false, false, false, {false, false}};
     char why[512];
@@ -549,7 +548,7 @@ static bool client_expects(struct run *r, struct client *c, struct str marks, st
             return fail(r, "unknown mark '%c' behind <", marks.data[i]);
     }
     if (!str_is(xml, "</stream:stream>")) {
-        e.stanza = client_parse(r->world.parsers, xml, &e.header, why, sizeof(why));
+        e.stanza = actor_parse(r->world.parsers, xml, &e.header, why, sizeof(why));
         if (!e.stanza)
             return fail(r, "%s", why);
     }
@@ -558,10 +557,10 @@ static bool client_expects(struct run *r, struct client *c, struct str marks, st
     return ok;
 }
 
-static bool client_state(struct run *r, struct client *c, struct str what)
+static bool actor_state(struct run *r, struct client *c, struct str what)
 {
     if (str_is(what, "forget")) {
-        client_forget(c);
+        actor_forget(c);
         return true;
     }
     if (str_is(what, "open"))
@@ -580,21 +579,21 @@ static bool client_state(struct run *r, struct client *c, struct str what)
 }
 
 /* `op` is what stands behind the client's name: "<~", ">>*" ... */
-static bool client_line(struct run *r, struct client *c, struct str op, struct str rest)
+static bool actor_line(struct run *r, struct client *c, struct str op, struct str rest)
 {
     uint64_t times = 1;
 
     switch (op.data[0]) {
     case '<':
-        return client_expects(r, c, (struct str){op.data + 1, op.len - 1}, rest);
+        return actor_expects(r, c, (struct str){op.data + 1, op.len - 1}, rest);
     case '!':
-        return client_state(r, c, rest);
+        return actor_state(r, c, rest);
     default:
         if (str_is(op, ">"))
-            return client_says(r, c, rest);
+            return actor_says(r, c, rest);
         if (str_is(op, ">>*") && !str_to_u64(script_word(&rest), 1000000, &times))
             return fail(r, "write: %s>>* COUNT TEXT", c->name);
-        return client_says_raw(r, c, rest, times);
+        return actor_says_raw(r, c, rest, times);
     }
 }
 
@@ -615,7 +614,7 @@ static bool run_line(struct run *r, struct str text)
         if (strchr("<>!", word.data[i])) {
             struct client *c = find_client(r, (struct str){word.data, i});
 
-            return c ? client_line(r, c, (struct str){word.data + i, word.len - i}, rest)
+            return c ? actor_line(r, c, (struct str){word.data + i, word.len - i}, rest)
                      : fail(r, "there is no client '%.*s'", (int)i, word.data);
         }
     }
@@ -635,8 +634,8 @@ static void print_log(FILE *log)
 
 static void finish(struct run *r)
 {
-    for (size_t i = 0; i < r->client_count; i++)
-        client_destroy(r->clients[i]);
+    for (size_t i = 0; i < r->actor_count; i++)
+        actor_destroy(r->clients[i]);
     for (size_t i = 0; i < r->account_count; i++) {
         free(r->accounts[i].jid);
         free(r->accounts[i].password);
