@@ -91,9 +91,14 @@ void client_deliver(struct c2s *s, struct packet *p)
         return;
     }
     size = packet_write_size(p);
-    if (conn_queued(c->conn) + size > (size_t)c2s_config(s)->c2s_max_queue ||
-        !(room = conn_reserve(c->conn, size))) {
+    if (conn_queued(c->conn) + size > (size_t)c2s_config(s)->c2s_max_queue) {
         cut_slow(c, p);
+        return;
+    }
+    room = conn_reserve(c->conn, size);
+    if (!room) {
+        client_lost(c, "the connection is broken");
+        send_back(s, p);
         return;
     }
     used = packet_write_to(p, room);

@@ -49,7 +49,7 @@ void client_stream_header(struct client *c, struct str to, struct str lang)
     char id[26];
 
     random_token(s->component->env->random, id, sizeof(id));
-    buffer_init(&out, 8192);
+    buffer_init(&out, 32768); /* `to` may be 3 KB of characters that must be escaped */
     stream_write_header(&out, str_of(c->domain ? c->domain : s->domains[0]), to,
                         (struct str){id, sizeof(id)}, lang);
     client_write_buffer(c, &out);
@@ -137,7 +137,7 @@ static enum stream_condition choose_domain(struct client *c, struct str to)
     const char *domain = to.data ? c2s_domain(c->c2s, to) : c->domain;
 
     if (!domain)
-        return STREAM_ERR_HOST_UNKNOWN;
+        return to.data ? STREAM_ERR_HOST_UNKNOWN : STREAM_ERR_IMPROPER_ADDRESSING;
     /* An account of one domain is nothing in another. */
     if (c->jid && !str_eq(str_of(domain), jid_domain(c->jid)))
         return STREAM_ERR_NOT_AUTHORIZED;
@@ -152,13 +152,14 @@ static void on_stream_open(void *owner, const struct stanza *header)
                lang = stanza_lang(header, STANZA_ROOT);
     struct jid *sender = from.data ? jid_parse(from) : NULL;
     enum stream_condition condition = STREAM_ERR_NONE;
+    enum stream_action action = stream_next(c->state, STREAM_IN_HEADER, &condition);
     char to_out[1024];
     struct buffer out;
 
     c->header_sent = false;
     if (lang.len == 0 || lang.len > STREAM_LANG_MAX)
         lang = STR("en");
-    if (stream_next(c->state, STREAM_IN_HEADER, &condition) == STREAM_DO_OPEN)
+    if (action == STREAM_DO_OPEN)
         condition = stream_check_header(header, to_out, &to);
     if (condition == STREAM_ERR_NONE)
         condition = choose_domain(c, to);
