@@ -126,11 +126,10 @@ struct block_ref block_side_put(struct block_writer *w, struct str s)
     return ref;
 }
 
-/* While writing: where a view lies at this moment. */
-static struct str writer_view(const struct block_writer *w, struct block_ref ref)
+struct str block_writer_view(const struct block_writer *w, struct block_ref ref)
 {
     const char *base = ref.at & BLOCK_SIDE ? w->side.data : w->bytes.data;
-    return (struct str){base + (ref.at & ~BLOCK_SIDE), ref.len};
+    return ref.len > 0 ? (struct str){base + (ref.at & ~BLOCK_SIDE), ref.len} : STR("");
 }
 
 /* Appends escaped; the view is of the canonical bytes when they are the same, else of a copy in the
@@ -195,7 +194,7 @@ void block_open(struct block_writer *w, struct str name, struct str ns)
     } else {
         link_child(w, index);
         struct block_ref inherited = element_at(w, w->open)->ns;
-        if (ns.data == NULL || str_eq(ns, writer_view(w, inherited))) {
+        if (ns.data == NULL || str_eq(ns, block_writer_view(w, inherited))) {
             e->ns = inherited;
         } else {
             PUT_LITERAL(w, " xmlns='");
@@ -286,7 +285,7 @@ static const struct block_attr *same_ns(const struct block_writer *w, struct str
 {
     const struct block_element *e = element_at(w, w->open);
     for (uint32_t i = e->attrs; i + 1 < w->attr_count; i++) {
-        if (attr_at(w, i)->ns.len > 0 && str_eq(writer_view(w, attr_at(w, i)->ns), ns))
+        if (attr_at(w, i)->ns.len > 0 && str_eq(block_writer_view(w, attr_at(w, i)->ns), ns))
             return attr_at(w, i);
     }
     return NULL;

@@ -99,6 +99,8 @@ char *block_reserve(struct block_area *area, size_t len);
 struct block_element *block_new_element(struct block_writer *w);
 struct block_attr *block_new_attr(struct block_writer *w);
 struct block_ref block_side_put(struct block_writer *w, struct str s);
+/* Where a view lies at this moment; until the next write. */
+struct str block_writer_view(const struct block_writer *w, struct block_ref ref);
 void block_end_tag(struct block_writer *w); /* writes the '>' that is due, if any */
 
 #endif

@@ -138,17 +138,10 @@ void block_copy(struct block_writer *w, const struct stanza *from, stanza_el el)
     block_close(w);
 }
 
-static struct str open_ns(const struct block_writer *w)
-{
-    struct block_ref ns = target(w, w->open)->ns;
-    const char *base = ns.at & BLOCK_SIDE ? w->side.data : w->bytes.data;
-    return (struct str){base + (ns.at & ~BLOCK_SIDE), ns.len};
-}
-
 void block_copy_inner(struct block_writer *w, const struct stanza *from, stanza_el el)
 {
     const struct block_element *e = &from->elements[el];
-    if (str_eq(open_ns(w), block_view(from, e->ns))) {
+    if (str_eq(block_writer_view(w, target(w, w->open)->ns), block_view(from, e->ns))) {
         copy_bytes(w, from, el);
         return;
     }

@@ -253,10 +253,10 @@ static size_t step(struct parser *p, const char *bytes, size_t len)
     }
     size_t used = p->skip_space ? skip_space(p, bytes, n) : 0;
     if (used == 0) {
-        check_start(p, bytes, n);
+        size_t good = utf8_check(&p->utf8, bytes, n);
+        check_start(p, bytes, good < n ? good + 1 : n);
         if (p->status != PARSER_OK)
             return 0;
-        size_t good = utf8_check(&p->utf8, bytes, n);
         p->behind = len - good;
         used = good;
         if (good < n || !hold(p, bytes, n))

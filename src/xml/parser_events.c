@@ -208,9 +208,11 @@ static void XMLCALL on_text(void *data, const XML_Char *bytes, int len)
         block_text(&lane->writer, text);
         return;
     }
-    /* White space between stanzas is a keepalive (RFC 6120 section 4.6.1). */
+    /* White space between stanzas is a keepalive (RFC 6120 section 4.6.1); raw, at most CR LF has
+     * become one byte. */
+    bool raw = XML_GetCurrentByteCount(lane->expat) <= len + 1;
     for (size_t i = 0; i < text.len; i++) {
-        if (!strchr(" \t\r\n", text.data[i])) {
+        if (!raw || !strchr(" \t\r\n", text.data[i])) {
             parser_fail(p, PARSER_BAD_FORMAT, "text between stanzas");
             return;
         }

@@ -80,7 +80,8 @@ static enum parser_status run(struct parser_pool *pool, struct run *r, const uin
         status = parser_feed(r->parser, exact, n);
         free(exact);
         at += n;
-        neighbour_feed(other.parser, at % 7 ? "<a/>" : " <m>x<b/></m>");
+        if (at % 16 == 0)
+            neighbour_feed(other.parser, " <m>x<b/></m>");
     }
     enum parser_status again = parser_feed(r->parser, "<", 1);
     if (status != PARSER_OK && again != status)
@@ -97,7 +98,7 @@ static void check_splits(struct parser_pool *pool, const uint8_t *data, size_t s
     enum parser_status first = run(pool, &whole, data, size, limits, size ? size : 1, seed);
     for (int i = 0; i < 2; i++) {
         /* Byte by byte only what is not too slow for a fuzzer. */
-        size_t piece = i == 0 && size <= 4096 ? 1 : 0;
+        size_t piece = i == 0 && size <= 1024 ? 1 : 0;
         enum parser_status status = run(pool, &pieces, data, size, limits, piece, seed);
         bool memory = str_is(str_of(parser_why(whole.parser)), "stanza needs too much memory") ||
                       str_is(str_of(parser_why(pieces.parser)), "stanza needs too much memory");
