@@ -159,8 +159,7 @@ void deliver_domain(struct sm *sm, struct session *session, struct packet *p)
         send_error(sm, session, p, STANZA_ERR_SERVICE_UNAVAILABLE, NULL);
 }
 
-/* A link over TCP need not have looked at the addresses. */
-static bool addresses(struct packet *p)
+bool deliver_addresses(struct packet *p)
 {
     if (!p->to)
         p->to = jid_parse(stanza_attr(p->stanza, STANZA_ROOT, STR("to")));
@@ -171,7 +170,7 @@ static bool addresses(struct packet *p)
 
 void deliver(struct sm *sm, struct packet *p)
 {
-    if (!addresses(p)) {
+    if (!deliver_addresses(p)) {
         packet_destroy(p);
         return;
     }

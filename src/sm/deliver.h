@@ -13,6 +13,8 @@ void deliver_user(struct user *user, struct packet *p);
 void deliver_domain(struct sm *sm, struct session *session, struct packet *p);
 /* A message for a user, past the FROM_ROUTER point (again). Takes the packet. */
 void deliver_message(struct user *user, struct packet *p);
+/* Parses from and to where the link has not: false when either is missing. */
+bool deliver_addresses(struct packet *p);
 /* To each session that takes messages; how many there were. The packet stays the caller's. */
 unsigned deliver_to_all(struct user *user, const struct packet *p);
 

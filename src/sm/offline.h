@@ -6,6 +6,9 @@
 
 /* The link has room again: goes on with a flush that waited for it. */
 void offline_resume(struct user *user);
+/* A message comes back from a c2s, its session having ended. When it was one from the queue it goes
+ * back to its old place there; false, and the packet untouched, when it was not. */
+bool offline_returned(struct user *user, struct packet *p);
 /* XEP-0160 section 3, XEP-0334: whether a message is worth keeping. */
 bool offline_keeps(const struct stanza *message);
 

@@ -63,8 +63,7 @@ void session_peer_down(struct sm *sm, struct str name, bool link_lost)
     struct peer *peer = hash_get(&sm->peers, name);
     if (!peer)
         return;
-    LIST_EACH_SAFE(it, &peer->sessions)
-    {
+    LIST_EACH_SAFE (it, &peer->sessions) {
         struct session *s = LIST_ENTRY(it, struct session, peer_node);
         if (link_lost)
             s->stale = true;
@@ -78,8 +77,7 @@ void session_resume_timer(struct loop_timer *timer)
     struct sm *sm = MEM_CONTAINER(timer, struct sm, resume);
     struct peer *peer;
     for (size_t i = 0; (peer = hash_next(&sm->peers, &i));)
-        LIST_EACH_SAFE(it, &peer->sessions)
-        {
+        LIST_EACH_SAFE (it, &peer->sessions) {
             struct session *s = LIST_ENTRY(it, struct session, peer_node);
             if (s->stale)
                 session_end(s);
@@ -120,10 +118,20 @@ static void ensure_active(struct user *user)
                  NULL);
 }
 
-static bool same_client(const struct session *s, const struct packet *p)
+/* Only our link was lost: the session goes on for the same client, under new ids. */
+static void adopt(struct session *s, struct packet *p)
 {
-    return str_eq(peer_name(s->peer), p->route_from) &&
-           str_eq(session_id_str(&s->c2s), session_id_str(&p->c2s));
+    struct sm *sm = s->user->sm;
+    hash_del(&sm->sessions, session_id_str(&s->sm));
+    session_id_make(&s->sm, sm->c->env->random);
+    hash_put(&sm->sessions, session_id_str(&s->sm), s);
+    list_remove(&s->peer_node);
+    s->peer = peer_get(sm, p->route_from);
+    list_push(&s->peer->sessions, &s->peer_node);
+    s->c2s = p->c2s;
+    s->stale = false;
+    p->sm = s->sm;
+    session_answer(sm, p, SESSION_STARTED, STR_NULL);
 }
 
 /* A stanza condition's name when the session may not start. */
@@ -142,10 +150,8 @@ void session_start(struct user *user, struct packet *p)
     struct sm *sm = user->sm;
     struct session *same = session_of(user, jid_resource(p->target));
     bool resumed = str_is(p->reason, "resumed");
-    if (same && same_client(same, p)) { /* only the link was lost: the session goes on */
-        same->stale = false;
-        p->sm = same->sm;
-        session_answer(sm, p, SESSION_STARTED, STR_NULL);
+    if (same && same->stale && resumed) {
+        adopt(same, p);
         return;
     }
     struct str why = obstacle(user, same, resumed);

@@ -29,15 +29,23 @@ struct jid *sm_domain(const struct sm *sm, struct str domain)
 /* --- from our clients --- */
 
 /* The c2s believes in a session that we do not have: after a crash of ours, or a race with its end.
- */
+ * The client may try again; the c2s starts the session anew, as after any shutdown of an sm. */
 static void unknown_session(struct sm *sm, struct packet *p)
 {
-    struct packet *answer = packet_create_session(p->route_from, str_of(sm->c->id), SESSION_ENDED,
-                                                  p->from, STR("item-not-found"));
-    answer->c2s = p->c2s;
-    answer->sm = p->sm;
-    answer->failed = true;
-    component_send(sm->c, answer);
+    struct stanza *error =
+        stanza_error_reply(p->stanza, STR_NULL, STR_NULL, STANZA_ERR_RECIPIENT_UNAVAILABLE, NULL);
+    if (error) {
+        struct packet *refusal = packet_create(PACKET_STANZA, p->route_from, str_of(sm->c->id));
+        refusal->stanza = error;
+        refusal->c2s = p->c2s;
+        refusal->sm = p->sm;
+        component_send(sm->c, refusal);
+    }
+    struct packet *ended = packet_create_session(p->route_from, str_of(sm->c->id), SESSION_ENDED,
+                                                 p->from, STR("system-shutdown"));
+    ended->c2s = p->c2s;
+    ended->sm = p->sm;
+    component_send(sm->c, ended);
     packet_destroy(p);
 }
 
@@ -172,10 +180,38 @@ static void on_session_packet(struct sm *sm, struct packet *p)
     }
 }
 
-/* --- bounces: what we sent came back because nobody is there --- */
+/* --- what we sent came back because nobody is there --- */
 
-/* A message for a client whose c2s or stream has gone: tried again without that session, so that it
- * reaches another resource or the offline queue. A copy that others got as well is not repeated. */
+static bool anybody(const struct user *user)
+{
+    for (const struct session *s = user->sessions; s; s = s->next)
+        if (session_takes_messages(s))
+            return true;
+    return false;
+}
+
+/* A stanza for a client that has gone, back from its c2s; the session has ended before. It is tried
+ * again without it, so that it reaches another resource or the offline queue. What went to the bare
+ * JID is not repeated to those who got their own copy. */
+static void on_returned(struct sm *sm, struct packet *p)
+{
+    struct user *user = p->to ? user_find(sm, jid_bare(p->to)) : NULL;
+    if (!user || user->state != USER_READY || send_kind_of(p->stanza) != SEND_MESSAGE) {
+        deliver(sm, p);
+        return;
+    }
+    user_hold(user);
+    if (offline_returned(user, p)) {
+        /* back at its place in the queue */
+    } else if (jid_is_bare(p->to) && anybody(user)) {
+        packet_destroy(p);
+    } else {
+        deliver_message(user, p);
+    }
+    user_release(user);
+}
+
+/* The router itself turned it round: the whole c2s has gone. */
 static void back_from_c2s(struct sm *sm, struct packet *p)
 {
     struct session *session = session_find(sm, &p->sm);
@@ -183,17 +219,8 @@ static void back_from_c2s(struct sm *sm, struct packet *p)
         session_end(session);
     p->error = 0;
     p->c2s.len = p->sm.len = 0;
-    if (!p->to)
-        p->to = jid_parse(stanza_attr(p->stanza, STANZA_ROOT, STR("to")));
-    struct user *user = p->to ? user_find(sm, jid_bare(p->to)) : NULL;
-    bool message = send_kind_of(p->stanza) == SEND_MESSAGE;
-    bool others = false;
-    for (struct session *s = user ? user->sessions : NULL; s; s = s->next)
-        others = others || session_takes_messages(s);
-    if (message && p->to && (!jid_is_bare(p->to) || !others))
-        deliver(sm, p);
-    else
-        packet_destroy(p);
+    deliver_addresses(p);
+    on_returned(sm, p);
 }
 
 static void tell_sender(struct sm *sm, struct packet *p, enum stanza_condition condition)
@@ -233,6 +260,9 @@ static void on_packet(struct component *c, struct packet *p)
         on_session_packet(sm, p);
     } else if (p->kind == PACKET_STANZA && p->sm.len) {
         on_client_stanza(sm, p);
+    } else if (p->kind == PACKET_STANZA && hash_get(&sm->peers, p->route_from)) {
+        deliver_addresses(p);
+        on_returned(sm, p);
     } else if (p->kind == PACKET_STANZA) {
         sm->counters.from_router++;
         deliver(sm, p);

@@ -30,6 +30,7 @@ void user_destroy(struct user *user)
     while ((node = list_pop(&user->offline.held)))
         packet_destroy(LIST_ENTRY(node, struct packet, node));
     packet_destroy(user->deletion);
+    free(user->offline.handed);
     roster_finish(&user->roster);
     free(user->logout_status);
     jid_unref(user->jid);

@@ -78,12 +78,11 @@ static void on_deposited(void *arg, enum error e, const struct store_rows *rows)
     user_release(user);
 }
 
-static void deposit(struct user *user, struct packet *p)
+/* `id`: the place in the queue. */
+static void deposit(struct user *user, struct packet *p, uint64_t id)
 {
     struct sm *sm = user->sm;
     struct stanza_stamp base = {.xmlns = stanza_ns(p->stanza, STANZA_ROOT)};
-    if (!p->delay)
-        p->delay = delay_stamp(sm, user);
     char *xml = mem_alloc(packet_payload_size(p, &base));
     size_t len = packet_payload_write(p, &base, xml);
     struct deposit *deposit = MEM_NEW(struct deposit);
@@ -92,7 +91,7 @@ static void deposit(struct user *user, struct packet *p)
     user->offline.empty = false;
     user_hold(user);
     struct store_txn *t = store_begin(sm->store);
-    t = queue_push(t, jid_full(user->jid), store_sequence(sm->store), (struct str){xml, len},
+    t = queue_push(t, jid_full(user->jid), id, (struct str){xml, len},
                    (uint32_t)sm->c->env->config->sm_max_offline);
     store_commit(t, on_deposited, deposit);
     free(xml);
@@ -102,10 +101,13 @@ static enum path_result at_offline(struct path_event *e)
 {
     if (!offline_keeps(e->packet->stanza))
         return PATH_PASS;
-    if (e->sm->c->env->config->sm_max_offline == 0)
+    if (e->sm->c->env->config->sm_max_offline == 0) {
         send_error(e->sm, NULL, e->packet, STANZA_ERR_SERVICE_UNAVAILABLE, NULL);
-    else
-        deposit(e->user, e->packet);
+        return PATH_DONE;
+    }
+    if (!e->packet->delay)
+        e->packet->delay = delay_stamp(e->sm, e->user);
+    deposit(e->user, e->packet, store_sequence(e->sm->store));
     return PATH_DONE;
 }
 
@@ -118,6 +120,7 @@ static void release_held(struct user *user)
 {
     struct list *node;
     user->offline.flushing = false;
+    user->offline.rewind = false;
     user->offline.session = NULL;
     while (!user->offline.flushing && (node = list_pop(&user->offline.held))) {
         user->offline.held_count--;
@@ -139,7 +142,44 @@ static struct session *receiver(struct user *user)
     return NULL;
 }
 
-static void hand_over(struct session *session, struct str xml)
+static uint64_t mark_of(const struct user *user, const struct stanza *s)
+{
+    struct str inner = stanza_inner(s, STANZA_ROOT), id = stanza_attr(s, STANZA_ROOT, STR("id"));
+    const uint64_t *seed = user->sm->users.seed;
+    return hash_bytes(seed, inner.data, inner.len) ^ hash_bytes(seed, id.data, id.len);
+}
+
+/* Remembers the last two pages: more cannot be on the way to the client unseen by the c2s. */
+static void remember(struct user *user, uint64_t id, const struct stanza *s)
+{
+    struct user_offline *offline = &user->offline;
+    if (offline->handed_count == 2 * PAGE) {
+        memmove(offline->handed, offline->handed + PAGE, PAGE * sizeof *offline->handed);
+        offline->handed_count = PAGE;
+    }
+    if (offline->handed_count % 16 == 0)
+        offline->handed =
+            mem_realloc(offline->handed, (offline->handed_count + 16) * sizeof *offline->handed);
+    offline->handed[offline->handed_count++] = (struct user_handed){id, mark_of(user, s)};
+}
+
+/* Already has our stamp, so nothing is added. */
+bool offline_returned(struct user *user, struct packet *p)
+{
+    struct user_offline *offline = &user->offline;
+    uint64_t mark = offline->handed_count ? mark_of(user, p->stanza) : 0;
+    for (uint32_t i = 0; i < offline->handed_count; i++) {
+        if (offline->handed[i].mark != mark)
+            continue;
+        offline->handed[i].mark = 0; /* of two that are equal, the other comes next */
+        deposit(user, p, offline->handed[i].id);
+        offline->rewind = offline->flushing;
+        return true;
+    }
+    return false;
+}
+
+static void hand_over(struct session *session, uint64_t id, struct str xml)
 {
     struct sm *sm = session->user->sm;
     struct stanza *s = stored_parse(sm->c->env->parsers, xml);
@@ -148,6 +188,7 @@ static void hand_over(struct session *session, struct str xml)
                   session->user->jid->text);
         return;
     }
+    remember(session->user, id, s);
     send_session(session, s, NULL, NULL);
     sm->counters.offline_delivered++;
     stanza_unref(s);
@@ -167,8 +208,15 @@ static void on_page(void *arg, enum error e, const struct store_rows *rows)
         user_release(user);
         return;
     }
+    if (user->offline.rewind) { /* older ones are back in the queue */
+        user->offline.rewind = false;
+        user->offline.after = 0;
+        load_page(user);
+        user_release(user);
+        return;
+    }
     for (size_t i = 0; i < count; i++)
-        hand_over(session, store_text(rows, i, 1));
+        hand_over(session, (uint64_t)store_int(rows, i, 0), store_text(rows, i, 1));
     if (count) {
         user->offline.after = (uint64_t)store_int(rows, count - 1, 0);
         struct store_txn *t = store_begin(sm->store);
