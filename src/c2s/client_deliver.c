@@ -16,30 +16,25 @@ static bool worth_returning(const struct packet *p)
            !str_is(stanza_name(p->stanza, STANZA_ROOT), "presence");
 }
 
-/* The stanza as one from anywhere for a full JID that is not connected any more: the sm then does
- * what RFC 6121 section 8.5.3.2 says. What was addressed to the bare JID has gone to other
- * resources, too, and is not sent again. */
+/* To the session manager it came from, without session ids: it knows that this one was for a client
+ * that has gone, and does what RFC 6121 section 8.5.3.2 says - another resource, the offline queue,
+ * or an error. */
 static void send_back(struct c2s *s, struct packet *p)
 {
-    struct jid *to =
-        p->to ? jid_ref(p->to) : jid_parse(stanza_attr(p->stanza, STANZA_ROOT, STR("to")));
     struct packet *back;
 
     s->count.bounced++;
-    if (to && !jid_is_bare(to) && worth_returning(p)) {
-        back = packet_create(PACKET_STANZA, jid_domain(to), c2s_id(s));
+    if (worth_returning(p)) {
+        back = packet_create(PACKET_STANZA, p->route_from, c2s_id(s));
         back->stanza = p->stanza;
         back->from = p->from;
+        back->to = p->to;
         back->delay = p->delay;
-        back->to = to;
         back->born = p->born;
-        p->stanza = NULL;
-        p->from = NULL;
-        p->delay = NULL;
-        to = NULL;
+        p->stanza = p->delay = NULL;
+        p->from = p->to = NULL;
         component_send(s->component, back);
     }
-    jid_unref(to);
     packet_destroy(p);
 }
 
