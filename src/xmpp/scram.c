@@ -3,9 +3,9 @@
 #include "xmpp/scram.h"
 
 #include <stdlib.h>
-#include <openssl/evp.h>
 #include "base/mem.h"
 #include "xmpp/jid.h"
+#include "xmpp/pbkdf2.h"
 #include "xmpp/sasl.h"
 #include "xmpp/scram_attr.h"
 #include "xmpp/scram_crypto.h"
@@ -25,18 +25,6 @@ size_t scram_hash_size(enum scram_hash h)
     return hash_sizes[h];
 }
 
-static const EVP_MD *pbkdf2_digest(enum scram_hash h)
-{
-    switch (h) {
-    case SCRAM_SHA_1:
-        return EVP_sha1();
-    case SCRAM_SHA_256:
-        return EVP_sha256();
-    default:
-        return EVP_sha512();
-    }
-}
-
 /* SaltedPassword := Hi(Normalize(password), salt, i): RFC 5802 section 3. Normalize is
  * OpaqueString, SASLprep's successor (RFC 8265 section 4.1); for ASCII both change nothing. */
 static bool salted_password(enum scram_hash h, struct str password, struct str salt,
@@ -47,10 +35,9 @@ static bool salted_password(enum scram_hash h, struct str password, struct str s
     if (iterations == 0 || iterations > INT32_MAX || salt.len == 0 ||
         !jid_prepare_password(password, prepared, &len))
         return false;
-    int ok = PKCS5_PBKDF2_HMAC(prepared, (int)len, (const unsigned char *)salt.data, (int)salt.len,
-                               (int)iterations, pbkdf2_digest(h), (int)hash_sizes[h], out);
+    pbkdf2_derive(h, (struct str){prepared, len}, salt, iterations, out);
     mem_wipe(prepared, sizeof(prepared));
-    return ok == 1;
+    return true;
 }
 
 /* RFC 5802 section 3, from SaltedPassword to the three keys. */
