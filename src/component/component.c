@@ -64,8 +64,7 @@ static void ask(struct component *c, struct str name, unsigned flags, bool bind)
 
 static struct bound_name *find_bound(struct component *c, struct str name)
 {
-    LIST_EACH(it, &c->impl->binds)
-    {
+    LIST_EACH (it, &c->impl->binds) {
         struct bound_name *b = LIST_ENTRY(it, struct bound_name, node);
         if (str_eq(bound_str(b), name))
             return b;
@@ -107,8 +106,7 @@ static void on_retry(struct loop_timer *timer)
 
     if (!link_is_up(c->link))
         return;
-    LIST_EACH(it, &impl->binds)
-    {
+    LIST_EACH (it, &impl->binds) {
         struct bound_name *b = LIST_ENTRY(it, struct bound_name, node);
         if (b->refused) {
             b->refused = false;
@@ -252,8 +250,7 @@ static void on_up(void *owner)
 {
     struct component *c = owner;
 
-    LIST_EACH(it, &c->impl->binds)
-    {
+    LIST_EACH (it, &c->impl->binds) {
         struct bound_name *b = LIST_ENTRY(it, struct bound_name, node);
         b->refused = false;
         ask(c, bound_str(b), b->flags, true);
@@ -380,8 +377,7 @@ static json_t *link_status(struct component *c)
 {
     json_t *names = json_array();
 
-    LIST_EACH(it, &c->impl->binds)
-    {
+    LIST_EACH (it, &c->impl->binds) {
         struct bound_name *b = LIST_ENTRY(it, struct bound_name, node);
         if (!b->refused)
             json_array_append_new(names, json_stringn_nocheck(b->name, b->len));

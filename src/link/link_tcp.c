@@ -227,7 +227,7 @@ static void on_data(void *owner, const char *bytes, size_t len)
 
     link_enter(&l->base);
     status = l->parser ? parser_feed(l->parser, bytes, len) : PARSER_OK;
-    if (l->conn == conn && status != PARSER_OK && status != PARSER_STOPPED)
+    if (l->conn == conn && l->parser && status != PARSER_OK && status != PARSER_STOPPED)
         link_tcp_error(l, stream_error_from_parser(status), parser_why(l->parser));
     (void)link_leave(&l->base);
 }

@@ -7,8 +7,8 @@
 #include "xml/builder.h"
 #include "xmpp/namespaces.h"
 
-#define WIRE_FIXED 512 /* more than all tags, attribute names and namespaces of one element */
-#define WIRE_WORST 6   /* bytes one character may take when escaped: &quot; */
+#define WIRE_FIXED 448 /* more than all tags, attribute names and namespaces of one element */
+#define WIRE_WORST 6   /* bytes one character may take when escaped: &apos; */
 
 /* --- writing --- */
 
@@ -165,19 +165,30 @@ static void put_bind(char **at, const struct packet *p)
     put(at, STR("</bind>"));
 }
 
+/* How long it is once escaped. */
+static size_t escaped(struct str s)
+{
+    size_t len = s.len;
+
+    for (size_t i = 0; i < s.len; i++)
+        if (s.data[i] == '&' || s.data[i] == '<' || s.data[i] == '>' || s.data[i] == '\'')
+            len += WIRE_WORST - 1;
+    return len;
+}
+
 size_t wire_size(const struct packet *p)
 {
-    size_t text = p->route_to.len + p->route_from.len + p->name.len + p->reason.len + p->c2s.len +
-                  p->sm.len + p->request.len;
-    size_t size = WIRE_FIXED;
+    size_t size = WIRE_FIXED + escaped(p->route_to) + escaped(p->route_from) + escaped(p->name) +
+                  escaped(p->reason) + escaped(session_id_str(&p->c2s)) +
+                  escaped(session_id_str(&p->sm)) + escaped(session_id_str(&p->request));
 
     if (p->target)
-        text += jid_full(p->target).len;
+        size += escaped(jid_full(p->target));
     if (p->stanza) {
         struct stanza_stamp stamp = {.xmlns = stanza_ns(p->stanza, STANZA_ROOT)};
         size += packet_payload_size(p, &stamp);
     }
-    return size + text * WIRE_WORST;
+    return size;
 }
 
 size_t wire_write(const struct packet *p, char *out)

@@ -74,13 +74,13 @@ static void on_down(void *owner, const char *why)
 
     log_info(&port->router->component->log, "%s (%s) is gone: %s", port->id, link_peer(port->link),
              why);
-    router_unbind_all(port);
-    router_release_waiters(port);
-    router_stop_waiting(port);
     port->throttled = false;
     port->throttle_bytes = 0;
     while ((node = list_pop(&port->throttle_queue)) != NULL)
         router_undelivered(port, LIST_ENTRY(node, struct packet, node));
+    router_unbind_all(port);
+    router_release_waiters(port);
+    router_stop_waiting(port);
     port_destroy(port);
 }
 
@@ -238,9 +238,9 @@ static enum error router_reload(struct component *c)
     if (e != ERR_OK)
         return e;
     table_clear_aliases(&r->table);
-    LIST_EACH(it, &r->ports)
-    if (link_is_up(LIST_ENTRY(it, struct port, node)->link))
-        on_up(LIST_ENTRY(it, struct port, node));
+    LIST_EACH (it, &r->ports)
+        if (link_is_up(LIST_ENTRY(it, struct port, node)->link))
+            on_up(LIST_ENTRY(it, struct port, node));
     return router_aliases_load(&r->table, c->env->config, &c->log);
 }
 

@@ -46,8 +46,7 @@ static void tell(struct port *to, struct str name, bool up)
 
 static void tell_others(struct port *except, struct str name, bool up)
 {
-    LIST_EACH(it, &except->router->ports)
-    {
+    LIST_EACH (it, &except->router->ports) {
         struct port *port = LIST_ENTRY(it, struct port, node);
         if (port != except && port->name_count)
             tell(port, name, up);
@@ -212,8 +211,7 @@ static void unbind_name(struct port *port, struct port_name *pn)
 
 static struct port_name *find_name(struct port *port, struct str name)
 {
-    LIST_EACH(it, &port->names)
-    {
+    LIST_EACH (it, &port->names) {
         struct port_name *pn = LIST_ENTRY(it, struct port_name, node);
         if (str_eq(name_str(pn->name), name))
             return pn;

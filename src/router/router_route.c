@@ -248,8 +248,7 @@ void router_broadcast(struct port *port, struct packet *p)
         return;
     }
     r->broadcasts++;
-    LIST_EACH(it, &r->ports)
-    {
+    LIST_EACH (it, &r->ports) {
         struct port *other = LIST_ENTRY(it, struct port, node);
         if (other != port && other->name_count)
             router_deliver(other, packet_copy(p));

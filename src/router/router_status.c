@@ -29,8 +29,7 @@ static json_t *links_of(const struct router *r, size_t *ret_queued)
 {
     json_t *links = json_array();
 
-    LIST_EACH(it, &r->ports)
-    {
+    LIST_EACH (it, &r->ports) {
         const struct port *port = LIST_ENTRY(it, struct port, node);
         json_t *entry =
             json_pack("{s:s, s:s, s:b, s:I, s:I, s:I, s:b}", "id", port->id, "peer",
