@@ -27,20 +27,17 @@ static void require(bool right, const char *what)
     }
 }
 
-char *block_reserve(struct block_area *area, size_t len)
+void block_grow(struct block_area *area, size_t len)
 {
-    if (area->cap - area->len < len) {
-        require(len < BLOCK_MAX - area->len, "a stanza of more than 1 GB");
-        size_t cap = area->cap ? area->cap : AREA_FIRST;
-        while (cap - area->len < len)
-            cap *= 2;
-        char *old = area->borrowed ? NULL : area->data;
-        char *grown = mem_realloc(old, cap);
-        if (area->borrowed)
-            memcpy(grown, area->data, area->len);
-        *area = (struct block_area){grown, area->len, (uint32_t)cap, false};
-    }
-    return area->data + area->len;
+    require(len < BLOCK_MAX - area->len, "a stanza of more than 1 GB");
+    size_t cap = area->cap ? area->cap : AREA_FIRST;
+    while (cap - area->len < len)
+        cap *= 2;
+    char *old = area->borrowed ? NULL : area->data;
+    char *grown = mem_realloc(old, cap);
+    if (area->borrowed)
+        memcpy(grown, area->data, area->len);
+    *area = (struct block_area){grown, area->len, (uint32_t)cap, false};
 }
 
 static void area_add(struct block_area *area, const char *bytes, size_t len)

@@ -94,8 +94,15 @@ void block_copy_inner(struct block_writer *w, const struct stanza *from, stanza_
 /* The block, when everything is closed; the writer is reset. */
 struct stanza *block_take(struct block_writer *w);
 
-/* For block_copy.c: room for `len` more bytes at the end of an area. */
-char *block_reserve(struct block_area *area, size_t len);
+/* For block_copy.c. */
+void block_grow(struct block_area *area, size_t len);
+/* Room for `len` more bytes at the end of an area. */
+static inline char *block_reserve(struct block_area *area, size_t len)
+{
+    if (area->cap - area->len < len)
+        block_grow(area, len);
+    return area->data + area->len;
+}
 struct block_element *block_new_element(struct block_writer *w);
 struct block_attr *block_new_attr(struct block_writer *w);
 struct block_ref block_side_put(struct block_writer *w, struct str s);

@@ -41,25 +41,39 @@ static bool word_special(enum escape_kind kind, uint64_t v)
     return (angle | HAS_BYTE(v | EACH(1), '\'') | HAS_LESS(v, 0x20)) != 0;
 }
 
-size_t escape_clean(enum escape_kind kind, struct str s)
+/* 1: escaped in text; 2: in attributes. */
+static const uint8_t special[256] = {
+    ['&'] = 3, ['<'] = 3, ['>'] = 3, ['\r'] = 3, ['\''] = 2, ['\t'] = 2, ['\n'] = 2};
+
+/* From `i` on, past words without anything special; s.len when that is all. */
+static size_t skip_words(enum escape_kind kind, struct str s, size_t i)
 {
-    size_t i = 0;
-    for (;;) {
-        uint64_t v;
-        while (s.len - i >= sizeof v) {
-            memcpy(&v, s.data + i, sizeof v);
-            if (word_special(kind, v))
-                break;
-            i += sizeof v;
-        }
-        size_t stop = s.len - i < sizeof v ? s.len : i + sizeof v;
-        for (; i < stop; i++) {
-            if (entity_of(kind, s.data[i]).data)
-                return i;
-        }
-        if (i == s.len)
+    uint64_t v;
+    for (; s.len - i >= sizeof v; i += sizeof v) {
+        memcpy(&v, s.data + i, sizeof v);
+        if (word_special(kind, v))
             return i;
     }
+    if (s.len >= sizeof v) { /* the rest, together with bytes that are known to be clean */
+        memcpy(&v, s.data + s.len - sizeof v, sizeof v);
+        if (!word_special(kind, v))
+            return s.len;
+    }
+    return i;
+}
+
+size_t escape_clean(enum escape_kind kind, struct str s)
+{
+    uint8_t bit = kind == ESCAPE_TEXT ? 1 : 2;
+    size_t i = 0;
+    while ((i = skip_words(kind, s, i)) < s.len) {
+        size_t stop = s.len - i > sizeof(uint64_t) ? i + sizeof(uint64_t) : s.len;
+        for (; i < stop; i++) {
+            if (special[(uint8_t)s.data[i]] & bit)
+                return i;
+        }
+    }
+    return s.len;
 }
 
 size_t escape_size(enum escape_kind kind, struct str s)

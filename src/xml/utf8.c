@@ -23,27 +23,41 @@ static bool start_character(struct utf8 *u, uint8_t c)
     return false;
 }
 
+/* Bytes of ASCII at the start, whole words only. */
+static size_t skip_ascii(const char *bytes, size_t len)
+{
+    uint64_t v[4];
+    size_t i = 0;
+    for (; len - i >= sizeof v; i += sizeof v) {
+        memcpy(v, bytes + i, sizeof v);
+        if ((v[0] | v[1] | v[2] | v[3]) & 0x8080808080808080ull)
+            break;
+    }
+    for (; len - i >= sizeof v[0]; i += sizeof v[0]) {
+        memcpy(v, bytes + i, sizeof v[0]);
+        if (v[0] & 0x8080808080808080ull)
+            break;
+    }
+    return i;
+}
+
 size_t utf8_check(struct utf8 *u, const char *bytes, size_t len)
 {
     size_t i = 0;
     while (i < len) {
-        uint64_t v;
-        if (u->missing == 0 && len - i >= sizeof v) {
-            memcpy(&v, bytes + i, sizeof v);
-            if ((v & 0x8080808080808080ull) == 0) {
-                i += sizeof v;
-                continue;
+        if (u->missing == 0)
+            i += skip_ascii(bytes + i, len - i);
+        /* What is left of this word, and whatever is not ASCII. */
+        for (size_t stop = len - i > 8 ? i + 8 : len; i < stop; i++) {
+            uint8_t c = (uint8_t)bytes[i];
+            if (u->missing > 0) {
+                if (c < u->low || c > u->high)
+                    return i;
+                *u = (struct utf8){(uint8_t)(u->missing - 1), 0x80, 0xBF};
+            } else if (c >= 0x80 && !start_character(u, c)) {
+                return i;
             }
         }
-        uint8_t c = (uint8_t)bytes[i];
-        if (u->missing > 0) {
-            if (c < u->low || c > u->high)
-                return i;
-            *u = (struct utf8){(uint8_t)(u->missing - 1), 0x80, 0xBF};
-        } else if (c >= 0x80 && !start_character(u, c)) {
-            return i;
-        }
-        i++;
     }
     return len;
 }
