@@ -293,8 +293,8 @@ static void begin(struct client *c, const struct stanza *auth)
     enum sasl_mechanism m = sasl_mechanism_parse(stanza_attr(auth, STANZA_ROOT, STR("mechanism")));
     enum sasl_failure failure = check_mechanism(c, m);
     const struct tls_info *info = c->tls ? conn_tls(c->conn) : NULL;
-    struct sasl_channel channel = {STR_NULL, STR_NULL};
-    unsigned char exporter[32];
+    struct sasl_channel channel = {STR_NULL, STR_NULL, STR_NULL};
+    unsigned char exporter[32], unique[64];
 
     if (failure != SASL_FAIL_NONE) {
         client_auth_fail(c, failure);
@@ -304,6 +304,8 @@ static void begin(struct client *c, const struct stanza *auth)
         channel.exporter = (struct str){(const char *)exporter, sizeof(exporter)};
     if (info && info->end_point_len > 0)
         channel.end_point = (struct str){(const char *)info->end_point, info->end_point_len};
+    if (info)
+        channel.unique = (struct str){(const char *)unique, conn_tls_unique(c->conn, unique)};
     n->sasl = sasl_create(m, n->offered, str_of(c->domain), &channel, c->c2s->fake_secret,
                           c->c2s->component->env->random);
     step(n, stanza_text(auth, STANZA_ROOT), false);

@@ -77,6 +77,9 @@ void conn_start_tls_client(struct conn *c, struct tls_client *config, const char
 const struct tls_info *conn_tls(const struct conn *c);
 /* RFC 9266 tls-exporter: 32 bytes; false when not TLS 1.3 (with TLS 1.2 needs extended master secret). */
 bool conn_tls_exporter(struct conn *c, unsigned char out[32]);
+/* RFC 5929 tls-unique: the first Finished message, at most 64 bytes; its length, or 0 where it would not be safe (TLS 1.2
+ * without extended master secret). TLS 1.3 does not define it; see docs/decisions/0006-tls-unique.md. */
+size_t conn_tls_unique(struct conn *c, unsigned char out[64]);
 
 /* --- simulation only --- */
 /* Resets every connection to the listener at this address (as given to net_listen); what was under way is lost. */

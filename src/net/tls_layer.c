@@ -367,3 +367,17 @@ bool conn_tls_exporter(struct conn *c, unsigned char out[32])
     return SSL_export_keying_material(t->ssl, out, 32, label, sizeof label - 1,
                                       (const unsigned char *)"", 0, 1) == 1;
 }
+
+size_t conn_tls_unique(struct conn *c, unsigned char out[64])
+{
+    struct tls_layer *t = c->tls;
+    if (!t || !t->ready)
+        return 0;
+    if (SSL_version(t->ssl) < TLS1_3_VERSION && SSL_get_extms_support(t->ssl) != 1)
+        return 0;
+    /* RFC 5929 section 3: of the handshake's first Finished message - the client's, but the
+     * server's in a resumed one. */
+    bool ours = (SSL_session_reused(t->ssl) == 1) != (SSL_is_server(t->ssl) == 0);
+    size_t len = ours ? SSL_get_finished(t->ssl, out, 64) : SSL_get_peer_finished(t->ssl, out, 64);
+    return len <= 64 ? len : 0;
+}

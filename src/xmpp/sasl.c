@@ -103,6 +103,7 @@ struct sasl *sasl_create(enum sasl_mechanism m, unsigned offered, struct str dom
     if (channel) {
         s->exporter = copy_binding(channel->exporter);
         s->end_point = copy_binding(channel->end_point);
+        s->unique = copy_binding(channel->unique);
     }
     memcpy(s->fake_secret, fake_secret, sizeof(s->fake_secret));
     buffer_init(&s->binding, SASL_MESSAGE_MAX + SASL_BINDING_MAX);

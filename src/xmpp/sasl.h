@@ -45,6 +45,7 @@ struct str sasl_failure_element(enum sasl_failure f);
 struct sasl_channel {
     struct str exporter;  /* RFC 9266 */
     struct str end_point; /* RFC 5929 */
+    struct str unique;    /* RFC 5929; never announced, docs/decisions/0006-tls-unique.md */
 };
 
 struct sasl;

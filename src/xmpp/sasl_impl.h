@@ -30,7 +30,7 @@ struct sasl {
     const char *why;
     struct random *random;
     char *domain;
-    struct sasl_bytes exporter, end_point;
+    struct sasl_bytes exporter, end_point, unique;
     unsigned char fake_secret[32];
     char username[1024];
     size_t username_len;

@@ -42,7 +42,8 @@ static enum sasl_action check_flag(struct sasl *s, struct str flag,
         *ret_data = &s->exporter;
     else if (str_is(type, "tls-server-end-point")) /* RFC 5929 section 4 */
         *ret_data = &s->end_point;
-    /* tls-unique is broken below TLS 1.3 and undefined in it (RFC 9266 section 3). */
+    else if (str_is(type, "tls-unique")) /* section 3, for clients that know no other */
+        *ret_data = &s->unique;
     if (!*ret_data || (*ret_data)->len == 0)
         return sasl_fail(s, SASL_FAIL_NOT_AUTHORIZED, "channel binding type is not available");
     return SASL_CHALLENGE;
