@@ -1,0 +1,198 @@
+"""Integration tests: the real program on real sockets, driven by clients we did not write (slixmpp) and by raw bytes.
+
+    python3 -m pytest tests/integration                      both placements, build/jackdaw
+    python3 -m pytest tests/integration --placement inline   one of them
+    JACKDAW=/tmp/x/jackdaw python3 -m pytest ...             another binary
+
+`server` is shared by the tests of a file, `own_server` belongs to one test, which may break it.
+"""
+import json
+import os
+import signal
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from raw import Raw
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+JACKDAW = os.environ.get('JACKDAW', str(ROOT / 'build/jackdaw'))
+DOMAIN = 'jackdaw.test'
+PASSWORD = 'correct horse'
+
+
+def pytest_addoption(parser):
+    parser.addoption('--placement', default='both', choices=['both', 'inline', 'processes'])
+
+
+def pytest_generate_tests(metafunc):
+    if 'placement' in metafunc.fixturenames:
+        chosen = metafunc.config.getoption('--placement')
+        metafunc.parametrize('placement', ['inline', 'processes'] if chosen == 'both' else [chosen], scope='module')
+
+
+_given = set()
+
+
+def free_port():
+    """A port nobody has and this run has not given out before."""
+    while True:
+        with socket.socket() as s:
+            s.bind(('127.0.0.1', 0))
+            port = s.getsockname()[1]
+        if port not in _given:
+            _given.add(port)
+            return port
+
+
+class Process:
+    """One jackdaw process: its log is collected, `ready` awaited, and it is ended by its pid alone."""
+
+    def __init__(self, arguments):
+        self.arguments = arguments
+        self.log = []
+        self.ready = threading.Event()
+        self.popen = subprocess.Popen([JACKDAW, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, text=True, errors='replace')
+        for stream in (self.popen.stdout, self.popen.stderr):
+            threading.Thread(target=self._collect, args=(stream,), daemon=True).start()
+
+    def _collect(self, stream):
+        for line in stream:
+            self.log.append(line.rstrip('\n'))
+            if stream is self.popen.stdout and line.startswith('ready'):
+                self.ready.set()
+
+    def wait_ready(self, seconds=20):
+        until = time.monotonic() + seconds
+        while not self.ready.wait(0.02):
+            assert self.popen.poll() is None, f'{self.arguments[0]} ended with {self.popen.returncode}:\n' + self.text()
+            assert time.monotonic() < until, f'{self.arguments[0]} is not ready after {seconds} s:\n' + self.text()
+
+    def text(self):
+        return '\n'.join(self.log[-60:])
+
+    def signal(self, number):
+        self.popen.send_signal(number)
+
+    def kill(self):
+        self.popen.kill()
+        self.popen.wait()
+
+    def terminate(self, seconds=20):
+        """SIGTERM; returns the exit code."""
+        if self.popen.poll() is None:
+            self.popen.send_signal(signal.SIGTERM)
+        try:
+            return self.popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f'{self.arguments[0]} does not end within {seconds} s of SIGTERM:\n' + self.text())
+
+
+class Server:
+    """A whole installation: one process (inline), or router, sm and c2s apart (processes)."""
+    domain = DOMAIN
+    password = PASSWORD
+
+    def __init__(self, placement, settings=()):
+        self.placement = placement
+        self.data = Path(tempfile.mkdtemp(prefix='jackdaw-test-'))
+        self.port, self.tls_port, self.router_port = free_port(), free_port(), free_port()
+        self.settings = [
+            'c2s.address=127.0.0.1', f'c2s.port={self.port}', f'c2s.tls_port={self.tls_port}',
+            'router.address=127.0.0.1', f'router.port={self.router_port}', 'register.rate=0', 'c2s.max_per_address=0',
+            *settings]
+        self.processes = {}
+
+    def options(self, more=()):
+        options = ['--data', str(self.data), '--domain', self.domain]
+        for setting in [*self.settings, *more]:
+            options += ['--set', setting]
+        return options
+
+    @property
+    def names(self):
+        return ['serve'] if self.placement == 'inline' else ['router', 'sm', 'c2s']
+
+    def start(self):
+        for name in self.names:
+            self.start_one(name)
+        return self
+
+    def start_one(self, name, more=()):
+        self.processes[name] = Process([name.split('-')[0], *self.options(more)])
+        self.processes[name].wait_ready()
+
+    def of(self, component):
+        """The process that runs a component."""
+        return self.processes['serve' if self.placement == 'inline' else component]
+
+    def command(self, *arguments, stdin=None, check=True):
+        """jackdaw ARGUMENTS on this installation's data."""
+        done = subprocess.run([JACKDAW, *arguments, *self.options()], input=stdin, capture_output=True, text=True,
+                              timeout=60)
+        if check:
+            assert done.returncode == 0, f'jackdaw {" ".join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}'
+        return done
+
+    def user(self, name, password=PASSWORD):
+        """Makes an account; returns its bare JID."""
+        self.command('user', 'add', f'{name}@{self.domain}', '--password-stdin', stdin=password + '\n')
+        return f'{name}@{self.domain}'
+
+    def status(self):
+        return json.loads(self.command('status', '--json').stdout)
+
+    @property
+    def ca(self):
+        return str(self.data / 'certificates/ca.pem')
+
+    def client(self, name, resource='test', **more):
+        """A raw client, logged in over STARTTLS and bound."""
+        client = Raw(self.port, self.domain, self.ca)
+        client.login(name, self.password, resource, **more)
+        return client
+
+    def stop(self):
+        """SIGTERM to each, the listeners first; every one must end with exit code 0."""
+        codes = {name: self.processes[name].terminate() for name in reversed(self.names) if name in self.processes}
+        text = {name: self.processes[name].text() for name, code in codes.items() if code != 0}
+        self.processes = {}
+        assert not text, f'exit codes {codes}: ' + '\n'.join(text.values())
+
+    def remove(self):
+        for process in self.processes.values():
+            if process.popen.poll() is None:
+                process.kill()
+        shutil.rmtree(self.data, ignore_errors=True)
+
+
+@pytest.fixture(scope='module')
+def server(placement):
+    s = Server(placement)
+    try:
+        s.start()
+        yield s
+        s.stop()
+    finally:
+        s.remove()
+
+
+@pytest.fixture
+def own_server(placement):
+    """Not started: the test says with which settings."""
+    made = []
+
+    def make(*settings):
+        made.append(Server(placement, settings))
+        return made[-1]
+    yield make
+    for s in made:
+        s.remove()
