@@ -347,6 +347,11 @@ size_t conn_queued(const struct conn *c)
     return c->wire.len + (c->tls ? tls_layer_plain((struct conn *)c)->len : 0);
 }
 
+void conn_set_max_queue(struct conn *c, size_t max_queue)
+{
+    c->max_queue = max_queue;
+}
+
 void conn_pause(struct conn *c)
 {
     c->paused++; /* the driver notices when input comes: a short pause costs nothing */

@@ -61,6 +61,8 @@ enum error conn_write(struct conn *c, const void *bytes, size_t len);
 char *conn_reserve(struct conn *c, size_t len);
 void conn_commit(struct conn *c, size_t len);
 size_t conn_queued(const struct conn *c);
+/* Another bound of unsent bytes, e.g. for one piece that is larger than the bound was. */
+void conn_set_max_queue(struct conn *c, size_t max_queue);
 void conn_pause(struct conn *c);  /* stop reading: back-pressure; counts, so resume as often */
 void conn_resume(struct conn *c);
 /* Flushes what is queued for at most `linger_ms`, then closes and frees. No callback comes after this call. */
