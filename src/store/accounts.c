@@ -109,15 +109,28 @@ void accounts_list(struct store *s, struct str realm, store_fn fn, void *arg)
     store_read(t, fn, arg);
 }
 
-bool accounts_derive(struct random *random, struct str password,
-                     struct scram_keys ret[SCRAM_HASHES])
+void accounts_salt(struct random *random, uint32_t iterations, struct scram_keys ret[SCRAM_HASHES])
 {
     for (int i = 0; i < SCRAM_HASHES; i++) {
-        unsigned char salt[SCRAM_SALT];
-        random_fill(random, salt, sizeof salt);
-        if (!scram_derive((enum scram_hash)i, password, salt, sizeof salt, SCRAM_ITERATIONS,
-                          &ret[i]))
+        ret[i] = (struct scram_keys){
+            .hash = (enum scram_hash)i, .iterations = iterations, .salt_len = SCRAM_SALT};
+        random_fill(random, ret[i].salt, SCRAM_SALT);
+    }
+}
+
+bool accounts_derive_salted(struct str password, struct scram_keys keys[SCRAM_HASHES])
+{
+    for (int i = 0; i < SCRAM_HASHES; i++) {
+        struct scram_keys salted = keys[i];
+        if (!scram_derive(salted.hash, password, salted.salt, salted.salt_len, salted.iterations,
+                          &keys[i]))
             return false;
     }
     return true;
+}
+
+bool accounts_derive(struct random *random, struct str password, struct scram_keys ret[SCRAM_HASHES])
+{
+    accounts_salt(random, SCRAM_ITERATIONS, ret);
+    return accounts_derive_salted(password, ret);
 }
