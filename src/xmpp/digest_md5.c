@@ -312,10 +312,11 @@ bool digest_md5_check(struct digest_md5 *d, struct str secret, struct buffer *ou
     if (!d->answered || !secret.data || !respond(d->fields, secret, "AUTHENTICATE", right) ||
         !str_eq_secret((struct str){right, HEX}, value_str(&d->fields[RESPONSE])))
         return false;
-    d->answered = false; /* one try a nonce */
+    if (!respond(d->fields, secret, "", rspauth))
+        return false;
+    d->answered = false; /* one success a nonce */
     d->fields[NONCE_].len = 0;
-    return respond(d->fields, secret, "", rspauth) &&
-           buffer_add_str(out_rspauth, STR("rspauth=")) && buffer_add(out_rspauth, rspauth, HEX);
+    return buffer_add_str(out_rspauth, STR("rspauth=")) && buffer_add(out_rspauth, rspauth, HEX);
 }
 
 /* The challenge may offer several protections: qop is then a list. */
