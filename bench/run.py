@@ -74,6 +74,7 @@ class Server:
     """One server under test. `start` leaves processes whose threads are all counted."""
     mechanism = 'SCRAM-SHA-1'
     raw = tls = False
+    register_options = []
     package = None
 
     def __init__(self, port, build):
@@ -132,6 +133,7 @@ class Server:
 class Jackdaw(Server):
     name = 'jackdaw'
     tls = True
+    register_options = ['--tls']  # it takes no password in the clear
 
     def version(self):
         commit = run(['git', 'rev-parse', '--short', 'HEAD'], cwd=ROOT).strip()
@@ -323,13 +325,19 @@ def wanted_of(server, options):
 
 
 def attempt(server, options, key, results):
-    try:
-        found = measure(server, options, key)
+    for left in (2, 1, 0):
+        # jabberd2 ends new streams that get the file descriptor of one just closed (its session key): a pause helps.
+        time.sleep(1)
+        try:
+            found = measure(server, options, key)
+        except (RuntimeError, subprocess.TimeoutExpired) as e:
+            if not left:
+                print(f'  {MEASURES[key][0]:50} failed: {e}', flush=True)
+            continue
         results.update(found)
         for name, value in found.items():
             print(f'  {MEASURES[name][0]:50} {value:10.2f} {MEASURES[name][1]}', flush=True)
-    except (RuntimeError, subprocess.TimeoutExpired) as e:
-        print(f'  {MEASURES[key][0]:50} failed: {e}', flush=True)
+        return
 
 
 def bench(server, options):
@@ -341,7 +349,8 @@ def bench(server, options):
         if not server.raw:
             server.start()
             for prefix, count in ACCOUNTS.items():
-                load(server, options, options.build, ['register', '--prefix', prefix, '--count', str(count)])
+                load(server, options, options.build, ['register', '--prefix', prefix, '--count', str(count),
+                                                      *server.register_options])
             server.stop()
         for key in [k for k in keys if k in FRESH]:
             server.start()
