@@ -1,0 +1,948 @@
+/* net/tls: certificates, contexts and the layer on connections, with our own client and with a bare
+ * OpenSSL client that can misbehave. Over real sockets and over the simulated network, which cuts
+ * the bytes anywhere. */
+#include "net_world.h"
+
+#include <malloc.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char dir[64], why[512];
+static struct tls_server *server;
+static struct tls_client *client;
+
+static const char *file(const char *name)
+{
+    static char paths[4][128];
+    static int next;
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof paths[0], "%s/%s", dir, name);
+    return path;
+}
+
+static void add_domain(struct tls_server *s, const char *domain)
+{
+    char cert[300], key[300];
+    snprintf(cert, sizeof cert, "%s/%s.pem", dir, domain);
+    snprintf(key, sizeof key, "%s/%s-key.pem", dir, domain);
+    assert_int_equal(tls_make_certificate(dir, domain, why, sizeof why), ERR_OK);
+    if (tls_server_add(s, domain, cert, key, why, sizeof why) != ERR_OK)
+        fail_msg("%s", why);
+}
+
+static int make_files(void **state)
+{
+    snprintf(dir, sizeof dir, "/tmp/jackdaw-test-tls-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    server = tls_server_create();
+    add_domain(server, "one.example");
+    add_domain(server, "two.example");
+    client = tls_client_create(file("ca.pem"), true);
+    assert_non_null(client);
+    return 0;
+}
+
+static int remove_files(void **state)
+{
+    char command[128];
+    tls_client_destroy(client);
+    tls_server_unref(server);
+    snprintf(command, sizeof command, "rm -rf '%s'", dir);
+    return system(command);
+}
+
+/* --- a bare OpenSSL client on a plain connection --- */
+
+static struct {
+    SSL_CTX *context;
+    SSL *ssl;
+    BIO *in, *out;
+    struct buffer got;
+    bool finished, ended, failed, trickles;
+    SSL_SESSION *session;
+} bare;
+
+static int on_session(SSL *ssl, SSL_SESSION *session)
+{
+    SSL_SESSION_free(bare.session);
+    bare.session = session;
+    return 1;
+}
+
+static void bare_create(int version)
+{
+    memset(&bare, 0, sizeof bare);
+    bare.context = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_security_level(bare.context, 0);
+    SSL_CTX_set_min_proto_version(bare.context, version < TLS1_2_VERSION ? TLS1_VERSION : version);
+    SSL_CTX_set_max_proto_version(bare.context, version);
+    SSL_CTX_set_session_cache_mode(bare.context,
+                                   SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(bare.context, on_session);
+    buffer_init(&bare.got, 1 << 24);
+}
+
+static void bare_begin(void)
+{
+    bare.ssl = SSL_new(bare.context);
+    bare.in = BIO_new(BIO_s_mem());
+    bare.out = BIO_new(BIO_s_mem());
+    SSL_set_bio(bare.ssl, bare.in, bare.out);
+    SSL_set_connect_state(bare.ssl);
+}
+
+static void bare_end(void)
+{
+    if (bare.ssl) /* or OpenSSL takes the session for a bad one */
+        SSL_set_shutdown(bare.ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    SSL_free(bare.ssl);
+    bare.ssl = NULL;
+    bare.finished = bare.ended = bare.failed = false;
+    buffer_clear(&bare.got);
+}
+
+static void bare_destroy(void)
+{
+    bare_end();
+    SSL_CTX_free(bare.context);
+    SSL_SESSION_free(bare.session);
+    buffer_finish(&bare.got);
+    ERR_clear_error();
+}
+
+/* Does what there is to do; sends what came out. */
+static void bare_pump(struct end *e)
+{
+    char bytes[20000];
+    if (!bare.finished)
+        bare.finished = SSL_do_handshake(bare.ssl) == 1;
+    for (int n; bare.finished && (n = SSL_read(bare.ssl, bytes, sizeof bytes)) != 0;) {
+        if (n < 0) {
+            bare.failed |= SSL_get_error(bare.ssl, n) == SSL_ERROR_SSL;
+            break;
+        }
+        buffer_add(&bare.got, bytes, (size_t)n);
+    }
+    if (bare.finished)
+        bare.ended |= (SSL_get_shutdown(bare.ssl) & SSL_RECEIVED_SHUTDOWN) != 0;
+    else
+        bare.failed |= ERR_peek_error() != 0;
+    for (int n; e->conn && (n = BIO_read(bare.out, bytes, bare.trickles ? 1 : sizeof bytes)) > 0;) {
+        conn_write(e->conn, bytes, (size_t)n);
+        if (bare.trickles)
+            world_wait(e->world, NULL, 1);
+    }
+}
+
+static void bare_on_data(struct end *e, const char *bytes, size_t len)
+{
+    BIO_write(bare.in, bytes, (int)len);
+    if (!bare.trickles)
+        bare_pump(e);
+}
+
+static void bare_on_ready(struct end *e)
+{
+    if (!bare.trickles)
+        bare_pump(e);
+}
+
+static void bare_connect(struct world *w)
+{
+    bare_begin();
+    assert_null(w->client.conn);
+    assert_null(w->servers[0].conn);
+    end_init(w, &w->client);
+    end_init(w, &w->servers[0]);
+    w->client.on_data = bare_on_data;
+    w->client.on_ready = bare_on_ready;
+    w->accepted = 0;
+    world_connect(w);
+}
+
+static void bare_write(struct world *w, const char *text)
+{
+    SSL_write(bare.ssl, text, (int)strlen(text));
+    bare_pump(&w->client);
+}
+
+/* --- the server's side --- */
+
+static void echo(struct end *e, const char *bytes, size_t len)
+{
+    assert_non_null(conn_tls(e->conn));
+    buffer_add(&e->got, bytes, len);
+    assert_int_equal(conn_write(e->conn, bytes, len), ERR_OK);
+}
+
+static void echo_tls(struct end *e)
+{
+    e->on_data = echo;
+    conn_start_tls_server(e->conn, server);
+}
+
+static int setup(void **state, bool sim)
+{
+    struct world *w = world_create(sim, 11);
+    w->prepare = echo_tls;
+    w->max_queue = 4 << 20;
+    *state = w;
+    return 0;
+}
+
+static int setup_real(void **state)
+{
+    return setup(state, false);
+}
+
+static int setup_sim(void **state)
+{
+    return setup(state, true);
+}
+
+static int teardown(void **state)
+{
+    world_destroy(*state);
+    return 0;
+}
+
+static bool both_ready(struct world *w)
+{
+    return w->client.readies && w->servers[0].readies;
+}
+
+static bool server_ready(struct world *w)
+{
+    return w->servers[0].readies > 0;
+}
+
+static bool bare_ready(struct world *w)
+{
+    return w->servers[0].readies > 0 && bare.finished;
+}
+
+static bool server_closed(struct world *w)
+{
+    return w->servers[0].closes > 0;
+}
+
+static bool client_closed(struct world *w)
+{
+    return w->client.closes > 0;
+}
+
+static bool both_gone(struct world *w)
+{
+    return !w->client.conn && !w->servers[0].conn;
+}
+
+static size_t wanted;
+
+static bool client_has_all(struct world *w)
+{
+    return buffer_len(&w->client.got) == wanted;
+}
+
+static bool bare_has_all(struct world *w)
+{
+    return buffer_len(&bare.got) >= wanted;
+}
+
+static void connect_ours(struct world *w, const char *name)
+{
+    world_connect(w);
+    conn_start_tls_client(w->client.conn, client, name);
+}
+
+/* --- good connections --- */
+
+static void write_pattern(struct conn *c, size_t from, size_t len)
+{
+    char *bytes = malloc(len);
+    for (size_t i = 0; i < len; i++)
+        bytes[i] = (char)((from + i) * 31 + ((from + i) >> 9));
+    assert_int_equal(conn_write(c, bytes, len), ERR_OK);
+    free(bytes);
+}
+
+static void check_pattern(const struct buffer *b, size_t len)
+{
+    assert_int_equal(buffer_len(b), len);
+    for (size_t i = 0; i < len; i++)
+        if (buffer_str(b).data[i] != (char)(i * 31 + (i >> 9)))
+            fail_msg("byte %zu of %zu differs", i, len);
+}
+
+static void our_client_and_server(void **state)
+{
+    struct world *w = *state;
+    unsigned char ours[32], theirs[32], hash[64];
+    unsigned hash_len = 0;
+    connect_ours(w, "two.example");
+    conn_write(w->client.conn, "", 0);
+    assert_null(conn_tls(w->client.conn));
+    assert_true(world_wait(w, both_ready, 5000));
+    assert_int_equal(w->client.readies, 1);
+    const struct tls_info *info = conn_tls(w->servers[0].conn);
+    assert_string_equal(info->version, "TLSv1.3");
+    assert_string_equal(info->cipher, "TLS_AES_128_GCM_SHA256");
+    assert_string_equal(info->sni, "two.example");
+    assert_string_equal(info->alpn, "");
+    assert_false(info->resumed);
+    assert_true(conn_tls_exporter(w->servers[0].conn, ours));
+    assert_true(conn_tls_exporter(w->client.conn, theirs));
+    assert_memory_equal(ours, theirs, 32);
+
+    FILE *in = fopen(file("two.example.pem"), "r"); /* ECDSA with SHA-256: so is the end point */
+    X509 *cert = PEM_read_X509(in, NULL, NULL, NULL);
+    fclose(in);
+    X509_digest(cert, EVP_sha256(), hash, &hash_len);
+    X509_free(cert);
+    assert_int_equal(info->end_point_len, 32);
+    assert_memory_equal(info->end_point, hash, 32);
+
+    wanted = 0;
+    for (size_t len = 1; wanted < 1500000; len = len * 3 % 70001) {
+        while (conn_queued(w->client.conn) > 900000)
+            world_wait(w, NULL, 2);
+        write_pattern(w->client.conn, wanted, len);
+        wanted += len;
+        if (len % 5 == 0)
+            world_wait(w, NULL, 1);
+    }
+    assert_true(world_wait(w, client_has_all, 30000));
+    check_pattern(&w->client.got, wanted);
+    assert_int_equal(conn_queued(w->client.conn), 0);
+    end_close(&w->client, 1000);
+    assert_true(world_wait(w, server_closed, 5000));
+    assert_int_equal(w->servers[0].error, ERR_CLOSED);
+    assert_string_equal(w->servers[0].why, "the peer closed the TLS connection");
+}
+
+static void bare_echo(struct world *w, int version, const char *name)
+{
+    unsigned char ours[32], theirs[32];
+    bare_create(version);
+    bare_connect(w);
+    assert_true(world_wait(w, bare_ready, 5000));
+    assert_string_equal(conn_tls(w->servers[0].conn)->version, name);
+    bare_write(w, "hello");
+    wanted = 5;
+    assert_true(world_wait(w, bare_has_all, 5000));
+    assert_true(str_is(buffer_str(&bare.got), "hello"));
+    assert_true(conn_tls_exporter(w->servers[0].conn, ours));
+    SSL_export_keying_material(bare.ssl, theirs, 32, "EXPORTER-Channel-Binding", 24,
+                               (const unsigned char *)"", 0, 1);
+    assert_memory_equal(ours, theirs, 32);
+}
+
+static void tls_1_3(void **state)
+{
+    bare_echo(*state, TLS1_3_VERSION, "TLSv1.3");
+    bare_destroy();
+}
+
+static void tls_1_2(void **state)
+{
+    bare_echo(*state, TLS1_2_VERSION, "TLSv1.2");
+    bare_destroy();
+}
+
+/* RFC 9266 section 4.2: no exporter over TLS 1.2 without the extended master secret. */
+static void no_exporter_without_extended_master_secret(void **state)
+{
+    struct world *w = *state;
+    unsigned char out[32];
+    bare_create(TLS1_2_VERSION);
+    SSL_CTX_set_options(bare.context, SSL_OP_NO_EXTENDED_MASTER_SECRET);
+    bare_connect(w);
+    assert_true(world_wait(w, bare_ready, 5000));
+    assert_false(conn_tls_exporter(w->servers[0].conn, out));
+    bare_destroy();
+}
+
+static void one_byte_at_a_time(void **state)
+{
+    struct world *w = *state;
+    bare_create(TLS1_3_VERSION);
+    bare.trickles = true;
+    bare_connect(w);
+    for (int i = 0; i < 100 && !w->servers[0].readies; i++) {
+        world_wait(w, NULL, 20);
+        bare_pump(&w->client);
+    }
+    assert_int_equal(w->servers[0].readies, 1);
+    bare_write(w, "slowly");
+    bare.trickles = false;
+    wanted = 6;
+    world_wait(w, NULL, 100);
+    bare_pump(&w->client);
+    assert_true(world_wait(w, bare_has_all, 5000));
+    assert_true(str_is(buffer_str(&bare.got), "slowly"));
+    bare_destroy();
+}
+
+static bool server_wants(struct world *w)
+{
+    return buffer_len(&w->servers[0].got) >= wanted;
+}
+
+static void pause_in_the_middle(struct end *e, const char *bytes, size_t len)
+{
+    buffer_add(&e->got, bytes, len);
+    conn_pause(e->conn);
+}
+
+static void pausing_tls(struct end *e)
+{
+    e->on_data = pause_in_the_middle;
+    conn_start_tls_server(e->conn, server);
+}
+
+/* Records that were read together with the one on which the owner paused wait, and come in order.
+ */
+static void pauses_hold_decrypted_bytes_back(void **state)
+{
+    struct world *w = *state;
+    w->prepare = pausing_tls;
+    connect_ours(w, "one.example");
+    assert_true(world_wait(w, both_ready, 5000));
+    write_pattern(w->client.conn, 0, 900000);
+    wanted = 900000;
+    size_t last = 0;
+    int rounds = 0;
+    for (; rounds < 20000 && !server_wants(w); rounds++) {
+        world_wait(w, NULL, 2);
+        size_t now = buffer_len(&w->servers[0].got);
+        if (now == last)
+            continue;
+        world_wait(w, NULL, rounds % 10 ? 1 : 10);
+        assert_int_equal(buffer_len(&w->servers[0].got), now); /* nothing while paused */
+        last = now;
+        conn_resume(w->servers[0].conn);
+    }
+    assert_true(rounds > 5);
+    check_pattern(&w->servers[0].got, 900000);
+}
+
+static void say_and_close(struct end *e)
+{
+    write_pattern(e->conn, 0, 300000);
+    end_close(e, 5000);
+}
+
+static void saying(struct end *e)
+{
+    e->on_ready = say_and_close;
+    conn_start_tls_server(e->conn, server);
+}
+
+static void close_flushes_and_says_bye(void **state)
+{
+    struct world *w = *state;
+    w->prepare = saying;
+    connect_ours(w, "one.example");
+    assert_true(world_wait(w, client_closed, 10000));
+    check_pattern(&w->client.got, 300000);
+    assert_string_equal(w->client.why, "the peer closed the TLS connection");
+}
+
+static void tickets_resume(void **state)
+{
+    struct world *w = *state;
+    bare_create(TLS1_3_VERSION);
+    for (int round = 0; round < 2; round++) {
+        bare_connect(w);
+        SSL_set_tlsext_host_name(bare.ssl, "two.example");
+        if (round)
+            SSL_set_session(bare.ssl, bare.session);
+        assert_true(world_wait(w, bare_ready, 5000));
+        bare_write(w, "x");
+        wanted = 1;
+        assert_true(world_wait(w, bare_has_all, 5000));
+        assert_int_equal(conn_tls(w->servers[0].conn)->resumed, round == 1);
+        assert_string_equal(conn_tls(w->servers[0].conn)->sni, "two.example");
+        assert_int_equal(conn_tls(w->servers[0].conn)->end_point_len, 32);
+        assert_non_null(bare.session);
+        end_close(&w->client, 0);
+        assert_true(world_wait(w, server_closed, 5000));
+        bare_end();
+    }
+    bare_destroy();
+}
+
+static void reloading_keeps_connections(void **state)
+{
+    struct world *w = *state;
+    struct tls_server *old = server;
+    connect_ours(w, "one.example");
+    assert_true(world_wait(w, both_ready, 5000));
+    server = tls_server_create();
+    add_domain(server, "one.example");
+    add_domain(server, "two.example");
+    tls_server_unref(old);
+    write_pattern(w->client.conn, 0, 1000);
+    wanted = 1000;
+    assert_true(world_wait(w, client_has_all, 5000));
+    assert_int_equal(conn_tls(w->servers[0].conn)->end_point_len, 32);
+}
+
+/* --- names and protocols --- */
+
+static void check_name(struct world *w, const char *sni, const char *expected)
+{
+    bare_connect(w);
+    if (sni)
+        SSL_set_tlsext_host_name(bare.ssl, sni);
+    assert_true(world_wait(w, bare_ready, 5000));
+    bare_write(w, "x");
+    wanted = 1;
+    assert_true(world_wait(w, bare_has_all, 5000));
+    X509 *cert = SSL_get1_peer_certificate(bare.ssl);
+    assert_int_equal(X509_check_host(cert, expected, 0, 0, NULL), 1);
+    X509_free(cert);
+    assert_string_equal(conn_tls(w->servers[0].conn)->sni, sni ? sni : "");
+    end_close(&w->client, 0);
+    assert_true(world_wait(w, server_closed, 5000));
+    bare_end();
+}
+
+static void sni_chooses_the_certificate(void **state)
+{
+    bare_create(TLS1_3_VERSION);
+    check_name(*state, "two.example", "two.example");
+    check_name(*state, "TWO.Example", "two.example");
+    check_name(*state, NULL, "one.example");
+    check_name(*state, "stranger.example", "one.example");
+    bare_destroy();
+}
+
+static void offer(const char *protocols)
+{
+    SSL_set_alpn_protos(bare.ssl, (const unsigned char *)protocols, (unsigned)strlen(protocols));
+}
+
+static void alpn(void **state)
+{
+    struct world *w = *state;
+    struct tls_server *plain = server;
+    server = tls_server_create();
+    add_domain(server, "one.example");
+    tls_server_set_alpn(server, "xmpp-client");
+    bare_create(TLS1_3_VERSION);
+
+    bare_connect(w);
+    offer("\x02h2\x0bxmpp-client");
+    assert_true(world_wait(w, bare_ready, 5000));
+    assert_string_equal(conn_tls(w->servers[0].conn)->alpn, "xmpp-client");
+    end_close(&w->client, 0);
+    assert_true(world_wait(w, server_closed, 5000));
+    bare_end();
+
+    bare_connect(w); /* offers nothing: accepted */
+    assert_true(world_wait(w, bare_ready, 5000));
+    assert_string_equal(conn_tls(w->servers[0].conn)->alpn, "");
+    end_close(&w->client, 0);
+    assert_true(world_wait(w, server_closed, 5000));
+    bare_end();
+
+    bare_connect(w);
+    offer("\x02h2\x0bxmpp-server");
+    assert_true(world_wait(w, server_closed, 5000));
+    assert_int_equal(w->servers[0].error, ERR_TLS);
+    assert_int_equal(w->servers[0].readies, 0);
+    bare_destroy();
+    tls_server_unref(server);
+    server = plain;
+}
+
+static void verification(void **state)
+{
+    struct world *w = *state;
+    connect_ours(w, "three.example"); /* gets one.example's certificate */
+    assert_true(world_wait(w, client_closed, 5000));
+    assert_int_equal(w->client.error, ERR_TLS);
+    assert_non_null(strstr(w->client.why, "ostname mismatch"));
+    assert_int_equal(w->client.readies, 0);
+
+    struct tls_client *stranger = tls_client_create(NULL, true),
+                      *careless = tls_client_create(NULL, false);
+    end_init(w, &w->client);
+    w->accepted = 0;
+    world_wait(w, NULL, 50);
+    world_connect(w);
+    conn_start_tls_client(w->client.conn, stranger, "one.example");
+    assert_true(world_wait(w, client_closed, 5000));
+    assert_int_equal(w->client.error, ERR_TLS);
+    assert_non_null(strstr(w->client.why, "certificate"));
+
+    end_init(w, &w->client);
+    w->accepted = 0;
+    world_wait(w, NULL, 50);
+    world_connect(w);
+    conn_start_tls_client(w->client.conn, careless, "three.example");
+    assert_true(world_wait(w, both_ready, 5000));
+    net_destroy(w->net); /* before the clients that it uses */
+    w->net = net_create_sim(w->loop, 1);
+    tls_client_destroy(stranger);
+    tls_client_destroy(careless);
+    assert_null(tls_client_create("/nonexistent/ca.pem", true));
+}
+
+/* --- bad clients --- */
+
+static void weak_offers_are_refused(void **state)
+{
+    struct world *w = *state;
+    bare_create(TLS1_1_VERSION);
+    bare_connect(w);
+    assert_true(world_wait(w, server_closed, 5000));
+    assert_int_equal(w->servers[0].error, ERR_TLS);
+    assert_true(world_wait(w, both_gone, 5000));
+    bare_destroy();
+
+    const char *weak[] = {"AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-SHA256",
+                          "ECDHE-ECDSA-AES128-SHA", "AES256-SHA"};
+    for (size_t i = 0; i < sizeof weak / sizeof *weak; i++) {
+        bare_create(TLS1_2_VERSION);
+        assert_int_equal(SSL_CTX_set_cipher_list(bare.context, weak[i]), 1);
+        bare_connect(w);
+        assert_true(world_wait(w, server_closed, 5000));
+        assert_int_equal(w->servers[0].error, ERR_TLS);
+        assert_int_equal(w->servers[0].readies, 0);
+        assert_true(world_wait(w, both_gone, 5000));
+        bare_destroy();
+    }
+}
+
+static void renegotiation_is_refused(void **state)
+{
+    struct world *w = *state;
+    bare_create(TLS1_2_VERSION);
+    bare_connect(w);
+    assert_true(world_wait(w, bare_ready, 5000));
+    assert_int_equal(SSL_renegotiate(bare.ssl), 1);
+    bare.finished = false; /* a handshake of it */
+    bare_pump(&w->client);
+    world_wait(w, NULL, 100);
+    assert_false(bare.finished); /* never completes */
+    bare_destroy();
+}
+
+static void garbage_ends_cleanly(void **state)
+{
+    struct world *w = *state;
+    const struct str hellos[] = {
+        STR("<?xml version='1.0'?><stream:stream xmlns='jabber:client' to='one.example'>"),
+        STR("GET / HTTP/1.1\r\nHost: one.example\r\n\r\n"),
+        STR("\x16\x03\x01\x40\x01garbage that claims to be longer than a record may be"),
+        STR("\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00"),
+        STR("\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10"),
+        STR("\x17\x03\x03\x00\x03"
+            "abc"),
+        STR("\x15\x03\x01\x00\x02\x02\x28"),
+        STR("\0\0\0\0\0\0\0\0\0\0\0\0"),
+    };
+    for (size_t i = 0; i < sizeof hellos / sizeof *hellos; i++) {
+        end_init(w, &w->client);
+        end_init(w, &w->servers[0]);
+        w->accepted = 0;
+        world_connect(w);
+        conn_write(w->client.conn, hellos[i].data, hellos[i].len);
+        world_wait(w, server_closed, 300);
+        if (w->client.conn) /* some are only the beginning of something that could still be right */
+            end_close(&w->client, 0);
+        assert_true(world_wait(w, server_closed, 5000));
+        assert_int_equal(w->servers[0].error, ERR_TLS);
+        assert_int_equal(w->servers[0].readies, 0);
+        assert_int_equal(buffer_len(&w->servers[0].got), 0);
+        assert_true(buffer_len(&w->client.got) <= 7); /* at most an alert */
+    }
+}
+
+static void damaged_records_are_detected(void **state)
+{
+    struct world *w = *state;
+    char record[200];
+    bare_create(TLS1_3_VERSION);
+    bare_connect(w);
+    assert_true(world_wait(w, bare_ready, 5000));
+    SSL_write(bare.ssl, "damaged", 7);
+    int n = BIO_read(bare.out, record, sizeof record);
+    record[n - 1] ^= 1;
+    conn_write(w->client.conn, record, (size_t)n);
+    assert_true(world_wait(w, server_closed, 5000));
+    assert_int_equal(w->servers[0].error, ERR_TLS);
+    assert_int_equal(buffer_len(&w->servers[0].got), 0);
+    bare_destroy();
+}
+
+static void stalled_handshakes_time_out(void **state)
+{
+    struct world *w = *state;
+    world_connect(w);
+    conn_write(w->client.conn, "\x16\x03\x01\x02\x00\x01", 6);
+    loop_sim_advance(w->loop, 9900);
+    assert_int_equal(w->servers[0].closes, 0);
+    conn_write(w->client.conn, "\x00", 1); /* no input extends it */
+    loop_sim_advance(w->loop, 200);
+    assert_int_equal(w->servers[0].closes, 1);
+    assert_int_equal(w->servers[0].error, ERR_TIMEOUT);
+}
+
+/* --- STARTTLS --- */
+
+static void answer_starttls(struct end *e, const char *bytes, size_t len)
+{
+    buffer_add(&e->got, bytes, len);
+    if (!str_is(buffer_str(&e->got), "<starttls/>"))
+        return;
+    conn_write(e->conn, "<proceed/>", 10); /* leaves in the clear although it is still queued */
+    e->on_data = echo;
+    conn_start_tls_server(e->conn, server);
+}
+
+static void starttls(struct end *e)
+{
+    e->on_data = answer_starttls;
+}
+
+static void client_proceeds(struct end *e, const char *bytes, size_t len)
+{
+    buffer_add(&e->got, bytes, len);
+    if (!str_is(buffer_str(&e->got), "<proceed/>"))
+        return;
+    e->on_data = NULL;
+    conn_start_tls_client(e->conn, client, "one.example");
+}
+
+static void starttls_on_a_running_connection(void **state)
+{
+    struct world *w = *state;
+    w->prepare = starttls;
+    w->client.on_data = client_proceeds;
+    world_connect(w);
+    conn_write(w->client.conn, "<starttls/>", 11);
+    assert_true(world_wait(w, server_ready, 5000));
+    conn_write(w->client.conn, "secret", 6);
+    wanted = 16;
+    assert_true(world_wait(w, client_has_all, 5000));
+    assert_true(str_is(buffer_str(&w->client.got), "<proceed/>secret"));
+    assert_int_equal(w->client.readies, 2); /* connected, handshake */
+}
+
+/* Plaintext behind the switch is never taken for what TLS carried (CVE-2011-0411). */
+static void plaintext_after_starttls(void **state)
+{
+    struct world *w = *state;
+    w->prepare = starttls;
+    world_connect(w);
+    conn_write(w->client.conn, "<starttls/>", 11);
+    wanted = 10;
+    assert_true(world_wait(w, client_has_all, 5000));
+    conn_write(w->client.conn, "<auth mechanism='PLAIN'>AGEAYg==</auth>", 39);
+    assert_true(world_wait(w, server_closed, 5000));
+    assert_int_equal(w->servers[0].error, ERR_TLS);
+    assert_true(str_is(buffer_str(&w->servers[0].got), "<starttls/>"));
+}
+
+static void many_handshakes_leave_no_memory(void **state)
+{
+    struct world *w = *state;
+    size_t before = 0;
+    bare_create(TLS1_3_VERSION);
+    for (int i = 0; i < 300; i++) {
+        if (i == 50)
+            before = mallinfo2().uordblks;
+        if (i % 3 == 0) {
+            end_init(w, &w->client);
+            w->accepted = 0;
+            connect_ours(w, "one.example");
+            assert_true(world_wait(w, both_ready, 5000));
+        } else {
+            bare_connect(w);
+            if (i % 3 == 1)
+                assert_true(world_wait(w, bare_ready, 5000));
+        }
+        end_close(&w->client, 0);
+        world_wait(w, server_closed, 20);
+        if (w->servers[0].conn)
+            end_close(&w->servers[0], 0);
+        bare_end();
+        end_init(w, &w->client);
+        end_init(w, &w->servers[0]);
+    }
+    world_wait(w, NULL, 20);
+    assert_true(mallinfo2().uordblks < before + 60000);
+    bare_destroy();
+}
+
+/* --- certificates --- */
+
+static void certificates_are_made_once(void **state)
+{
+    struct stat st, again;
+    assert_int_equal(stat(file("ca-key.pem"), &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(stat(file("one.example-key.pem"), &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(stat(file("one.example.pem"), &st), 0);
+    assert_int_equal(tls_make_certificate(dir, "one.example", why, sizeof why), ERR_OK);
+    assert_int_equal(stat(file("one.example.pem"), &again), 0);
+    assert_int_equal(st.st_ino, again.st_ino);
+    const char *domain;
+    int days = tls_server_days_left(server, &domain);
+    assert_in_range(days, 395, 397);
+    assert_non_null(domain);
+}
+
+static void addresses_and_foreign_names(void **state)
+{
+    struct tls_server *s = tls_server_create();
+    add_domain(s, "127.0.0.1");
+    add_domain(s, "::1");
+    add_domain(s, "b\xc3\xbc"
+                  "cher.example"); /* xn--bcher-kva */
+    add_domain(s,
+               "\xe4\xbe\x8b\xe5\xad\x90.\xe6\xb5\x8b\xe8\xaf\x95"); /* xn--fsqu00a.xn--0zwm56d */
+    tls_server_unref(s);
+    FILE *in = fopen(file("b\xc3\xbc"
+                          "cher.example.pem"),
+                     "r");
+    X509 *cert = PEM_read_X509(in, NULL, NULL, NULL);
+    fclose(in);
+    assert_int_equal(X509_check_host(cert, "xn--bcher-kva.example", 0, 0, NULL), 1);
+    X509_free(cert);
+    in = fopen(file("\xe4\xbe\x8b\xe5\xad\x90.\xe6\xb5\x8b\xe8\xaf\x95.pem"), "r");
+    cert = PEM_read_X509(in, NULL, NULL, NULL);
+    fclose(in);
+    assert_int_equal(X509_check_host(cert, "xn--fsqu00a.xn--0zwm56d", 0, 0, NULL), 1);
+    X509_free(cert);
+    assert_int_equal(tls_make_certificate(dir, "../escape", why, sizeof why), ERR_INVALID);
+    assert_int_equal(tls_make_certificate(dir, "", why, sizeof why), ERR_INVALID);
+}
+
+/* A certificate for one.example, valid from now + `from` to now + `to` seconds, that we have not
+ * made. */
+static void make_foreign(const char *cert_file, const char *key_file, long from, long to)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *cert = X509_new();
+    X509_set_version(cert, X509_VERSION_3);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_UTF8,
+                               (const unsigned char *)"x", -1, -1, 0);
+    X509_set_issuer_name(cert, X509_get_subject_name(cert));
+    X509_gmtime_adj(X509_getm_notBefore(cert), from);
+    X509_gmtime_adj(X509_getm_notAfter(cert), to);
+    X509_set_pubkey(cert, key);
+    X509_EXTENSION *names =
+        X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "DNS:one.example");
+    X509_add_ext(cert, names, -1);
+    X509_EXTENSION_free(names);
+    X509_sign(cert, key, EVP_sha384());
+    FILE *out = fopen(cert_file, "w");
+    PEM_write_X509(out, cert);
+    fclose(out);
+    out = fopen(key_file, "w");
+    PEM_write_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL);
+    fclose(out);
+    X509_free(cert);
+    EVP_PKEY_free(key);
+}
+
+static void check_refused(const char *domain, const char *cert, const char *key, const char *names,
+                          const char *says)
+{
+    struct tls_server *s = tls_server_create();
+    why[0] = '\0';
+    assert_int_not_equal(tls_server_add(s, domain, file(cert), file(key), why, sizeof why), ERR_OK);
+    if (!strstr(why, names) || !strstr(why, says))
+        fail_msg("\"%s\" should name %s and say \"%s\"", why, names, says);
+    tls_server_unref(s);
+}
+
+static void faults_are_explained(void **state)
+{
+    make_foreign(file("old.pem"), file("old-key.pem"), -1000, -500);
+    make_foreign(file("new.pem"), file("new-key.pem"), 5000, 9000);
+    FILE *out = fopen(file("junk.pem"), "w");
+    fputs("not PEM\n", out);
+    fclose(out);
+    check_refused("one.example", "none.pem", "none-key.pem", "none.pem",
+                  "cannot read a certificate");
+    check_refused("one.example", "junk.pem", "none-key.pem", "junk.pem",
+                  "cannot read a certificate");
+    check_refused("one.example", "one.example.pem", "none.pem", "none.pem", "cannot read the key");
+    check_refused("one.example", "one.example.pem", "junk.pem", "junk.pem", "cannot read the key");
+    check_refused("one.example", "one.example.pem", "two.example-key.pem", "two.example-key.pem",
+                  "does not belong");
+    check_refused("two.example", "one.example.pem", "one.example-key.pem", "one.example.pem",
+                  "does not cover two.example");
+    check_refused("one.example", "old.pem", "old-key.pem", "old.pem", "has expired");
+    check_refused("one.example", "new.pem", "new-key.pem", "new.pem", "not valid yet");
+    assert_int_equal(ERR_peek_error(), 0);
+
+    assert_int_not_equal(tls_make_certificate("/proc/nowhere", "one.example", why, sizeof why),
+                         ERR_OK);
+    assert_non_null(strstr(why, "/proc/nowhere"));
+}
+
+/* Certificates of others stay, however bad; an authority without its key is never silently
+ * replaced. */
+static void nothing_of_others_is_overwritten(void **state)
+{
+    struct stat before, after;
+    make_foreign(file("lan.pem"), file("lan-key.pem"), -1000, -500);
+    assert_int_equal(stat(file("lan.pem"), &before), 0);
+    assert_int_equal(tls_make_certificate(dir, "lan", why, sizeof why), ERR_OK);
+    assert_int_equal(stat(file("lan.pem"), &after), 0);
+    assert_int_equal(before.st_ino, after.st_ino);
+    char key[128], away[128];
+    snprintf(key, sizeof key, "%s", file("ca-key.pem"));
+    snprintf(away, sizeof away, "%s", file("away.pem"));
+    assert_int_equal(rename(key, away), 0);
+    assert_int_equal(tls_make_certificate(dir, "four.example", why, sizeof why), ERR_INVALID);
+    assert_non_null(strstr(why, "ca-key.pem"));
+    assert_int_equal(rename(away, key), 0);
+    assert_int_equal(tls_make_certificate(dir, "four.example", why, sizeof why), ERR_OK);
+}
+
+#define BOTH(test)                                                                                 \
+    cmocka_unit_test_setup_teardown(test, setup_real, teardown),                                   \
+        cmocka_unit_test_setup_teardown(test, setup_sim, teardown)
+#define SIM(test) cmocka_unit_test_setup_teardown(test, setup_sim, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        BOTH(our_client_and_server),
+        BOTH(tls_1_3),
+        BOTH(tls_1_2),
+        SIM(no_exporter_without_extended_master_secret),
+        BOTH(one_byte_at_a_time),
+        BOTH(pauses_hold_decrypted_bytes_back),
+        BOTH(close_flushes_and_says_bye),
+        BOTH(tickets_resume),
+        SIM(reloading_keeps_connections),
+        BOTH(sni_chooses_the_certificate),
+        BOTH(alpn),
+        SIM(verification),
+        BOTH(weak_offers_are_refused),
+        BOTH(renegotiation_is_refused),
+        BOTH(garbage_ends_cleanly),
+        BOTH(damaged_records_are_detected),
+        SIM(stalled_handshakes_time_out),
+        BOTH(starttls_on_a_running_connection),
+        BOTH(plaintext_after_starttls),
+        BOTH(many_handshakes_leave_no_memory),
+        cmocka_unit_test(certificates_are_made_once),
+        cmocka_unit_test(addresses_and_foreign_names),
+        cmocka_unit_test(faults_are_explained),
+        cmocka_unit_test(nothing_of_others_is_overwritten),
+    };
+    return cmocka_run_group_tests(tests, make_files, remove_files);
+}
