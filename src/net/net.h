@@ -71,7 +71,8 @@ const struct net_address *conn_peer(const struct conn *c);
 
 /* --- TLS on a connection --- */
 /* Server side: bytes already read in the clear and not consumed close the connection (CVE-2011-0411 class).
- * Ends in on_ready or on_close; a handshake over 10 s is ended. */
+ * Ends in on_ready or on_close. A handshake is ended after 10 s without a whole hello, and 60 s after our certificate went
+ * out (a person may be asked to accept it). */
 void conn_start_tls_server(struct conn *c, struct tls_server *server);
 /* Client side (router links, s2s); NULL config is not allowed. */
 void conn_start_tls_client(struct conn *c, struct tls_client *config, const char *server_name);

@@ -11,7 +11,8 @@
 #include "net/tls_impl.h"
 
 enum {
-    HANDSHAKE_MS = 10000,
+    HANDSHAKE_MS = 10000, /* until the peer's hello is complete */
+    JUDGEMENT_MS = 60000, /* from then on, for a person who looks at our certificate */
     RECORD_MAX = 16384,
     WIRE_MARK = 65536 /* encrypt no more than the transport may soon take */
 };
@@ -27,6 +28,7 @@ struct tls_layer {
     struct tls_info *info; /* made when first asked for */
     bool ready;            /* the handshake is finished */
     bool failed;
+    bool judged; /* the longer time-out runs: see wait_for_judgement */
     bool bye_said;
 };
 
@@ -113,6 +115,19 @@ static bool usable(const struct conn *c)
 }
 
 /* Goes on with the handshake; false when it needs more input or has failed. */
+/* Once our certificate is out, the peer's user may be asked to accept it; that takes longer than
+ * any machine. The owner's own limit for a peer that has not logged in goes on meanwhile. */
+static void wait_for_judgement(struct conn *c)
+{
+    struct tls_layer *t = c->tls;
+    OSSL_HANDSHAKE_STATE state = SSL_get_state(t->ssl);
+    if (!SSL_is_server(t->ssl) || t->judged || state == TLS_ST_BEFORE ||
+        state == TLS_ST_SR_CLNT_HELLO)
+        return;
+    t->judged = true;
+    loop_timer_start(&c->timer, JUDGEMENT_MS);
+}
+
 static bool handshake(struct conn *c)
 {
     struct tls_layer *t = c->tls;
@@ -121,6 +136,8 @@ static bool handshake(struct conn *c)
     if (result != 1) {
         if (SSL_get_error(t->ssl, result) != SSL_ERROR_WANT_READ)
             fail(c, "TLS handshake failed");
+        else
+            wait_for_judgement(c);
         return false;
     }
     t->ready = true;
