@@ -146,7 +146,7 @@ bool link_full(struct link *l)
 
 void link_check_writable(struct link *l)
 {
-    if (!l->said_full || !l->up || l->closed || l->ops->queued(l) > l->max / 16)
+    if (!l->said_full || !l->up || l->closed || l->ops->queued(l) > l->max / 8)
         return;
     l->said_full = false;
     if (l->events->writable)

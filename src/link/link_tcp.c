@@ -11,7 +11,9 @@
 #include "xmpp/namespaces.h"
 #include "xmpp/sasl.h"
 
-#define TCP_LINGER_MS 2000
+#define TCP_LINGER_MS  2000
+#define TCP_CONN_QUEUE (1024u * 1024)
+#define TCP_PACKET_MAX (24u * 1024 * 1024) /* of one packet on the wire, both ways */
 
 static const struct parser_limits stranger_limits = {.stanza_bytes = 16384,
                                                      .total_bytes = 65536,
@@ -20,7 +22,7 @@ static const struct parser_limits stranger_limits = {.stanza_bytes = 16384,
                                                      .namespaces = 16,
                                                      .children = 64};
 /* What c2s may let in (c2s.max_stanza, ...) and an envelope around it, with room. */
-static const struct parser_limits member_limits = {.stanza_bytes = 24u * 1024 * 1024,
+static const struct parser_limits member_limits = {.stanza_bytes = TCP_PACKET_MAX,
                                                    .total_bytes = 0,
                                                    .depth = 264,
                                                    .attributes = 1100,
@@ -36,18 +38,32 @@ static struct link_tcp *tcp_of(struct link *l)
 
 void link_tcp_write(struct link_tcp *l, struct str bytes)
 {
-    if (l->conn && conn_write(l->conn, bytes.data, bytes.len) != ERR_OK)
+    /* A connection that is broken tells so itself, in on_close. */
+    if (l->conn && conn_write(l->conn, bytes.data, bytes.len) == ERR_FULL)
         link_tcp_lost(l, "the peer does not read");
+}
+
+/* Small against the link's own marks, so that the connection's on_drain comes before the link may
+ * say `writable`. */
+static size_t conn_bound(const struct link_tcp *l)
+{
+    return l->base.max / 4 < TCP_CONN_QUEUE ? l->base.max / 4 : TCP_CONN_QUEUE;
 }
 
 static bool write_packet(struct link_tcp *l, const struct packet *p)
 {
-    char *out = conn_reserve(l->conn, wire_size(p));
+    size_t size = wire_size(p);
+    bool alone = size > conn_bound(l) && conn_queued(l->conn) == 0 && size <= TCP_PACKET_MAX;
+    char *out;
 
-    if (!out)
-        return false;
-    conn_commit(l->conn, wire_write(p, out));
-    return true;
+    if (alone) /* it would never fit: the bound is raised for it alone */
+        conn_set_max_queue(l->conn, size);
+    out = conn_reserve(l->conn, size);
+    if (out)
+        conn_commit(l->conn, wire_write(p, out));
+    if (alone)
+        conn_set_max_queue(l->conn, conn_bound(l));
+    return out != NULL;
 }
 
 static void tcp_send(struct link *base, struct packet *p)
@@ -77,7 +93,7 @@ static void flush(struct link_tcp *l)
         if (written)
             packet_destroy(p);
         else
-            link_give_back(&l->base, p); /* larger than the connection's buffer will ever be */
+            link_give_back(&l->base, p); /* too large, or the connection is broken */
     }
 }
 
@@ -271,6 +287,7 @@ const struct conn_events link_tcp_conn_events = {
 void link_tcp_connected(struct link_tcp *l, struct conn *conn)
 {
     l->conn = conn;
+    conn_set_max_queue(conn, conn_bound(l));
     loop_timer_start(&l->timer, TCP_NEGOTIATE_MS);
 }
 

@@ -12,9 +12,8 @@
 #include "xmpp/sasl.h"
 #include "xmpp/scram.h"
 
-#define SERVER_QUEUE_MAX (4u * 1024 * 1024)
-#define SERVER_SASL_MAX  8192
-#define SERVER_FAILURES  3
+#define SERVER_SASL_MAX 8192
+#define SERVER_FAILURES 3
 
 struct server;
 
@@ -366,9 +365,9 @@ static void on_server_start(struct link_tcp *l)
     struct conn *conn = l->conn;
 
     l->state = TCP_HEADER;
-    link_tcp_connected(l, conn);
     link_tcp_open_stream(l);
-    conn_start(conn, &link_tcp_conn_events, l, SERVER_QUEUE_MAX);
+    conn_start(conn, &link_tcp_conn_events, l, 0);
+    link_tcp_connected(l, conn);
 }
 
 static void on_server_finish(struct link_tcp *l)

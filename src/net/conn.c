@@ -303,7 +303,8 @@ static struct outqueue *queue_for(struct conn *c, size_t len, enum error *ret_er
     size_t queued = conn_queued(c);
     if (queued > c->max_queue || len > c->max_queue - queued) {
         c->owes_drain = true;
-        conn_impl_defer(c); /* the queue may be empty: a single piece larger than it */
+        if (!queued)
+            conn_impl_defer(c); /* a single piece larger than the bound: no write will follow */
         *ret_error = ERR_FULL;
         return NULL;
     }
