@@ -31,6 +31,7 @@ struct row {
     struct loop_work work; /* first */
     struct import *import;
     unsigned line;
+    long offset; /* in the file, behind the record */
     struct jid *jid;
     char *password;
     bool usable;
@@ -50,15 +51,12 @@ static void skip(struct import *i, unsigned line, const char *why)
     i->skipped++;
 }
 
-/* A bar on a terminal; else a line for every tenth of the file. */
-static void show_progress(struct import *i)
+/* A bar on a terminal; else a line for every tenth of the file. `offset`: how far it is done. */
+static void show_progress(struct import *i, long offset)
 {
-    long at = ftell(i->file);
-    int percent = i->at_end && i->under_way == 0 ? 100
-                  : i->size > 0 && at > 0        ? (int)(at * 100 / i->size)
-                                                 : 0;
+    int percent = i->size > 0 && offset > 0 ? (int)(offset * 100 / i->size) : 0;
     int step = i->tty ? 1 : 10;
-    if (percent / step == i->shown / step)
+    if (percent / step <= i->shown / step)
         return;
     i->shown = percent;
     if (i->tty) {
@@ -78,6 +76,7 @@ static void fill(struct import *i);
 static void row_finish(struct row *r)
 {
     struct import *i = r->import;
+    long offset = r->offset;
     mem_wipe(r->password, strlen(r->password));
     mem_wipe(r->keys, sizeof r->keys);
     free(r->password);
@@ -85,7 +84,7 @@ static void row_finish(struct row *r)
     free(r);
     i->under_way--;
     fill(i);
-    show_progress(i);
+    show_progress(i, offset);
     if (i->at_end && i->under_way == 0)
         loop_stop(i->store->loop);
 }
@@ -163,6 +162,7 @@ static void start_row(struct import *i)
     }
     r->import = i;
     r->line = i->csv.line;
+    r->offset = ftell(i->file);
     r->work = (struct loop_work){on_work, on_derived, NULL};
     accounts_salt(i->store->random, USER_IMPORT_ITERATIONS, r->keys);
     i->under_way++;

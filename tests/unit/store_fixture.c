@@ -1,0 +1,112 @@
+/* See store_fixture.h. */
+#include "store_fixture.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+static void open_store(struct fixture *f)
+{
+    char url[128], why[512] = "";
+    if (f->sqlite)
+        snprintf(url, sizeof url, "sqlite:%s/test.db", f->dir);
+    else
+        snprintf(url, sizeof url, "memory:");
+    f->loop = f->sqlite ? loop_create() : loop_create_sim(1795000000000);
+    if (store_open(f->loop, (struct log){0}, f->kind, url, &f->store, why, sizeof why) != ERR_OK)
+        fail_msg("cannot open %s: %s", url, why);
+    f->count = f->wanted = 0;
+}
+
+void fixture_open(struct fixture *f, bool sqlite, enum store_kind kind)
+{
+    memset(f, 0, sizeof *f);
+    f->sqlite = sqlite;
+    f->kind = kind;
+    snprintf(f->dir, sizeof f->dir, "/tmp/jackdaw-store-XXXXXX");
+    if (!mkdtemp(f->dir))
+        fail_msg("mkdtemp");
+    open_store(f);
+}
+
+void fixture_reopen(struct fixture *f)
+{
+    store_close(f->store);
+    loop_destroy(f->loop);
+    open_store(f);
+}
+
+void fixture_close(struct fixture *f)
+{
+    store_close(f->store);
+    loop_destroy(f->loop);
+    DIR *d = opendir(f->dir);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        char path[512];
+        snprintf(path, sizeof path, "%s/%s", f->dir, e->d_name);
+        unlink(path);
+    }
+    if (d)
+        closedir(d);
+    rmdir(f->dir);
+}
+
+struct tag *fixture_tag(struct fixture *f, int number)
+{
+    struct tag *tag = mem_alloc(sizeof *tag);
+    *tag = (struct tag){f, number};
+    return tag;
+}
+
+static void keep_rows(struct fixture *f, const struct store_rows *rows)
+{
+    f->rows = store_rows_count(rows);
+    for (size_t i = 0; i < f->rows && i < 64; i++) {
+        for (unsigned c = 0; c < 10; c++) {
+            struct str text = store_text(rows, i, c);
+            if (text.data)
+                snprintf(f->cells[i][c], CELL_MAX, "%.*s", STR_ARG(text));
+            else
+                snprintf(f->cells[i][c], CELL_MAX, "%" PRId64, store_int(rows, i, c));
+        }
+    }
+}
+
+void fixture_on_done(void *arg, enum error e, const struct store_rows *rows)
+{
+    struct tag *tag = arg;
+    struct fixture *f = tag->f;
+    assert_true(f->count < RESULTS_MAX);
+    f->tags[f->count] = tag->number;
+    f->errors[f->count] = e;
+    f->count++;
+    if (rows)
+        keep_rows(f, rows);
+    free(tag);
+    if (f->count >= f->wanted)
+        loop_stop(f->loop);
+}
+
+void fixture_wait(struct fixture *f, size_t wanted)
+{
+    f->wanted = wanted;
+    if (f->count >= wanted)
+        return;
+    if (f->sqlite) {
+        loop_run(f->loop);
+    } else {
+        while (f->count < wanted)
+            if (!loop_sim_turn(f->loop))
+                fail_msg("the loop is idle after %zu of %zu callbacks", f->count, wanted);
+    }
+    assert_true(f->count >= wanted);
+}
+
+enum error fixture_commit(struct fixture *f, struct store_txn *t)
+{
+    store_commit(t, fixture_on_done, fixture_tag(f, 0));
+    fixture_wait(f, f->count + 1);
+    return f->errors[f->count - 1];
+}

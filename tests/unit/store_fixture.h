@@ -1,0 +1,48 @@
+/* What the tests of store/ share: a store of either driver in a directory of its own, and waiting
+ * for callbacks. */
+#ifndef JACKDAW_TESTS_STORE_FIXTURE_H
+#define JACKDAW_TESTS_STORE_FIXTURE_H
+
+#include "unit.h"
+
+#include "loop/loop.h"
+#include "store/accounts.h"
+#include "store/users.h"
+
+enum { RESULTS_MAX = 4096, CELL_MAX = 64 };
+
+struct fixture {
+    bool sqlite;
+    enum store_kind kind;
+    char dir[64];
+    struct loop *loop;
+    struct store *store;
+    /* Callbacks, in the order in which they came. */
+    size_t count, wanted;
+    int tags[RESULTS_MAX];
+    enum error errors[RESULTS_MAX];
+    /* The rows of the last read. */
+    size_t rows;
+    char cells[64][10][CELL_MAX]; /* text; numbers printed; "NULL" */
+};
+
+/* A callback's argument: which one it is. */
+struct tag {
+    struct fixture *f;
+    int number;
+};
+
+void fixture_open(struct fixture *f, bool sqlite, enum store_kind kind);
+void fixture_reopen(
+    struct fixture *f);                /* closes and opens again; a store in memory is then empty */
+void fixture_close(struct fixture *f); /* removes the files, too */
+/* For callbacks: the tag is freed. Numbers count from 0 in the order of the calls of fixture_tag.
+ */
+struct tag *fixture_tag(struct fixture *f, int number);
+void fixture_on_done(void *arg, enum error e, const struct store_rows *rows);
+/* Runs the loop until `wanted` callbacks have come since the fixture was opened. */
+void fixture_wait(struct fixture *f, size_t wanted);
+/* Commits or reads and waits. */
+enum error fixture_commit(struct fixture *f, struct store_txn *t);
+
+#endif

@@ -1,0 +1,461 @@
+/* The store's promises, the same for every driver: order, read-your-writes, all or nothing,
+ * failures that stay alone, errors of the disk, and durability of what was acknowledged. */
+#include "store_fixture.h"
+
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "faulty_vfs.h"
+
+#define OWNER STR("romeo@montague.example")
+
+static int setup_sqlite(void **state)
+{
+    struct fixture *f = malloc(sizeof *f);
+    fixture_open(f, true, STORE_USERS);
+    *state = f;
+    return 0;
+}
+
+static int setup_memory(void **state)
+{
+    struct fixture *f = malloc(sizeof *f);
+    fixture_open(f, false, STORE_USERS);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    faulty_vfs_fail(SQLITE_OK, SQLITE_OK);
+    fixture_close(*state);
+    free(*state);
+    return 0;
+}
+
+static void push(struct fixture *f, uint64_t id, uint32_t quota)
+{
+    char xml[32];
+    int len = snprintf(xml, sizeof xml, "<m id='%d'/>", (int)id);
+    store_commit(
+        queue_push(store_begin(f->store), OWNER, id, (struct str){xml, (size_t)len}, quota),
+        fixture_on_done, fixture_tag(f, (int)id));
+}
+
+static void read_count(struct fixture *f, int number)
+{
+    queue_count(f->store, OWNER, fixture_on_done, fixture_tag(f, number));
+}
+
+static void test_order(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 900; i++) {
+        if (i % 7 == 3)
+            read_count(f, i);
+        else
+            push(f, (uint64_t)i, 10000);
+    }
+    assert_int_equal(f->count, 0); /* never within the call */
+    fixture_wait(f, 900);
+    for (int i = 0; i < 900; i++) {
+        assert_int_equal(f->tags[i], i);
+        assert_int_equal(f->errors[i], ERR_OK);
+    }
+    assert_int_equal(store_pending(f->store), 0);
+}
+
+static void test_read_sees_writes_before_it(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 1; i <= 50; i++) {
+        push(f, (uint64_t)i, 1000);
+        read_count(f, 0);
+        fixture_wait(f, (size_t)i * 2);
+        assert_int_equal(f->rows, 1);
+        assert_int_equal(atoi(f->cells[0][0]), i);
+    }
+    /* All at once. */
+    push(f, 51, 1000);
+    push(f, 52, 1000);
+    read_count(f, 0);
+    push(f, 53, 1000);
+    assert_int_equal(store_pending(f->store), 3);
+    fixture_wait(f, 104);
+    assert_int_equal(atoi(f->cells[0][0]), 52);
+}
+
+static void test_all_or_nothing(void **state)
+{
+    struct fixture *f = *state;
+    push(f, 1, 1);
+    /* The push is over the quota: the activation in the same transaction must not stand. */
+    struct store_txn *t = users_activate(store_begin(f->store), OWNER, 5);
+    t = queue_push(t, OWNER, 2, STR("<m/>"), 1);
+    store_commit(t, fixture_on_done, fixture_tag(f, 2));
+    /* Nor when it comes first. */
+    t = queue_push(store_begin(f->store), OWNER, 3, STR("<m/>"), 1);
+    t = users_activate(t, OWNER, 6);
+    store_commit(t, fixture_on_done, fixture_tag(f, 3));
+    users_get(f->store, OWNER, fixture_on_done, fixture_tag(f, 4));
+    fixture_wait(f, 4);
+    assert_int_equal(f->errors[0], ERR_OK);
+    assert_int_equal(f->errors[1], ERR_STORE_FULL);
+    assert_int_equal(f->errors[2], ERR_STORE_FULL);
+    assert_int_equal(f->rows, 0);
+}
+
+static void test_failure_stays_alone(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 100; i++)
+        push(f, (uint64_t)i, i % 10 == 9 ? 1 : 1000); /* every tenth is refused */
+    push(f, 50, 1000); /* this id is there already: the database itself refuses */
+    read_count(f, 0);
+    fixture_wait(f, 102);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(f->errors[i], i % 10 == 9 ? ERR_STORE_FULL : ERR_OK);
+    assert_int_equal(f->errors[100], ERR_STORE);
+    assert_int_equal(atoi(f->cells[0][0]),
+                     90); /* the counter was rolled back with the refused push */
+}
+
+static void test_empty_transaction(void **state)
+{
+    struct fixture *f = *state;
+    push(f, 1, 10);
+    store_commit(store_begin(f->store), fixture_on_done, fixture_tag(f, 2));
+    push(f, 3, 10);
+    fixture_wait(f, 3);
+    assert_int_equal(f->tags[1], 2);
+    assert_int_equal(f->errors[1], ERR_OK);
+    store_discard(queue_push(store_begin(f->store), OWNER, 4, STR("<m/>"), 10));
+    store_discard(NULL);
+    read_count(f, 0);
+    fixture_wait(f, 4);
+    assert_int_equal(atoi(f->cells[0][0]), 2);
+}
+
+static void test_large_values(void **state)
+{
+    struct fixture *f = *state;
+    size_t size = 5u << 20;
+    char *xml = malloc(40u << 20);
+    memset(xml, 'x', 40u << 20);
+    store_commit(queue_push(store_begin(f->store), OWNER, 1, (struct str){xml, size}, 10),
+                 fixture_on_done, fixture_tag(f, 0));
+    store_commit(queue_push(store_begin(f->store), OWNER, 2, (struct str){xml, 40u << 20}, 10),
+                 fixture_on_done, fixture_tag(f, 1));
+    read_count(f, 2);
+    fixture_wait(f, 3);
+    free(xml);
+    assert_int_equal(f->errors[0], ERR_OK);
+    assert_int_equal(f->errors[1], ERR_TOO_BIG);
+    assert_int_equal(atoi(f->cells[0][0]), 1);
+}
+
+static void on_exact(void *arg, enum error e, const struct store_rows *rows)
+{
+    struct fixture *f = arg;
+    assert_int_equal(e, ERR_OK);
+    assert_int_equal(store_rows_count(rows), 2);
+    assert_true(str_is(store_text(rows, 0, 0), "a@x"));
+    assert_null(store_text(rows, 0, 1).data);        /* NULL stays NULL */
+    assert_true(str_is(store_text(rows, 1, 1), "")); /* and "" stays "" */
+    assert_true(str_is(store_text(rows, 1, 9), "<p>\xc3\xa9</p>"));
+    assert_int_equal(store_int(rows, 1, 8), INT64_MAX);
+    assert_null(store_text(rows, 2, 0).data); /* outside: absent */
+    assert_null(store_text(rows, 0, 10).data);
+    assert_int_equal(store_int(rows, 7, 0), 0);
+    f->count++;
+    loop_stop(f->loop);
+}
+
+static void test_values_come_back_exactly(void **state)
+{
+    struct fixture *f = *state;
+    struct roster_row a = {.jid = STR("a@x"), .version = 1};
+    struct roster_row b = {.jid = STR("b@x"),
+                           .name = STR(""),
+                           .version = INT64_MAX,
+                           .pending_xml = STR("<p>\xc3\xa9</p>")};
+    assert_int_equal(
+        fixture_commit(f, roster_set(roster_set(store_begin(f->store), OWNER, &a, NULL, 0), OWNER,
+                                     &b, NULL, 0)),
+        ERR_OK);
+    roster_load(f->store, OWNER, on_exact, f);
+    fixture_wait(f, 2);
+}
+
+static void count_only(void *arg, enum error e, const struct store_rows *rows)
+{
+    struct fixture *f = arg;
+    f->count++;
+    f->errors[f->count - 1] = e;
+}
+
+static void test_close_cancels_and_still_writes(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 0; i < 500; i++)
+        store_commit(queue_push(store_begin(f->store), OWNER, (uint64_t)i, STR("<m/>"), 1000),
+                     count_only, f);
+    queue_count(f->store, OWNER, count_only, f);
+    store_close(f->store);
+    assert_int_equal(f->count, 501);
+    for (int i = 0; i < 501; i++)
+        assert_int_equal(f->errors[i], ERR_CANCELLED);
+    f->store = NULL;
+    if (!f->sqlite)
+        return;
+    fixture_reopen(f);
+    read_count(f, 0);
+    fixture_wait(f, 1);
+    assert_int_equal(atoi(f->cells[0][0]), 500);
+}
+
+static void test_sequence(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t last = 0;
+    for (int i = 0; i < 1000; i++) {
+        uint64_t next = store_sequence(f->store);
+        assert_true(next > last);
+        last = next;
+    }
+    if (!f->sqlite)
+        return;
+    /* Again after a restart, and with a clock that has gone back by years. */
+    char url[128], why[256];
+    snprintf(url, sizeof url, "sqlite:%s/test.db", f->dir);
+    store_close(f->store);
+    loop_destroy(f->loop);
+    f->loop = loop_create_sim(1000);
+    assert_int_equal(
+        store_open(f->loop, (struct log){0}, STORE_USERS, url, &f->store, why, sizeof why), ERR_OK);
+    assert_true(store_sequence(f->store) > last);
+}
+
+/* --- a disk that fails (SQLite only) --- */
+
+static void test_full_disk(void **state)
+{
+    struct fixture *f = *state;
+    push(f, 1, 100);
+    fixture_wait(f, 1);
+    faulty_vfs_fail(SQLITE_FULL, SQLITE_OK);
+    push(f, 2, 100);
+    push(f, 3, 100);
+    read_count(f,
+               0); /* saw them inside the transaction that is gone: no such answer may be given */
+    fixture_wait(f, 4);
+    assert_int_equal(f->errors[1], ERR_STORE_FULL);
+    assert_int_equal(f->errors[2], ERR_STORE_FULL);
+    assert_int_not_equal(f->errors[3], ERR_OK);
+    faulty_vfs_fail(SQLITE_OK, SQLITE_OK);
+    push(f, 4, 100);
+    read_count(f, 0);
+    fixture_wait(f, 6);
+    assert_int_equal(f->errors[4], ERR_OK);
+    assert_int_equal(atoi(f->cells[0][0]), 2);
+}
+
+static void fail_and_recover(struct fixture *f, int on_write, int on_sync)
+{
+    push(f, 1, 100);
+    fixture_wait(f, 1);
+    for (int round = 0; round < 3; round++) {
+        size_t before = f->count;
+        faulty_vfs_fail(on_write, on_sync);
+        for (int i = 0; i < 20; i++)
+            push(f, (uint64_t)(100 + i), 100);
+        fixture_wait(f, before + 20);
+        for (size_t i = before; i < before + 20; i++)
+            assert_int_equal(f->errors[i], ERR_STORE);
+        faulty_vfs_fail(SQLITE_OK, SQLITE_OK);
+        push(f, (uint64_t)(2 + round), 100);
+        fixture_wait(f, before + 21);
+        assert_int_equal(f->errors[before + 20], ERR_OK);
+    }
+    queue_load(f->store, OWNER, 0, 50, fixture_on_done, fixture_tag(f, 0));
+    fixture_wait(f, f->count + 1);
+    /* What was acknowledged is there. (What failed at its fsync may be, too: it was never
+     * acknowledged.) */
+    assert_true(f->rows >= 4);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(atoi(f->cells[i][0]), i + 1);
+}
+
+static void test_write_error(void **state)
+{
+    fail_and_recover(*state, SQLITE_IOERR_WRITE, SQLITE_OK);
+}
+
+static void test_fsync_error(void **state)
+{
+    fail_and_recover(*state, SQLITE_OK, SQLITE_IOERR_FSYNC);
+}
+
+/* --- opening --- */
+
+static enum error try_open(const char *url, enum store_kind kind, char why[512])
+{
+    struct loop *l = loop_create();
+    struct store *s = NULL;
+    enum error e = store_open(l, (struct log){0}, kind, url, &s, why, 512);
+    store_close(s);
+    loop_destroy(l);
+    return e;
+}
+
+static void test_open_errors(void **state)
+{
+    struct fixture *f = *state;
+    char why[512], url[160], path[128];
+    assert_int_equal(try_open("mysql:x", STORE_USERS, why), ERR_INVALID);
+    assert_non_null(strstr(why, "sqlite:PATH"));
+    assert_int_equal(try_open("sqlite:", STORE_USERS, why), ERR_INVALID);
+    snprintf(url, sizeof url, "sqlite:%s/none/x.db", f->dir);
+    assert_int_not_equal(try_open(url, STORE_USERS, why), ERR_OK);
+    assert_non_null(strstr(why, "none/x.db"));
+    snprintf(path, sizeof path, "%s/text", f->dir);
+    FILE *text = fopen(path, "w");
+    for (int i = 0; i < 500; i++)
+        fputs("this is no database\n", text);
+    fclose(text);
+    snprintf(url, sizeof url, "sqlite:%s", path);
+    assert_int_equal(try_open(url, STORE_USERS, why), ERR_INVALID);
+    /* The other one of our databases. */
+    snprintf(url, sizeof url, "sqlite:%s/test.db", f->dir);
+    assert_int_equal(try_open(url, STORE_ACCOUNTS, why), ERR_INVALID);
+    assert_non_null(strstr(why, "other database"));
+}
+
+/* --- kill -9 --- */
+
+struct victim {
+    struct fixture f;
+    int pipe;
+    uint64_t next;
+};
+
+static void victim_push(struct victim *v);
+
+static void on_acknowledged(void *arg, enum error e, const struct store_rows *rows)
+{
+    struct victim *v = arg;
+    uint64_t acknowledged = v->f.count++;
+    if (e != ERR_OK || write(v->pipe, &acknowledged, sizeof acknowledged) != sizeof acknowledged)
+        _exit(1);
+    if (v->f.count == v->f.wanted)
+        kill(getpid(), SIGKILL);
+    victim_push(v);
+}
+
+static void victim_push(struct victim *v)
+{
+    struct store_txn *t = queue_push(store_begin(v->f.store), OWNER, v->next, STR("<m/>"), 100000);
+    v->next++;
+    store_commit(t, on_acknowledged, v);
+}
+
+static _Noreturn void be_killed(const char *dir, int fd, size_t after)
+{
+    struct victim v = {.pipe = fd};
+    char url[128], why[512];
+    snprintf(url, sizeof url, "sqlite:%s/killed.db", dir);
+    v.f.loop = loop_create();
+    if (store_open(v.f.loop, (struct log){0}, STORE_USERS, url, &v.f.store, why, sizeof why) !=
+        ERR_OK)
+        _exit(1);
+    v.f.wanted = after;
+    for (int i = 0; i < 30; i++)
+        victim_push(&v);
+    loop_run(v.f.loop);
+    _exit(1);
+}
+
+static void on_survivors(void *arg, enum error e, const struct store_rows *rows)
+{
+    struct fixture *f = arg;
+    assert_int_equal(e, ERR_OK);
+    f->rows = store_rows_count(rows);
+    for (size_t i = 0; i < f->rows; i++)
+        assert_int_equal(store_int(rows, i, 0), i + 1); /* in order, without a gap */
+    loop_stop(f->loop);
+}
+
+static void check_survivors(const char *dir, uint64_t acknowledged)
+{
+    struct fixture f = {.sqlite = true};
+    char url[128], why[512];
+    snprintf(url, sizeof url, "sqlite:%s/killed.db", dir);
+    f.loop = loop_create();
+    assert_int_equal(
+        store_open(f.loop, (struct log){0}, STORE_USERS, url, &f.store, why, sizeof why), ERR_OK);
+    queue_load(f.store, OWNER, 0, 1000000, on_survivors, &f);
+    loop_run(f.loop);
+    assert_true(f.rows >= acknowledged);
+    store_close(f.store);
+    loop_destroy(f.loop);
+}
+
+static void test_killed(void **state)
+{
+    static const size_t deaths[] = {1, 2, 31, 100, 777};
+    char dir[] = "/tmp/jackdaw-killed-XXXXXX", path[128];
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    for (size_t i = 0; i < sizeof deaths / sizeof *deaths; i++) {
+        int ends[2], status;
+        uint64_t last = 0, got;
+        assert_int_equal(pipe(ends), 0);
+        pid_t child = fork();
+        if (child == 0)
+            be_killed(dir, ends[1], deaths[i]);
+        close(ends[1]);
+        while (read(ends[0], &got, sizeof got) == sizeof got)
+            last = got + 1;
+        close(ends[0]);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        assert_int_equal(last, deaths[i]);
+        /* queue_load is asked from 0 on, exclusive: message 0 is not in it. */
+        check_survivors(dir, last - 1);
+        for (int n = 0; n < 3; n++) {
+            static const char *const names[] = {"", "-wal", "-shm"};
+            snprintf(path, sizeof path, "%s/killed.db%s", dir, names[n]);
+            unlink(path);
+        }
+    }
+    rmdir(dir);
+}
+
+#define BOTH(test)                                                                                 \
+    cmocka_unit_test_setup_teardown(test, setup_sqlite, teardown),                                 \
+        cmocka_unit_test_setup_teardown(test, setup_memory, teardown)
+#define SQLITE(test) cmocka_unit_test_setup_teardown(test, setup_sqlite, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_killed),
+        BOTH(test_order),
+        BOTH(test_read_sees_writes_before_it),
+        BOTH(test_all_or_nothing),
+        BOTH(test_failure_stays_alone),
+        BOTH(test_empty_transaction),
+        BOTH(test_large_values),
+        BOTH(test_values_come_back_exactly),
+        BOTH(test_close_cancels_and_still_writes),
+        BOTH(test_sequence),
+        SQLITE(test_full_disk),
+        SQLITE(test_write_error),
+        SQLITE(test_fsync_error),
+        SQLITE(test_open_errors),
+    };
+    faulty_vfs_install();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
