@@ -1,37 +1,19 @@
-/* Durable changes of roster items and what follows from them. See change.h. */
+/* Durable changes of roster items. See change.h. */
 #include "sm/change.h"
 
 #include <stdlib.h>
 #include "base/mem.h"
-#include "sm/presence.h"
 #include "sm/send.h"
 #include "xmpp/namespaces.h"
-
-enum effect_kind {
-    EFFECT_PUSH,
-    EFFECT_SEND,
-    EFFECT_INTERESTED,
-    EFFECT_AVAILABLE,
-    EFFECT_PRESENCE,
-    EFFECT_UNAVAILABLE
-};
-
-struct effect {
-    struct list node;
-    enum effect_kind kind;
-    struct packet *packet; /* SEND, INTERESTED, AVAILABLE */
-    struct stanza *push;   /* PUSH */
-    struct jid *to;        /* PRESENCE, UNAVAILABLE */
-};
 
 struct change {
     struct user *user;
     struct jid *jid;
     struct roster_item *before; /* a copy; NULL: there was none */
     uint64_t version;
-    struct packet *origin;
+    struct stanza *push;   /* NULL: none */
+    struct packet *origin; /* NULL: nobody to answer */
     struct session_id origin_session;
-    struct list effects;
 };
 
 struct change *change_begin(struct user *user, struct jid *jid)
@@ -41,7 +23,6 @@ struct change *change_begin(struct user *user, struct jid *jid)
     c->user = user;
     c->jid = jid_ref(jid);
     c->before = item ? roster_item_copy(item) : NULL;
-    list_init(&c->effects);
     user_hold(user);
     return c;
 }
@@ -56,15 +37,7 @@ uint64_t change_version(struct user *user)
     return ++user->roster.version;
 }
 
-/* --- effects --- */
-
-static struct effect *add(struct change *c, enum effect_kind kind)
-{
-    struct effect *e = MEM_NEW(struct effect);
-    e->kind = kind;
-    list_push(&c->effects, &e->node);
-    return e;
-}
+/* --- the push --- */
 
 struct stanza *change_push_stanza(struct user *user, const struct roster_item *item, bool removed,
                                   uint64_t version)
@@ -88,79 +61,14 @@ void change_push(struct change *c)
     const struct roster_item *shown = item ? item : c->before;
     if (!shown)
         return;
-    add(c, EFFECT_PUSH)->push =
-        change_push_stanza(c->user, shown, removed, c->user->roster.version);
+    c->push = change_push_stanza(c->user, shown, removed, c->user->roster.version);
 }
 
-void change_send(struct change *c, struct packet *p)
+static void send_push(const struct change *c)
 {
-    add(c, EFFECT_SEND)->packet = p;
-}
-
-void change_interested(struct change *c, struct packet *p)
-{
-    add(c, EFFECT_INTERESTED)->packet = p;
-}
-
-void change_available(struct change *c, struct packet *p)
-{
-    add(c, EFFECT_AVAILABLE)->packet = p;
-}
-
-void change_presence(struct change *c, struct jid *to)
-{
-    add(c, EFFECT_PRESENCE)->to = jid_ref(to);
-}
-
-void change_unavailable(struct change *c, struct jid *to)
-{
-    add(c, EFFECT_UNAVAILABLE)->to = jid_ref(to);
-}
-
-static void to_sessions(const struct effect *e, struct user *user)
-{
-    for (struct session *s = user->sessions; s; s = s->next) {
-        if (e->kind == EFFECT_PUSH && s->interested)
-            send_session(s, e->push, NULL, s->jid); /* no `from`: section 2.1.6 */
-        else if ((e->kind == EFFECT_INTERESTED && s->interested) ||
-                 (e->kind == EFFECT_AVAILABLE && session_available(s)))
-            send_session_packet(s, e->packet);
-    }
-}
-
-static void happen(struct effect *e, struct user *user)
-{
-    switch (e->kind) {
-    case EFFECT_PUSH:
-    case EFFECT_INTERESTED:
-    case EFFECT_AVAILABLE:
-        to_sessions(e, user);
-        break;
-    case EFFECT_SEND:
-        send_packet(user->sm, e->packet);
-        e->packet = NULL;
-        break;
-    case EFFECT_PRESENCE:
-        presence_send_all(user, e->to);
-        break;
-    case EFFECT_UNAVAILABLE:
-        presence_send_absence(user, e->to);
-        break;
-    }
-}
-
-static void effects_run(struct change *c, bool committed)
-{
-    struct list *node;
-    while ((node = list_pop(&c->effects))) {
-        struct effect *e = LIST_ENTRY(node, struct effect, node);
-        if (committed)
-            happen(e, c->user);
-        packet_destroy(e->packet);
-        stanza_unref(e->push);
-        jid_unref(e->to);
-        free(e);
-    }
+    for (struct session *s = c->user->sessions; s; s = s->next)
+        if (s->interested)
+            send_session(s, c->push, NULL, s->jid); /* no `from`: section 2.1.6 */
 }
 
 /* --- the commit --- */
@@ -205,9 +113,11 @@ static void on_committed(void *arg, enum error e, const struct store_rows *rows)
     struct user *user = c->user;
     if (e)
         undo(c);
-    effects_run(c, e == ERR_OK);
+    else if (c->push)
+        send_push(c);
     if (c->origin)
         answer(c, e);
+    stanza_unref(c->push);
     roster_item_destroy(c->before);
     jid_unref(c->jid);
     free(c);

@@ -1,7 +1,8 @@
-/* Change: one durable change of one roster item, and what it causes. The roster in memory changes
- * at once; pushes, stanzas and the answer leave in order when the commit is durable; when it fails,
- * the item is put back as it was and the one who asked gets an error. So what others have seen is
- * never lost by a crash.
+/* Change: one durable change of one roster item. The roster in memory changes at once, and so leave
+ * the stanzas that it causes: their order is the order in which things happened, and delivery does
+ * not wait for the disk. What does wait for the commit is the word that it is so: the roster push
+ * with its version, and the answer to an iq. When the write fails, the item is put back as it was
+ * and the one who asked gets an error.
  */
 #ifndef JACKDAW_SM_CHANGE_H
 #define JACKDAW_SM_CHANGE_H
@@ -15,15 +16,9 @@ struct change *change_begin(struct user *user, struct jid *item);
 /* The request that gets the error when the write fails, and for an iq also the result. Taken. */
 void change_origin(struct change *c, struct packet *request);
 
-/* What is to happen after the commit, in this order. */
-void change_push(
-    struct change *c); /* a roster push of the item as it is now, to interested resources (2.1.6) */
-void change_send(struct change *c, struct packet *p);       /* through the router */
-void change_interested(struct change *c, struct packet *p); /* to every interested resource */
-void change_available(struct change *c, struct packet *p);  /* to every available resource */
-void change_presence(struct change *c,
-                     struct jid *to); /* the available resources' presence to a contact */
-void change_unavailable(struct change *c, struct jid *to); /* their absence */
+/* A roster push of the item as it is now, to interested resources (RFC 6121 section 2.1.6), after
+ * the commit. At most one. */
+void change_push(struct change *c);
 
 /* Writes the item as it is now, or its removal when it is no longer in the roster; frees c later.
  */

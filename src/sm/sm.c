@@ -61,9 +61,10 @@ static bool stamp(struct session *session, struct packet *p)
     if (!to.data)
         return true;
     p->to = jid_parse(to);
-    if (!p->to)
-        send_error(session->user->sm, session, p, STANZA_ERR_JID_MALFORMED, NULL);
-    return p->to != NULL;
+    if (p->to)
+        return true;
+    send_error(session->user->sm, session, p, STANZA_ERR_JID_MALFORMED, NULL);
+    return false;
 }
 
 static void client_iq(struct session *session, struct packet *p)

@@ -43,7 +43,8 @@ static bool worth_keeping(const struct roster_item *item)
     return !item->hidden || item->state != SUB_NONE || item->approved;
 }
 
-/* Brings the item into its next state; what the user may see of it is pushed. */
+/* Brings the item into its next state; what the user may see of it is pushed, and the contact sees
+ * what it may. */
 static void apply(struct change *c, struct user *user, struct jid *contact,
                   enum subscription_state next, bool approved, struct stanza *request)
 {
@@ -62,9 +63,9 @@ static void apply(struct change *c, struct user *user, struct jid *contact,
     if (was_visible || visible)
         change_push(c);
     if (has_from && !had_from)
-        change_presence(c, contact); /* 3.1.5 */
+        presence_send_all(user, contact); /* 3.1.5 */
     else if (had_from && !has_from)
-        change_unavailable(c, contact); /* 3.2.2, 3.3.3 */
+        presence_send_absence(user, contact); /* 3.2.2, 3.3.3 */
 }
 
 static uint32_t visible_count(const struct user *user)
@@ -100,7 +101,7 @@ static void commit_outbound(struct session *session, enum subscription_event e,
         step.action == SUB_DO_APPROVE || (item && item->approved && e != SUB_UNSUBSCRIBED);
     change_origin(c, packet_copy(p));
     if (step.action == SUB_DO_ROUTE)
-        change_send(c, p);
+        send_packet(user->sm, p);
     else
         packet_destroy(p);
     apply(c, user, contact, step.next, approved, NULL);
@@ -139,6 +140,14 @@ static struct stanza *request_to_keep(const struct packet *p)
     return stanza_size(p->stanza) <= MAX_REQUEST ? stanza_ref(p->stanza) : plain(SUB_SUBSCRIBE);
 }
 
+/* Requests go to available resources (3.1.3), answers to interested ones (3.1.6, 3.2.3, 3.3.3). */
+static void to_resources(struct user *user, const struct packet *p, bool request)
+{
+    for (struct session *s = user->sessions; s; s = s->next)
+        if (request ? session_available(s) : s->interested)
+            send_session_packet(s, p);
+}
+
 static void commit_inbound(struct user *user, enum subscription_event e,
                            struct subscription_step step, struct packet *p)
 {
@@ -147,14 +156,14 @@ static void commit_inbound(struct user *user, enum subscription_event e,
     struct jid *contact = jid_ref(p->from);
     struct stanza *request = NULL;
     if (step.action == SUB_DO_REPLY) {
-        change_send(c, notice(user, SUB_SUBSCRIBED, contact));
-        packet_destroy(p);
+        send_packet(user->sm, notice(user, SUB_SUBSCRIBED, contact));
     } else if (e == SUB_SUBSCRIBE) {
         request = request_to_keep(p);
-        change_available(c, p);
+        to_resources(user, p, true);
     } else {
-        change_interested(c, p);
+        to_resources(user, p, false);
     }
+    packet_destroy(p);
     apply(c, user, contact, step.next, item && item->approved, request);
     change_commit(c);
     stanza_unref(request);
@@ -181,6 +190,15 @@ void subscribe_from_router(struct user *user, enum subscription_event e, struct 
 
 /* --- the rest --- */
 
+/* Takes back what the user has from the contact and what the contact has from the user. */
+static void end_both(struct user *user, struct jid *contact, enum subscription_state state)
+{
+    if (subscription_to(state) || subscription_pending_out(state))
+        send_packet(user->sm, notice(user, SUB_UNSUBSCRIBE, contact));
+    if (subscription_from(state) || subscription_pending_in(state))
+        send_packet(user->sm, notice(user, SUB_UNSUBSCRIBED, contact));
+}
+
 void subscribe_remove(struct user *user, struct roster_item *item, struct packet *request)
 {
     struct change *c = change_begin(user, item->jid);
@@ -190,25 +208,17 @@ void subscribe_remove(struct user *user, struct roster_item *item, struct packet
     change_version(user);
     roster_item_destroy(roster_take(&user->roster, jid_full(contact)));
     change_push(c);
-    if (subscription_to(state) || subscription_pending_out(state))
-        change_send(c, notice(user, SUB_UNSUBSCRIBE, contact));
-    if (subscription_from(state) || subscription_pending_in(state))
-        change_send(c, notice(user, SUB_UNSUBSCRIBED, contact));
+    end_both(user, contact, state);
     if (subscription_from(state))
-        change_unavailable(c, contact);
+        presence_send_absence(user, contact);
     change_commit(c);
     jid_unref(contact);
 }
 
 void subscribe_farewell(struct user *user)
 {
-    for (uint32_t i = 0; i < user->roster.count; i++) {
-        const struct roster_item *item = user->roster.items[i];
-        if (subscription_to(item->state) || subscription_pending_out(item->state))
-            send_packet(user->sm, notice(user, SUB_UNSUBSCRIBE, item->jid));
-        if (subscription_from(item->state) || subscription_pending_in(item->state))
-            send_packet(user->sm, notice(user, SUB_UNSUBSCRIBED, item->jid));
-    }
+    for (uint32_t i = 0; i < user->roster.count; i++)
+        end_both(user, user->roster.items[i]->jid, user->roster.items[i]->state);
 }
 
 void subscribe_deliver_requests(struct session *session)
