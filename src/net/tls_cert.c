@@ -219,9 +219,10 @@ static bool stays(const struct maker *m, const char *cert_path, const char *key_
 {
     X509 *cert = read_certificate(cert_path);
     EVP_PKEY *key = read_key(key_path);
-    bool good = cert && (!made_by_us(cert) ||
-                         (key && X509_check_private_key(cert, key) &&
-                          days_left(cert) >= RENEW_DAYS && tls_name_matches(cert, m->ascii)));
+    bool good = cert ? !made_by_us(cert) ||
+                           (key && X509_check_private_key(cert, key) &&
+                            days_left(cert) >= RENEW_DAYS && tls_name_matches(cert, m->ascii))
+                     : access(cert_path, F_OK) == 0; /* whatever it is, somebody put it there */
     ERR_clear_error();
     X509_free(cert);
     EVP_PKEY_free(key);
