@@ -6,7 +6,7 @@ struct stanza *stored_parse(struct parser_pool *pool, struct str xml)
     static const struct parser_limits limits = {.stanza_bytes = 1u << 25,
                                                 .depth = 512,
                                                 .attributes = 2048,
-                                                .namespaces = 2048,
+                                                .namespaces = UINT32_MAX,
                                                 .children = 1u << 20};
     enum parser_status status;
     return parser_document(pool, xml, &limits, &status);

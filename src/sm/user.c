@@ -142,10 +142,10 @@ void user_load_end(struct user *user, enum error e)
 
 static void on_user_row(void *arg, enum error e, const struct store_rows *rows)
 {
-    enum { ACTIVE_TIME, LOGOUT_TIME, LOGOUT_STATUS };
+    enum { LOGOUT_TIME = 1, LOGOUT_STATUS };
     struct user *user = arg;
     if (!e && store_rows_count(rows) > 0) {
-        user->active = store_text(rows, 0, ACTIVE_TIME).data != NULL;
+        user->active = true; /* there is a row for active accounts alone */
         user->logout_time = store_int(rows, 0, LOGOUT_TIME);
         struct str status = store_text(rows, 0, LOGOUT_STATUS);
         user->logout_status = status.len ? str_dup(status) : NULL;

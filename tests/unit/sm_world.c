@@ -24,7 +24,8 @@ static void inbox_finish(struct inbox *in)
 static void blank_id(char *text)
 {
     char *id = strstr(text, " id='");
-    bool push = strncmp(text, "<iq", 3) == 0 && strstr(text, "type='set'") && strstr(text, "jabber:iq:roster");
+    bool push = strncmp(text, "<iq", 3) == 0 && strstr(text, "type='set'") &&
+                strstr(text, "jabber:iq:roster");
     if (!push || !id)
         return;
     id += 5;
@@ -72,8 +73,11 @@ static char *text_of(const struct packet *p)
 
 static struct stanza *parse(struct sm_world *w, const char *xml)
 {
-    static const struct parser_limits limits = {
-        .stanza_bytes = 1u << 20, .depth = 64, .attributes = 64, .namespaces = 64, .children = 10000};
+    static const struct parser_limits limits = {.stanza_bytes = 1u << 20,
+                                                .depth = 64,
+                                                .attributes = 64,
+                                                .namespaces = 64,
+                                                .children = 10000};
     size_t name = strcspn(xml, " />");
     struct buffer b;
     enum parser_status status;
@@ -92,7 +96,8 @@ static void expect(struct inbox *in, const char *who, const char *text, bool any
     for (size_t i = in->taken; i < in->count; i++) {
         if (strcmp(in->texts[i], xml) == 0) {
             char *found = in->texts[i];
-            memmove(in->texts + in->taken + 1, in->texts + in->taken, (i - in->taken) * sizeof found);
+            memmove(in->texts + in->taken + 1, in->texts + in->taken,
+                    (i - in->taken) * sizeof found);
             in->texts[in->taken++] = found;
             free(xml);
             return;
@@ -172,7 +177,8 @@ static const struct link_events c2s_events = {
 static const struct link_events remote_events = {
     .packet = on_remote_packet, .up = on_up, .down = on_down, .writable = on_up};
 
-static struct link *attach(struct sm_world *w, const struct link_events *events, const char *name, unsigned flags)
+static struct link *attach(struct sm_world *w, const struct link_events *events, const char *name,
+                           unsigned flags)
 {
     struct link *ours, *theirs;
     link_local_pair(w->env.loop, name, &ours, &theirs);
@@ -223,7 +229,7 @@ int world_setup(void **state)
     w->env.parsers = parser_pool_create(w->env.random);
     w->env.data_dir = "";
     if (getenv("TEST_LOG"))
-        w->env.log.sink = log_sink_create(stderr, LOG_DEBUG, LOG_TEXT);
+        w->env.log.sink = log_sink_create(stderr, LOG_WARNING, LOG_TEXT);
     defaults(&w->config);
     w->env.config = &w->config;
     w->router = component_create(&router_component, &w->env, NULL);
@@ -300,7 +306,8 @@ struct client *client_start(struct sm_world *w, const char *jid, const char *rea
     c->jid = jid_parse(str_of(jid));
     assert_non_null(c->jid);
     session_id_make(&c->c2s, w->env.random);
-    struct packet *p = packet_create_session(jid_domain(c->jid), STR("c2s"), SESSION_START, c->jid, str_of(reason));
+    struct packet *p = packet_create_session(jid_domain(c->jid), STR("c2s"), SESSION_START, c->jid,
+                                             str_of(reason));
     p->c2s = p->request = c->c2s;
     link_send(w->c2s, p);
     world_settle(w);

@@ -1,5 +1,5 @@
-/* A session manager under test: the real router and sm on a simulated loop, the store in memory, and
- * in place of c2s and of other servers bare links whose packets are recorded as text. */
+/* A session manager under test: the real router and sm on a simulated loop, the store in memory,
+ * and in place of c2s and of other servers bare links whose packets are recorded as text. */
 #ifndef JACKDAW_TESTS_SM_WORLD_H
 #define JACKDAW_TESTS_SM_WORLD_H
 
@@ -35,12 +35,13 @@ struct sm_world {
     struct link *c2s, *remote; /* the c2s; the server that answers for every other domain */
     struct client *clients[CLIENT_MAX];
     size_t client_count;
-    struct inbox from_sm; /* stanzas that reached `remote` */
+    struct inbox from_sm;       /* stanzas that reached `remote` */
     enum session_action answer; /* to create and delete */
     bool answered, answer_failed;
 };
 
-/* For cmocka: *state becomes a world with the domain example.net; members of `config` may be changed at any time. */
+/* For cmocka: *state becomes a world with the domain example.net; members of `config` may be
+ * changed at any time. */
 int world_setup(void **state);
 int world_teardown(void **state);
 void world_settle(struct sm_world *w); /* runs what is ready */
@@ -54,7 +55,7 @@ struct client *client_start(struct sm_world *w, const char *jid, const char *rea
 struct client *client_online(struct sm_world *w, const char *jid);
 void client_end(struct client *c);
 void client_send(struct client *c, const char *xml);
-void client_expect(struct client *c, const char *xml); /* the next one, exactly */
+void client_expect(struct client *c, const char *xml);      /* the next one, exactly */
 void client_expect_some(struct client *c, const char *xml); /* anywhere among what is unread */
 void client_nothing(struct client *c);
 void client_forget(struct client *c);

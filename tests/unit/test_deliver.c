@@ -8,26 +8,34 @@
 static void table(void **state)
 {
     static const enum deliver_action expected[DELIVER_CASES][DELIVER_KINDS] = {
-        [DELIVER_NO_ACCOUNT] = {DELIVER_REFUSE, DELIVER_REFUSE, DELIVER_REFUSE, DELIVER_IGNORE, DELIVER_IGNORE},
-        [DELIVER_BARE_NOBODY] = {DELIVER_STORE, DELIVER_STORE, DELIVER_REFUSE, DELIVER_IGNORE, DELIVER_IGNORE},
+        [DELIVER_NO_ACCOUNT] = {DELIVER_REFUSE, DELIVER_REFUSE, DELIVER_REFUSE, DELIVER_IGNORE,
+                                DELIVER_IGNORE},
+        [DELIVER_BARE_NOBODY] = {DELIVER_STORE, DELIVER_STORE, DELIVER_REFUSE, DELIVER_IGNORE,
+                                 DELIVER_IGNORE},
         [DELIVER_BARE] = {DELIVER_ALL, DELIVER_ALL, DELIVER_REFUSE, DELIVER_ALL, DELIVER_IGNORE},
         [DELIVER_FULL_MATCH] = {DELIVER_ONE, DELIVER_ONE, DELIVER_ONE, DELIVER_ONE, DELIVER_ONE},
-        [DELIVER_FULL_NOBODY] = {DELIVER_REFUSE, DELIVER_STORE, DELIVER_REFUSE, DELIVER_IGNORE, DELIVER_IGNORE},
-        [DELIVER_FULL_OTHERS] = {DELIVER_REFUSE, DELIVER_ALL, DELIVER_REFUSE, DELIVER_IGNORE, DELIVER_IGNORE},
+        [DELIVER_FULL_NOBODY] = {DELIVER_REFUSE, DELIVER_STORE, DELIVER_REFUSE, DELIVER_IGNORE,
+                                 DELIVER_IGNORE},
+        [DELIVER_FULL_OTHERS] = {DELIVER_REFUSE, DELIVER_ALL, DELIVER_REFUSE, DELIVER_IGNORE,
+                                 DELIVER_IGNORE},
     };
     for (int c = 0; c < DELIVER_CASES; c++)
         for (int k = 0; k < DELIVER_KINDS; k++)
-            assert_int_equal(deliver_rule((enum deliver_case)c, (enum deliver_kind)k), expected[c][k]);
+            assert_int_equal(deliver_rule((enum deliver_case)c, (enum deliver_kind)k),
+                             expected[c][k]);
 }
 
-static const char *const types[DELIVER_KINDS] = {
-    [DELIVER_NORMAL] = "", [DELIVER_CHAT] = " type='chat'", [DELIVER_GROUPCHAT] = " type='groupchat'",
-    [DELIVER_HEADLINE] = " type='headline'", [DELIVER_ERROR] = " type='error'"};
+static const char *const types[DELIVER_KINDS] = {[DELIVER_NORMAL] = "",
+                                                 [DELIVER_CHAT] = " type='chat'",
+                                                 [DELIVER_GROUPCHAT] = " type='groupchat'",
+                                                 [DELIVER_HEADLINE] = " type='headline'",
+                                                 [DELIVER_ERROR] = " type='error'"};
 
 static void say(struct client *c, const char *to, enum deliver_kind kind)
 {
     char xml[512];
-    snprintf(xml, sizeof xml, "<message%s to='%s' id='m'><body>hi</body></message>", types[kind], to);
+    snprintf(xml, sizeof xml, "<message%s to='%s' id='m'><body>hi</body></message>", types[kind],
+             to);
     client_send(c, xml);
 }
 
@@ -41,8 +49,10 @@ static bool got_message(struct client *c, const char *what)
     return found;
 }
 
-/* What becomes of each type: A answered by an error, D delivered to juliet's resource, - neither (ignored or kept). */
-static void outcome(struct client *romeo, struct client *juliet, const char *to, const char *expected)
+/* What becomes of each type: A answered by an error, D delivered to juliet's resource, - neither
+ * (ignored or kept). */
+static void outcome(struct client *romeo, struct client *juliet, const char *to,
+                    const char *expected)
 {
     for (int k = 0; k < DELIVER_KINDS; k++) {
         say(romeo, to, (enum deliver_kind)k);
@@ -60,15 +70,19 @@ static void no_account(void **state) /* 8.5.1 */
     struct client *romeo = client_online(w, "romeo@example.net/orchard");
     outcome(romeo, NULL, "nobody@example.net", "AAA--");
     outcome(romeo, NULL, "nobody@example.net/x", "AAA--");
-    client_send(romeo, "<iq type='get' id='1' to='nobody@example.net'><query xmlns='jabber:iq:version'/></iq>");
-    client_expect(romeo, "<iq type='error' id='1' from='nobody@example.net' to='romeo@example.net/orchard'>"
-                         "<query xmlns='jabber:iq:version'/><error type='cancel'>"
-                         "<service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>");
+    client_send(
+        romeo,
+        "<iq type='get' id='1' to='nobody@example.net'><query xmlns='jabber:iq:version'/></iq>");
+    client_expect(
+        romeo, "<iq type='error' id='1' from='nobody@example.net' to='romeo@example.net/orchard'>"
+               "<query xmlns='jabber:iq:version'/><error type='cancel'>"
+               "<service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>");
     client_send(romeo, "<presence to='nobody@example.net'/>");
     client_send(romeo, "<presence type='unavailable' to='nobody@example.net'/>");
     client_nothing(romeo);
     client_send(romeo, "<presence type='probe' to='nobody@example.net'/>"); /* 4.3.2 */
-    client_nothing(romeo); /* unsubscribed is for the bare JID's subscription, which there is none of */
+    client_nothing(
+        romeo); /* unsubscribed is for the bare JID's subscription, which there is none of */
     assert_int_equal(world_status(w, "users_loaded"), 1); /* made-up names leave nothing behind */
 }
 
@@ -125,10 +139,12 @@ static void all_that_are_not_negative(void **state)
     client_send(c, "<presence><priority>-5</priority></presence>");
     world_forget(w);
     say(romeo, "juliet@example.net", DELIVER_CHAT);
-    client_expect(a, "<message type='chat' id='m' from='romeo@example.net/orchard' to='juliet@example.net'>"
-                     "<body>hi</body></message>");
-    client_expect(b, "<message type='chat' id='m' from='romeo@example.net/orchard' to='juliet@example.net'>"
-                     "<body>hi</body></message>");
+    client_expect(
+        a, "<message type='chat' id='m' from='romeo@example.net/orchard' to='juliet@example.net'>"
+           "<body>hi</body></message>");
+    client_expect(
+        b, "<message type='chat' id='m' from='romeo@example.net/orchard' to='juliet@example.net'>"
+           "<body>hi</body></message>");
     client_nothing(c);
 }
 
@@ -146,16 +162,24 @@ static void iq_to_full(void **state) /* 8.5.3.1, 8.5.3.2.3 */
     struct sm_world *w = *state;
     struct client *romeo = client_online(w, "romeo@example.net/orchard");
     struct client *juliet = client_online(w, "juliet@example.net/balcony");
-    client_send(romeo, "<iq type='get' id='1' to='juliet@example.net/balcony'><q xmlns='urn:x'/></iq>");
-    client_expect(juliet, "<iq type='get' id='1' from='romeo@example.net/orchard' to='juliet@example.net/balcony'>"
-                          "<q xmlns='urn:x'/></iq>");
+    client_send(romeo,
+                "<iq type='get' id='1' to='juliet@example.net/balcony'><q xmlns='urn:x'/></iq>");
+    client_expect(
+        juliet,
+        "<iq type='get' id='1' from='romeo@example.net/orchard' to='juliet@example.net/balcony'>"
+        "<q xmlns='urn:x'/></iq>");
     client_send(juliet, "<iq type='result' id='1' to='romeo@example.net/orchard'/>");
-    client_expect(romeo, "<iq type='result' id='1' from='juliet@example.net/balcony' to='romeo@example.net/orchard'/>");
-    client_send(romeo, "<iq type='get' id='2' to='juliet@example.net/none'><q xmlns='urn:x'/></iq>");
-    client_expect(romeo, "<iq type='error' id='2' from='juliet@example.net/none' to='romeo@example.net/orchard'>"
-                         "<q xmlns='urn:x'/><error type='cancel'>"
-                         "<service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>");
-    client_send(romeo, "<iq type='result' id='3' to='juliet@example.net/none'/>"); /* never answered */
+    client_expect(romeo, "<iq type='result' id='1' from='juliet@example.net/balcony' "
+                         "to='romeo@example.net/orchard'/>");
+    client_send(romeo,
+                "<iq type='get' id='2' to='juliet@example.net/none'><q xmlns='urn:x'/></iq>");
+    client_expect(
+        romeo,
+        "<iq type='error' id='2' from='juliet@example.net/none' to='romeo@example.net/orchard'>"
+        "<q xmlns='urn:x'/><error type='cancel'>"
+        "<service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>");
+    client_send(romeo,
+                "<iq type='result' id='3' to='juliet@example.net/none'/>"); /* never answered */
     client_send(romeo, "<iq type='error' id='3' to='juliet@example.net'/>");
     client_nothing(romeo);
     client_nothing(juliet);
@@ -166,19 +190,30 @@ static void forged_from_is_replaced(void **state) /* reliability.md B 25 */
     struct sm_world *w = *state;
     struct client *romeo = client_online(w, "romeo@example.net/orchard");
     struct client *juliet = client_online(w, "juliet@example.net/balcony");
-    client_send(romeo, "<message from='juliet@example.net' to='juliet@example.net'><body>hi</body></message>");
+    client_send(
+        romeo,
+        "<message from='juliet@example.net' to='juliet@example.net'><body>hi</body></message>");
     client_expect(juliet, "<message from='romeo@example.net/orchard' to='juliet@example.net'>"
                           "<body>hi</body></message>");
     /* B 37: a roster push by somebody else shows who sent it. */
-    client_send(romeo, "<iq type='set' id='*' to='juliet@example.net/balcony'><query xmlns='jabber:iq:roster'>"
-                       "<item jid='mallory@example.net'/></query></iq>");
-    client_expect(juliet, "<iq type='set' id='*' from='romeo@example.net/orchard' to='juliet@example.net/balcony'>"
-                          "<query xmlns='jabber:iq:roster'><item jid='mallory@example.net'/></query></iq>");
+    client_send(
+        romeo,
+        "<iq type='set' id='*' to='juliet@example.net/balcony'><query xmlns='jabber:iq:roster'>"
+        "<item jid='mallory@example.net'/></query></iq>");
+    client_expect(
+        juliet,
+        "<iq type='set' id='*' from='romeo@example.net/orchard' to='juliet@example.net/balcony'>"
+        "<query xmlns='jabber:iq:roster'><item jid='mallory@example.net'/></query></iq>");
     /* A delay in the name of our domain is taken out, another's stays. */
-    client_send(romeo, "<message to='juliet@example.net'><delay xmlns='urn:xmpp:delay' from='example.net' stamp='x'/>"
-                       "<delay xmlns='urn:xmpp:delay' from='elsewhere' stamp='y'/><body>hi</body></message>");
-    client_expect(juliet, "<message from='romeo@example.net/orchard' to='juliet@example.net'>"
-                          "<delay xmlns='urn:xmpp:delay' from='elsewhere' stamp='y'/><body>hi</body></message>");
+    client_send(
+        romeo,
+        "<message to='juliet@example.net'><delay xmlns='urn:xmpp:delay' from='example.net' "
+        "stamp='x'/>"
+        "<delay xmlns='urn:xmpp:delay' from='elsewhere' stamp='y'/><body>hi</body></message>");
+    client_expect(
+        juliet,
+        "<message from='romeo@example.net/orchard' to='juliet@example.net'>"
+        "<delay xmlns='urn:xmpp:delay' from='elsewhere' stamp='y'/><body>hi</body></message>");
 }
 
 static void malformed(void **state)
@@ -186,11 +221,14 @@ static void malformed(void **state)
     struct sm_world *w = *state;
     struct client *romeo = client_online(w, "romeo@example.net/orchard");
     client_send(romeo, "<message to='@example.net' id='1'><body>hi</body></message>"); /* B 26 */
-    client_expect(romeo, "<message id='1' type='error' to='romeo@example.net/orchard'><body>hi</body><error type='modify'>"
-                         "<jid-malformed xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>");
+    client_expect(romeo,
+                  "<message id='1' type='error' "
+                  "to='romeo@example.net/orchard'><body>hi</body><error type='modify'>"
+                  "<jid-malformed xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>");
     client_send(romeo, "<iq type='get' id='2'/>"); /* B 27 */
-    client_expect(romeo, "<iq type='error' id='2' to='romeo@example.net/orchard'><error type='modify'>"
-                         "<bad-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>");
+    client_expect(romeo,
+                  "<iq type='error' id='2' to='romeo@example.net/orchard'><error type='modify'>"
+                  "<bad-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>");
 }
 
 static void to_the_domain(void **state)
@@ -199,7 +237,8 @@ static void to_the_domain(void **state)
     struct client *romeo = client_online(w, "romeo@example.net/orchard");
     outcome(romeo, NULL, "example.net", "AAAA-");
     client_send(romeo, "<iq type='get' id='1' to='example.net'><ping xmlns='urn:xmpp:ping'/></iq>");
-    client_expect(romeo, "<iq type='result' id='1' from='example.net' to='romeo@example.net/orchard'/>");
+    client_expect(romeo,
+                  "<iq type='result' id='1' from='example.net' to='romeo@example.net/orchard'/>");
     client_send(romeo, "<presence to='example.net'/>");
     client_nothing(romeo);
 }
@@ -211,16 +250,19 @@ static void to_other_servers_and_back(void **state)
     client_send(romeo, "<message to='nurse@remote.example' id='1'><body>hi</body></message>");
     remote_expect(w, "<message id='1' from='romeo@example.net/orchard' to='nurse@remote.example'>"
                      "<body>hi</body></message>");
-    remote_send(w, "<message from='nurse@remote.example/a' to='romeo@example.net' id='2'><body>ay</body></message>");
+    remote_send(w, "<message from='nurse@remote.example/a' to='romeo@example.net' "
+                   "id='2'><body>ay</body></message>");
     client_expect(romeo, "<message id='2' from='nurse@remote.example/a' to='romeo@example.net'>"
                          "<body>ay</body></message>");
     link_close(w->remote); /* nobody has the domain: the router turns it round */
     w->remote = NULL;
     world_settle(w);
     client_send(romeo, "<message to='nurse@remote.example' id='3'><body>hi</body></message>");
-    client_expect(romeo, "<message id='3' type='error' from='nurse@remote.example' to='romeo@example.net/orchard'>"
-                         "<body>hi</body><error type='cancel'>"
-                         "<remote-server-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>");
+    client_expect(
+        romeo,
+        "<message id='3' type='error' from='nurse@remote.example' to='romeo@example.net/orchard'>"
+        "<body>hi</body><error type='cancel'>"
+        "<remote-server-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>");
     client_send(romeo, "<message type='error' to='nurse@remote.example' id='4'/>");
     client_nothing(romeo);
 }

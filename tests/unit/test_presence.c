@@ -8,9 +8,11 @@ static void befriend(struct client *a, struct client *b)
     struct client *pair[2] = {a, b};
     for (int i = 0; i < 2; i++) {
         struct client *from = pair[i], *to = pair[1 - i];
-        snprintf(xml, sizeof xml, "<presence type='subscribe' to='%.*s'/>", STR_ARG(jid_bare(to->jid)));
+        snprintf(xml, sizeof xml, "<presence type='subscribe' to='%.*s'/>",
+                 STR_ARG(jid_bare(to->jid)));
         client_send(from, xml);
-        snprintf(xml, sizeof xml, "<presence type='subscribed' to='%.*s'/>", STR_ARG(jid_bare(from->jid)));
+        snprintf(xml, sizeof xml, "<presence type='subscribed' to='%.*s'/>",
+                 STR_ARG(jid_bare(from->jid)));
         client_send(to, xml);
     }
     world_forget(a->world);
@@ -24,20 +26,32 @@ static void subscribing(void **state)
     struct client *romeo = client_online(w, "romeo@example.net/orchard");
     struct client *juliet = client_online(w, "juliet@example.net/balcony");
     client_send(romeo, "<presence type='subscribe' to='juliet@example.net/balcony' id='s1'/>");
-    client_expect(romeo, "<iq type='set' id='*' to='romeo@example.net/orchard'><query xmlns='jabber:iq:roster' ver='1'>"
-                         "<item jid='juliet@example.net' subscription='none' ask='subscribe'/></query></iq>"); /* 3.1.2 */
-    client_expect(juliet, "<presence type='subscribe' id='s1' from='romeo@example.net' to='juliet@example.net'/>");
+    client_expect(
+        romeo,
+        "<iq type='set' id='*' to='romeo@example.net/orchard'><query xmlns='jabber:iq:roster' "
+        "ver='1'>"
+        "<item jid='juliet@example.net' subscription='none' ask='subscribe'/></query></iq>"); /* 3.1.2
+                                                                                               */
+    client_expect(
+        juliet,
+        "<presence type='subscribe' id='s1' from='romeo@example.net' to='juliet@example.net'/>");
     client_nothing(juliet); /* no push for None + Pending In: 3.1.3 */
     client_send(juliet, "<presence type='subscribed' to='romeo@example.net' id='s2'/>");
-    client_expect(juliet, "<iq type='set' id='*' to='juliet@example.net/balcony'><query xmlns='jabber:iq:roster' ver='2'>"
-                          "<item jid='romeo@example.net' subscription='from'/></query></iq>"); /* 3.1.5 */
+    client_expect(juliet,
+                  "<iq type='set' id='*' to='juliet@example.net/balcony'><query "
+                  "xmlns='jabber:iq:roster' ver='2'>"
+                  "<item jid='romeo@example.net' subscription='from'/></query></iq>"); /* 3.1.5 */
     client_nothing(juliet);
-    client_expect(romeo, "<presence type='subscribed' id='s2' from='juliet@example.net' to='romeo@example.net'/>");
+    client_expect(
+        romeo,
+        "<presence type='subscribed' id='s2' from='juliet@example.net' to='romeo@example.net'/>");
     /* The presence may come before or behind the push: the push waits for the disk. */
-    client_expect_some(romeo, "<iq type='set' id='*' to='romeo@example.net/orchard'>"
-                              "<query xmlns='jabber:iq:roster' ver='2'>"
-                              "<item jid='juliet@example.net' subscription='to'/></query></iq>"); /* 3.1.6 */
-    client_expect_some(romeo, "<presence from='juliet@example.net/balcony' to='romeo@example.net'/>");
+    client_expect_some(
+        romeo, "<iq type='set' id='*' to='romeo@example.net/orchard'>"
+               "<query xmlns='jabber:iq:roster' ver='2'>"
+               "<item jid='juliet@example.net' subscription='to'/></query></iq>"); /* 3.1.6 */
+    client_expect_some(romeo,
+                       "<presence from='juliet@example.net/balcony' to='romeo@example.net'/>");
     client_nothing(romeo);
 }
 
@@ -54,7 +68,9 @@ static void a_second_request_is_not_delivered(void **state) /* A.3.1 */
     /* When it is there already, the server answers itself: 3.1.3. */
     client_send(juliet, "<presence type='subscribed' to='romeo@example.net'/>");
     world_forget(w);
-    remote_send(w, "<presence type='subscribed' from='x@remote.example' to='juliet@example.net'/>"); /* B 36 */
+    remote_send(
+        w,
+        "<presence type='subscribed' from='x@remote.example' to='juliet@example.net'/>"); /* B 36 */
     client_nothing(juliet);
 }
 
@@ -62,19 +78,28 @@ static void a_request_waits_for_its_answer(void **state) /* 3.1.3, rule 4 */
 {
     struct sm_world *w = *state;
     account_action(w, SESSION_CREATE, "juliet@example.net");
-    remote_send(w, "<presence type='subscribe' from='romeo@remote.example/x' to='juliet@example.net' id='1'>"
-                   "<status>Please!</status></presence>");
-    remote_send(w, "<presence type='subscribe' from='romeo@remote.example' to='juliet@example.net' id='2'/>");
+    remote_send(
+        w,
+        "<presence type='subscribe' from='romeo@remote.example/x' to='juliet@example.net' id='1'>"
+        "<status>Please!</status></presence>");
+    remote_send(
+        w,
+        "<presence type='subscribe' from='romeo@remote.example' to='juliet@example.net' id='2'/>");
     remote_nothing(w);
     for (int login = 0; login < 2; login++) {
         struct client *juliet = client_start(w, "juliet@example.net/balcony", NULL);
         client_send(juliet, "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>");
-        client_expect(juliet, "<iq type='result' id='r' to='juliet@example.net/balcony'>"
-                              "<query xmlns='jabber:iq:roster' ver='1'/></iq>"); /* not an item: 2.1.2.5 */
+        client_expect(juliet,
+                      "<iq type='result' id='r' to='juliet@example.net/balcony'>"
+                      "<query xmlns='jabber:iq:roster' ver='1'/></iq>"); /* not an item: 2.1.2.5 */
         client_send(juliet, "<presence/>");
-        client_expect(juliet, "<presence from='juliet@example.net/balcony' to='juliet@example.net/balcony'/>");
-        client_expect(juliet, "<presence type='subscribe' id='1' from='romeo@remote.example' to='juliet@example.net'>"
-                              "<status>Please!</status></presence>");
+        client_expect(
+            juliet,
+            "<presence from='juliet@example.net/balcony' to='juliet@example.net/balcony'/>");
+        client_expect(
+            juliet,
+            "<presence type='subscribe' id='1' from='romeo@remote.example' to='juliet@example.net'>"
+            "<status>Please!</status></presence>");
         client_nothing(juliet);
         client_end(juliet);
         loop_sim_advance(w->env.loop, 120000); /* unloaded meanwhile: it comes from the store */
@@ -82,12 +107,14 @@ static void a_request_waits_for_its_answer(void **state) /* 3.1.3, rule 4 */
     }
     struct client *juliet = client_online(w, "juliet@example.net/balcony");
     client_send(juliet, "<presence type='unsubscribed' to='romeo@remote.example'/>"); /* 3.2.2 */
-    remote_expect(w, "<presence type='unsubscribed' from='juliet@example.net' to='romeo@remote.example'/>");
+    remote_expect(
+        w, "<presence type='unsubscribed' from='juliet@example.net' to='romeo@remote.example'/>");
     client_nothing(juliet);
     client_end(juliet);
     juliet = client_start(w, "juliet@example.net/balcony", NULL);
     client_send(juliet, "<presence/>");
-    client_expect(juliet, "<presence from='juliet@example.net/balcony' to='juliet@example.net/balcony'/>");
+    client_expect(juliet,
+                  "<presence from='juliet@example.net/balcony' to='juliet@example.net/balcony'/>");
     client_nothing(juliet);
 }
 
@@ -98,12 +125,18 @@ static void unsubscribing(void **state) /* 3.3 */
     struct client *juliet = client_online(w, "juliet@example.net/balcony");
     befriend(romeo, juliet);
     client_send(romeo, "<presence type='unsubscribe' to='juliet@example.net'/>");
-    client_expect_some(romeo, "<iq type='set' id='*' to='romeo@example.net/orchard'>"
-                              "<query xmlns='jabber:iq:roster' ver='5'>"
-                              "<item jid='juliet@example.net' subscription='from'/></query></iq>"); /* 3.3.2 */
-    client_expect_some(romeo, "<presence type='unavailable' from='juliet@example.net/balcony' to='romeo@example.net'/>");
+    client_expect_some(
+        romeo, "<iq type='set' id='*' to='romeo@example.net/orchard'>"
+               "<query xmlns='jabber:iq:roster' ver='5'>"
+               "<item jid='juliet@example.net' subscription='from'/></query></iq>"); /* 3.3.2 */
+    client_expect_some(
+        romeo,
+        "<presence type='unavailable' from='juliet@example.net/balcony' to='romeo@example.net'/>");
     client_nothing(romeo);
-    client_expect(juliet, "<presence type='unsubscribe' from='romeo@example.net' to='juliet@example.net'/>"); /* 3.3.3 */
+    client_expect(
+        juliet,
+        "<presence type='unsubscribe' from='romeo@example.net' to='juliet@example.net'/>"); /* 3.3.3
+                                                                                             */
     client_expect(juliet, "<iq type='set' id='*' to='juliet@example.net/balcony'>"
                           "<query xmlns='jabber:iq:roster' ver='5'>"
                           "<item jid='romeo@example.net' subscription='to'/></query></iq>");
@@ -121,8 +154,11 @@ static void cancelling(void **state) /* 3.2 */
                           "<query xmlns='jabber:iq:roster' ver='5'>"
                           "<item jid='romeo@example.net' subscription='to'/></query></iq>");
     client_nothing(juliet);
-    client_expect_some(romeo, "<presence type='unsubscribed' from='juliet@example.net' to='romeo@example.net'/>");
-    client_expect_some(romeo, "<presence type='unavailable' from='juliet@example.net/balcony' to='romeo@example.net'/>");
+    client_expect_some(
+        romeo, "<presence type='unsubscribed' from='juliet@example.net' to='romeo@example.net'/>");
+    client_expect_some(
+        romeo,
+        "<presence type='unavailable' from='juliet@example.net/balcony' to='romeo@example.net'/>");
     client_expect_some(romeo, "<iq type='set' id='*' to='romeo@example.net/orchard'>"
                               "<query xmlns='jabber:iq:roster' ver='5'>"
                               "<item jid='juliet@example.net' subscription='from'/></query></iq>");
@@ -134,20 +170,27 @@ static void pre_approval(void **state) /* 3.4 */
     struct sm_world *w = *state;
     struct client *juliet = client_online(w, "juliet@example.net/balcony");
     client_send(juliet, "<presence type='subscribed' to='romeo@remote.example'/>");
-    client_expect(juliet, "<iq type='set' id='*' to='juliet@example.net/balcony'>"
-                          "<query xmlns='jabber:iq:roster' ver='1'>"
-                          "<item jid='romeo@remote.example' subscription='none' approved='true'/></query></iq>");
+    client_expect(
+        juliet,
+        "<iq type='set' id='*' to='juliet@example.net/balcony'>"
+        "<query xmlns='jabber:iq:roster' ver='1'>"
+        "<item jid='romeo@remote.example' subscription='none' approved='true'/></query></iq>");
     remote_nothing(w); /* MUST NOT be routed */
     client_send(juliet, "<presence type='subscribed' to='romeo@remote.example'/>");
     client_nothing(juliet);
-    remote_send(w, "<presence type='subscribe' from='romeo@remote.example' to='juliet@example.net'/>");
-    remote_expect(w, "<presence type='subscribed' from='juliet@example.net' to='romeo@remote.example'/>");
+    remote_send(w,
+                "<presence type='subscribe' from='romeo@remote.example' to='juliet@example.net'/>");
+    remote_expect(
+        w, "<presence type='subscribed' from='juliet@example.net' to='romeo@remote.example'/>");
     remote_expect(w, "<presence from='juliet@example.net/balcony' to='romeo@remote.example'/>");
-    client_expect(juliet, "<iq type='set' id='*' to='juliet@example.net/balcony'>"
-                          "<query xmlns='jabber:iq:roster' ver='2'>"
-                          "<item jid='romeo@remote.example' subscription='from' approved='true'/></query></iq>");
+    client_expect(
+        juliet,
+        "<iq type='set' id='*' to='juliet@example.net/balcony'>"
+        "<query xmlns='jabber:iq:roster' ver='2'>"
+        "<item jid='romeo@remote.example' subscription='from' approved='true'/></query></iq>");
     client_nothing(juliet); /* the request itself is not delivered */
-    client_send(juliet, "<presence type='unsubscribed' to='romeo@remote.example'/>"); /* ends both */
+    client_send(juliet,
+                "<presence type='unsubscribed' to='romeo@remote.example'/>"); /* ends both */
     client_expect(juliet, "<iq type='set' id='*' to='juliet@example.net/balcony'>"
                           "<query xmlns='jabber:iq:roster' ver='3'>"
                           "<item jid='romeo@remote.example' subscription='none'/></query></iq>");
@@ -157,7 +200,8 @@ static void cancelling_a_pre_approval(void **state) /* 3.4.2 */
 {
     struct sm_world *w = *state;
     struct client *juliet = client_online(w, "juliet@example.net/balcony");
-    client_send(juliet, "<presence type='unsubscribed' to='romeo@remote.example'/>"); /* there is none */
+    client_send(juliet,
+                "<presence type='unsubscribed' to='romeo@remote.example'/>"); /* there is none */
     client_nothing(juliet);
     client_send(juliet, "<presence type='subscribed' to='romeo@remote.example'/>");
     world_forget(w);
@@ -179,24 +223,34 @@ static void initial_presence(void **state)
     struct client *chamber = client_start(w, "juliet@example.net/chamber", NULL);
     client_nothing(romeo);
     client_send(chamber, "<presence><show>away</show></presence>");
-    /* 4.2.2: to the contact, to the other resource and back to itself; then what the newcomer needs to know. */
-    client_expect(romeo, "<presence from='juliet@example.net/chamber' to='romeo@example.net'><show>away</show></presence>");
-    client_expect(juliet, "<presence from='juliet@example.net/chamber' to='juliet@example.net/balcony'>"
-                          "<show>away</show></presence>");
-    client_expect(chamber, "<presence from='juliet@example.net/chamber' to='juliet@example.net/chamber'>"
-                           "<show>away</show></presence>");
-    client_expect(chamber, "<presence from='juliet@example.net/balcony' to='juliet@example.net/chamber'/>");
-    client_expect(chamber, "<presence from='romeo@example.net/orchard' to='juliet@example.net/chamber'/>"); /* 4.3 */
+    /* 4.2.2: to the contact, to the other resource and back to itself; then what the newcomer needs
+     * to know. */
+    client_expect(romeo, "<presence from='juliet@example.net/chamber' "
+                         "to='romeo@example.net'><show>away</show></presence>");
+    client_expect(juliet,
+                  "<presence from='juliet@example.net/chamber' to='juliet@example.net/balcony'>"
+                  "<show>away</show></presence>");
+    client_expect(chamber,
+                  "<presence from='juliet@example.net/chamber' to='juliet@example.net/chamber'>"
+                  "<show>away</show></presence>");
+    client_expect(chamber,
+                  "<presence from='juliet@example.net/balcony' to='juliet@example.net/chamber'/>");
+    client_expect(
+        chamber,
+        "<presence from='romeo@example.net/orchard' to='juliet@example.net/chamber'/>"); /* 4.3 */
     client_nothing(chamber);
     client_nothing(juliet);
     client_nothing(romeo);
     /* 4.4: an update makes no probes. */
     client_send(chamber, "<presence><show>dnd</show></presence>");
-    client_expect(romeo, "<presence from='juliet@example.net/chamber' to='romeo@example.net'><show>dnd</show></presence>");
-    client_expect(juliet, "<presence from='juliet@example.net/chamber' to='juliet@example.net/balcony'>"
-                          "<show>dnd</show></presence>");
-    client_expect(chamber, "<presence from='juliet@example.net/chamber' to='juliet@example.net/chamber'>"
-                           "<show>dnd</show></presence>");
+    client_expect(romeo, "<presence from='juliet@example.net/chamber' "
+                         "to='romeo@example.net'><show>dnd</show></presence>");
+    client_expect(juliet,
+                  "<presence from='juliet@example.net/chamber' to='juliet@example.net/balcony'>"
+                  "<show>dnd</show></presence>");
+    client_expect(chamber,
+                  "<presence from='juliet@example.net/chamber' to='juliet@example.net/chamber'>"
+                  "<show>dnd</show></presence>");
     client_nothing(chamber);
 }
 
@@ -213,8 +267,9 @@ static void priorities(void **state) /* 4.7.2.3 */
         client_forget(romeo);
     }
     client_send(romeo, "<presence><priority>-128</priority></presence>");
-    client_expect(romeo, "<presence from='romeo@example.net/orchard' to='romeo@example.net/orchard'>"
-                         "<priority>-128</priority></presence>");
+    client_expect(romeo,
+                  "<presence from='romeo@example.net/orchard' to='romeo@example.net/orchard'>"
+                  "<priority>-128</priority></presence>");
 }
 
 /* --- 4.3: probes --- */
@@ -223,20 +278,30 @@ static void probes(void **state)
 {
     struct sm_world *w = *state;
     struct client *juliet = client_online(w, "juliet@example.net/balcony");
-    remote_send(w, "<presence type='probe' from='romeo@remote.example/x' to='juliet@example.net'/>");
-    remote_expect(w, "<presence type='unsubscribed' from='juliet@example.net' to='romeo@remote.example'/>");
-    remote_send(w, "<presence type='probe' from='romeo@remote.example/x' to='nobody@example.net'/>"); /* B 31 */
-    remote_expect(w, "<presence type='unsubscribed' from='nobody@example.net' to='romeo@remote.example'/>");
+    remote_send(w,
+                "<presence type='probe' from='romeo@remote.example/x' to='juliet@example.net'/>");
+    remote_expect(
+        w, "<presence type='unsubscribed' from='juliet@example.net' to='romeo@remote.example'/>");
+    remote_send(
+        w,
+        "<presence type='probe' from='romeo@remote.example/x' to='nobody@example.net'/>"); /* B 31
+                                                                                            */
+    remote_expect(
+        w, "<presence type='unsubscribed' from='nobody@example.net' to='romeo@remote.example'/>");
     client_send(juliet, "<presence type='subscribed' to='romeo@remote.example'/>");
-    remote_send(w, "<presence type='subscribe' from='romeo@remote.example' to='juliet@example.net'/>");
+    remote_send(w,
+                "<presence type='subscribe' from='romeo@remote.example' to='juliet@example.net'/>");
     world_forget(w);
-    remote_send(w, "<presence type='probe' from='romeo@remote.example/x' to='juliet@example.net'/>");
+    remote_send(w,
+                "<presence type='probe' from='romeo@remote.example/x' to='juliet@example.net'/>");
     remote_expect(w, "<presence from='juliet@example.net/balcony' to='romeo@remote.example/x'/>");
     client_nothing(juliet);
     client_end(juliet);
     world_forget(w);
-    remote_send(w, "<presence type='probe' from='romeo@remote.example/x' to='juliet@example.net'/>");
-    remote_expect(w, "<presence type='unavailable' from='juliet@example.net' to='romeo@remote.example/x'/>");
+    remote_send(w,
+                "<presence type='probe' from='romeo@remote.example/x' to='juliet@example.net'/>");
+    remote_expect(
+        w, "<presence type='unavailable' from='juliet@example.net' to='romeo@remote.example/x'/>");
 }
 
 static void probes_are_sent_for_the_newcomer(void **state) /* 4.3.1 */
@@ -244,15 +309,18 @@ static void probes_are_sent_for_the_newcomer(void **state) /* 4.3.1 */
     struct sm_world *w = *state;
     struct client *juliet = client_online(w, "juliet@example.net/balcony");
     client_send(juliet, "<presence type='subscribe' to='romeo@remote.example'/>");
-    remote_send(w, "<presence type='subscribed' from='romeo@remote.example' to='juliet@example.net'/>");
+    remote_send(
+        w, "<presence type='subscribed' from='romeo@remote.example' to='juliet@example.net'/>");
     client_end(juliet);
     world_forget(w);
     juliet = client_start(w, "juliet@example.net/balcony", NULL);
     client_send(juliet, "<presence/>");
-    remote_expect(w, "<presence type='probe' from='juliet@example.net/balcony' to='romeo@remote.example'/>");
+    remote_expect(
+        w, "<presence type='probe' from='juliet@example.net/balcony' to='romeo@remote.example'/>");
     remote_nothing(w);
     remote_send(w, "<presence from='romeo@remote.example/x' to='juliet@example.net/balcony'/>");
-    client_expect_some(juliet, "<presence from='romeo@remote.example/x' to='juliet@example.net/balcony'/>");
+    client_expect_some(juliet,
+                       "<presence from='romeo@remote.example/x' to='juliet@example.net/balcony'/>");
 }
 
 /* --- 4.5: unavailable --- */
@@ -265,8 +333,10 @@ static void unavailable(void **state)
     struct client *chamber = client_online(w, "juliet@example.net/chamber");
     befriend(romeo, balcony);
     client_send(chamber, "<presence type='unavailable'><status>Night</status></presence>");
-    client_expect(romeo, "<presence type='unavailable' from='juliet@example.net/chamber' to='romeo@example.net'>"
-                         "<status>Night</status></presence>");
+    client_expect(
+        romeo,
+        "<presence type='unavailable' from='juliet@example.net/chamber' to='romeo@example.net'>"
+        "<status>Night</status></presence>");
     client_expect(balcony, "<presence type='unavailable' from='juliet@example.net/chamber' "
                            "to='juliet@example.net/balcony'><status>Night</status></presence>");
     client_expect(chamber, "<presence type='unavailable' from='juliet@example.net/chamber' "
@@ -276,7 +346,9 @@ static void unavailable(void **state)
     client_end(chamber);
     client_nothing(romeo);
     client_end(balcony); /* without a word: the server says it */
-    client_expect(romeo, "<presence type='unavailable' from='juliet@example.net/balcony' to='romeo@example.net'/>");
+    client_expect(
+        romeo,
+        "<presence type='unavailable' from='juliet@example.net/balcony' to='romeo@example.net'/>");
     client_nothing(romeo);
 }
 
@@ -286,7 +358,8 @@ static void directed(void **state)
 {
     struct sm_world *w = *state;
     struct client *romeo = client_online(w, "romeo@example.net/orchard");
-    client_send(romeo, "<presence to='room@remote.example/nick'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
+    client_send(romeo, "<presence to='room@remote.example/nick'><x "
+                       "xmlns='http://jabber.org/protocol/muc'/></presence>");
     remote_expect(w, "<presence from='romeo@example.net/orchard' to='room@remote.example/nick'>"
                      "<x xmlns='http://jabber.org/protocol/muc'/></presence>");
     client_send(romeo, "<presence to='other@remote.example'/>");
@@ -295,7 +368,8 @@ static void directed(void **state)
     client_send(romeo, "<presence><show>away</show></presence>"); /* updates are not for them */
     remote_nothing(w);
     client_send(romeo, "<presence type='unavailable'/>");
-    remote_expect(w, "<presence type='unavailable' from='romeo@example.net/orchard' to='room@remote.example/nick'/>");
+    remote_expect(w, "<presence type='unavailable' from='romeo@example.net/orchard' "
+                     "to='room@remote.example/nick'/>");
     remote_nothing(w);
     client_end(romeo);
     remote_nothing(w);
@@ -312,8 +386,10 @@ static void directed_without_initial_presence(void **state)
     client_send(romeo, "<presence to='c@remote.example' type='unavailable'/>");
     world_forget(w);
     client_end(romeo);
-    remote_expect(w, "<presence type='unavailable' from='romeo@example.net/orchard' to='a@remote.example'/>");
-    remote_expect(w, "<presence type='unavailable' from='romeo@example.net/orchard' to='b@remote.example'/>");
+    remote_expect(
+        w, "<presence type='unavailable' from='romeo@example.net/orchard' to='a@remote.example'/>");
+    remote_expect(
+        w, "<presence type='unavailable' from='romeo@example.net/orchard' to='b@remote.example'/>");
     remote_nothing(w);
 }
 
@@ -412,15 +488,20 @@ static void an_account_goes(void **state)
     assert_false(w->answer_failed);
     assert_int_equal(romeo->last, SESSION_ENDED);
     assert_string_equal(romeo->reason, "not-authorized");
-    client_expect_some(juliet, "<presence type='unavailable' from='romeo@example.net/orchard' to='juliet@example.net'/>");
-    client_expect_some(juliet, "<presence type='unsubscribe' from='romeo@example.net' to='juliet@example.net'/>");
-    client_expect_some(juliet, "<presence type='unsubscribed' from='romeo@example.net' to='juliet@example.net'/>");
+    client_expect_some(
+        juliet,
+        "<presence type='unavailable' from='romeo@example.net/orchard' to='juliet@example.net'/>");
+    client_expect_some(
+        juliet, "<presence type='unsubscribe' from='romeo@example.net' to='juliet@example.net'/>");
+    client_expect_some(
+        juliet, "<presence type='unsubscribed' from='romeo@example.net' to='juliet@example.net'/>");
     client_forget(juliet);
     client_send(juliet, "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>");
     client_expect(juliet, "<iq type='result' id='r' to='juliet@example.net/balcony'>"
                           "<query xmlns='jabber:iq:roster' ver='6'>"
                           "<item jid='romeo@example.net' subscription='none'/></query></iq>");
-    romeo = client_start(w, "romeo@example.net/orchard", NULL); /* a new one of that name finds nothing */
+    romeo = client_start(w, "romeo@example.net/orchard",
+                         NULL); /* a new one of that name finds nothing */
     client_send(romeo, "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>");
     client_expect(romeo, "<iq type='result' id='r' to='romeo@example.net/orchard'>"
                          "<query xmlns='jabber:iq:roster' ver='0'/></iq>");
@@ -442,9 +523,12 @@ static void a_resumed_session_wants_pushes(void **state)
 {
     struct sm_world *w = *state;
     struct client *romeo = client_start(w, "romeo@example.net/orchard", "resumed");
-    client_send(romeo, "<iq type='set' id='1'><query xmlns='jabber:iq:roster'><item jid='a@b'/></query></iq>");
+    client_send(
+        romeo,
+        "<iq type='set' id='1'><query xmlns='jabber:iq:roster'><item jid='a@b'/></query></iq>");
     client_expect(romeo, "<iq type='set' id='*' to='romeo@example.net/orchard'>"
-                         "<query xmlns='jabber:iq:roster' ver='1'><item jid='a@b' subscription='none'/></query></iq>");
+                         "<query xmlns='jabber:iq:roster' ver='1'><item jid='a@b' "
+                         "subscription='none'/></query></iq>");
 }
 
 int main(void)

@@ -1,9 +1,11 @@
-/* Every cell of RFC 6121 appendix A, expectations written by hand from the RFC's tables - not from subscription.def. */
+/* Every cell of RFC 6121 appendix A, expectations written by hand from the RFC's tables - not from
+ * subscription.def. */
 #include "unit.h"
 
 #include "sm/subscription.h"
 
-/* One row of a table of the RFC: existing state, is it routed or delivered, new state (NULL: "no state change"). */
+/* One row of a table of the RFC: existing state, is it routed or delivered, new state (NULL: "no
+ * state change"). */
 struct row {
     const char *state;
     enum subscription_action action;
@@ -21,7 +23,8 @@ static enum subscription_state state_named(const char *name)
     return SUB_NONE;
 }
 
-static void check(const struct row rows[ROWS], bool outbound, enum subscription_event e, bool approved)
+static void check(const struct row rows[ROWS], bool outbound, enum subscription_event e,
+                  bool approved)
 {
     assert_int_equal(SUB_STATES, ROWS);
     for (int i = 0; i < ROWS; i++) {
@@ -30,8 +33,8 @@ static void check(const struct row rows[ROWS], bool outbound, enum subscription_
         struct subscription_step step =
             outbound ? subscription_out(state, e) : subscription_in(state, e, approved);
         if (step.action != rows[i].action || step.next != next)
-            fail_msg("%s, %s: action %d, next %s", subscription_event_type(e).data, rows[i].state, step.action,
-                     subscription_state_name(step.next));
+            fail_msg("%s, %s: action %d, next %s", subscription_event_type(e).data, rows[i].state,
+                     step.action, subscription_state_name(step.next));
     }
 }
 
@@ -67,7 +70,8 @@ static void outbound_unsubscribe(void **state) /* table 2 */
     check(rows, true, SUB_UNSUBSCRIBE, false);
 }
 
-static void outbound_subscribed(void **state) /* table 3; MUST NOT route, pre-approval where it can be one (3.4.2) */
+static void outbound_subscribed(
+    void **state) /* table 3; MUST NOT route, pre-approval where it can be one (3.4.2) */
 {
     static const struct row rows[ROWS] = {
         {"None", SUB_DO_APPROVE, NULL},
@@ -83,7 +87,8 @@ static void outbound_subscribed(void **state) /* table 3; MUST NOT route, pre-ap
     check(rows, true, SUB_SUBSCRIBED, false);
 }
 
-static void outbound_unsubscribed(void **state) /* table 4; MUST NOT route, a pre-approval may end */
+static void
+outbound_unsubscribed(void **state) /* table 4; MUST NOT route, a pre-approval may end */
 {
     static const struct row rows[ROWS] = {
         {"None", SUB_DO_UNAPPROVE, NULL},
@@ -186,7 +191,8 @@ static void states_and_flags(void **state) /* A.1 */
 {
     for (int i = 0; i < SUB_STATES; i++) {
         enum subscription_state s = (enum subscription_state)i;
-        assert_int_equal(subscription_state_of(subscription_to(s), subscription_from(s), subscription_pending_out(s),
+        assert_int_equal(subscription_state_of(subscription_to(s), subscription_from(s),
+                                               subscription_pending_out(s),
                                                subscription_pending_in(s)),
                          s);
     }
@@ -211,11 +217,16 @@ static void events(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(outbound_subscribe),   cmocka_unit_test(outbound_unsubscribe),
-        cmocka_unit_test(outbound_subscribed),  cmocka_unit_test(outbound_unsubscribed),
-        cmocka_unit_test(inbound_subscribe),    cmocka_unit_test(inbound_subscribe_approved),
-        cmocka_unit_test(inbound_unsubscribe),  cmocka_unit_test(inbound_subscribed),
-        cmocka_unit_test(inbound_unsubscribed), cmocka_unit_test(states_and_flags),
+        cmocka_unit_test(outbound_subscribe),
+        cmocka_unit_test(outbound_unsubscribe),
+        cmocka_unit_test(outbound_subscribed),
+        cmocka_unit_test(outbound_unsubscribed),
+        cmocka_unit_test(inbound_subscribe),
+        cmocka_unit_test(inbound_subscribe_approved),
+        cmocka_unit_test(inbound_unsubscribe),
+        cmocka_unit_test(inbound_subscribed),
+        cmocka_unit_test(inbound_unsubscribed),
+        cmocka_unit_test(states_and_flags),
         cmocka_unit_test(events),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
