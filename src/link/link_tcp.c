@@ -26,7 +26,7 @@ static const struct parser_limits member_limits = {.stanza_bytes = TCP_PACKET_MA
                                                    .total_bytes = 0,
                                                    .depth = 264,
                                                    .attributes = 1100,
-                                                   .namespaces = 100000,
+                                                   .namespaces = UINT32_MAX,
                                                    .children = 1000000};
 
 static struct link_tcp *tcp_of(struct link *l)

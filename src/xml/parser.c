@@ -92,7 +92,8 @@ static void begin_again(struct parser *p)
     }
     finish(p);
     p->phase = PARSER_HEADER;
-    p->start = PARSER_START;
+    p->seen = 0;
+    p->markup = false;
     p->token = TOKEN_NONE;
     p->utf8 = (struct utf8){0};
     p->unfinished = p->pending = 0;
@@ -194,23 +195,19 @@ static size_t feed_lane(struct parser *p, const char *bytes, size_t len)
     return len;
 }
 
-/* UTF-16 and UTF-32, with or without a byte order mark, show in the first two bytes. */
+/* UTF-16 and UTF-32, with or without a byte order mark, show in the first two bytes; expat would
+ * follow them there although it was told UTF-8. */
 static void check_start(struct parser *p, const char *bytes, size_t len)
 {
-    for (size_t i = 0; i < len && p->start != PARSER_STARTED; i++) {
+    for (size_t i = 0; i < len && p->seen < 2; i++, p->seen++) {
         unsigned char c = (unsigned char)bytes[i];
-        bool foreign = p->start == PARSER_START      ? c == 0 || c >= 0xFE
-                       : p->start == PARSER_START_LT ? c == 0
-                                                     : false;
-        if (foreign) {
+        if (c == 0 || (p->seen == 0 && c >= 0xFE)) {
             parser_fail(p, PARSER_UNSUPPORTED_ENCODING, "encoding other than UTF-8");
             return;
         }
-        if (p->start == PARSER_START)
-            p->start = c == '<' ? PARSER_START_LT : PARSER_NO_LT;
-        else if (p->start == PARSER_START_LT || c == '<')
-            p->start = PARSER_STARTED;
     }
+    if (!p->markup)
+        p->markup = memchr(bytes, '<', len) != NULL;
 }
 
 /* Keeps the bytes for later when they cannot finish the long token that expat has; all that is held
@@ -262,9 +259,8 @@ static size_t step(struct parser *p, const char *bytes, size_t len)
         if (good < n || !hold(p, bytes, n))
             used = feed_lane(p, bytes, good);
         if (good < n && !p->skip_space && p->phase != PARSER_ENDED)
-            parser_fail(
-                p, p->start == PARSER_NO_LT ? PARSER_NOT_WELL_FORMED : PARSER_UNSUPPORTED_ENCODING,
-                "malformed UTF-8");
+            parser_fail(p, p->markup ? PARSER_UNSUPPORTED_ENCODING : PARSER_NOT_WELL_FORMED,
+                        "malformed UTF-8");
     }
     p->total += used;
     return used;
@@ -320,7 +316,8 @@ struct stanza *parser_document(struct parser_pool *pool, struct str xml,
                        .limits = *limits,
                        .key = pool->document,
                        .phase = PARSER_DOCUMENT,
-                       .start = PARSER_STARTED};
+                       .seen = 2,
+                       .markup = true};
     d.parser = &p;
     pool->document->refs++;
     while (xml.len > 0 && strchr(" \t\r\n", xml.data[xml.len - 1]) && xml.data[xml.len - 1])

@@ -22,8 +22,10 @@ struct parser_limits {
     size_t total_bytes; /* of input, all told, until changed; 0 = unlimited (the pre-auth budget) */
     uint32_t depth;     /* below the stream element */
     uint32_t attributes; /* per element, namespace declarations not counted */
-    uint32_t namespaces; /* declarations per stanza */
-    uint32_t children;   /* elements per stanza */
+    /* Declarations per stanza. The canonical form declares anew where the sender used a prefix
+     * often, so who reads what a Jackdaw wrote (links, storage) must not count: UINT32_MAX. */
+    uint32_t namespaces;
+    uint32_t children; /* elements per stanza, below the first-level one */
 };
 
 enum parser_status {

@@ -128,6 +128,14 @@ static const char *over_limit(const struct parser *p, const struct lane *lane,
     return NULL;
 }
 
+/* The canonical form may be longer than the input (a prefix for a long namespace, used often): the
+ * limit is for both. */
+static void check_size(struct parser *p, const struct lane *lane)
+{
+    if (lane->writer.bytes.len > p->limits.stanza_bytes)
+        parser_fail(p, PARSER_POLICY_VIOLATION, "stanza too large");
+}
+
 static void XMLCALL on_start(void *data, const XML_Char *expat_name, const XML_Char **attrs)
 {
     struct lane *lane = data;
@@ -149,6 +157,7 @@ static void XMLCALL on_start(void *data, const XML_Char *expat_name, const XML_C
     } else {
         block_open(&lane->writer, name, ns);
         write_attrs(&lane->writer, attrs);
+        check_size(p, lane);
     }
 }
 
@@ -157,6 +166,9 @@ static void end_stanza(struct parser *p, struct lane *lane)
     uint64_t start = lane->mark;
     lane->mark = lane_event_end(lane);
     lane->namespaces = 0;
+    check_size(p, lane);
+    if (p->status != PARSER_OK)
+        return;
     if (lane->mark - start > p->limits.stanza_bytes) {
         parser_fail(p, PARSER_POLICY_VIOLATION, "stanza too large");
         return;
@@ -206,6 +218,7 @@ static void XMLCALL on_text(void *data, const XML_Char *bytes, int len)
     struct str text = {bytes, (size_t)len};
     if (lane->depth > 1) {
         block_text(&lane->writer, text);
+        check_size(p, lane);
         return;
     }
     /* White space between stanzas is a keepalive (RFC 6120 section 4.6.1); raw, at most CR LF has

@@ -15,14 +15,6 @@ enum parser_phase {
     PARSER_ENDED     /* closed by the peer: what follows is ignored */
 };
 
-/* Its first bytes, which betray what is not UTF-8 (or not XML at all). */
-enum parser_start {
-    PARSER_START,    /* none yet */
-    PARSER_START_LT, /* '<' */
-    PARSER_NO_LT,    /* something else, no '<' so far */
-    PARSER_STARTED
-};
-
 struct parser {
     struct parser_pool *pool;
     const struct parser_events *events;
@@ -43,7 +35,8 @@ struct parser {
     enum parser_status status;
     enum parser_phase phase;
     enum token token;
-    enum parser_start start;
+    uint8_t seen;    /* bytes of this stream, counted up to 2 */
+    bool markup;     /* with a '<' among them */
     bool feeding;    /* parser_feed is at work */
     bool in_event;   /* and the owner is being told something */
     bool destroyed;  /* parser_destroy was called meanwhile */

@@ -3,7 +3,9 @@
 #include "xml/stanza.h"
 #include "xml/block.h"
 
-const struct str STANZA_DROP = {"", 0};
+/* An object of its own: a literal "" may be the same one as somebody's empty value. */
+static const char drop_mark[] = "drop";
+const struct str STANZA_DROP = {drop_mark, 0};
 
 enum { STAMPS = 4 };
 
