@@ -146,6 +146,8 @@ static size_t slice_size(const struct parser *p, size_t len)
     size_t n = p->unfinished > SLICE ? p->unfinished : SLICE;
     if (n > len)
         n = len;
+    if (p->seen == 0 && n > 1)
+        n = 1; /* expat's word on it comes before check_start's on the second */
     size_t stanza = p->limits.stanza_bytes;
     size_t left = p->pending < stanza ? stanza - p->pending : 0;
     if (n > left)
