@@ -108,10 +108,32 @@ static void broke(struct conn *c, int errnum)
         conn_impl_report(c, error_from_errno(errnum), strerror(errnum));
 }
 
+/* What the transport took of the front of the queue, or -errno; *ret_offered is what it was
+ * offered. */
+static ssize_t send_pieces(struct conn *c, size_t *ret_offered)
+{
+    struct iovec pieces[PIECES];
+    int count = outqueue_pieces(&c->wire, pieces, PIECES);
+    size_t offered = 0;
+    for (int i = 0; i < count; i++)
+        offered += pieces[i].iov_len;
+    *ret_offered = offered;
+    return c->net->ops->send(c, pieces, count);
+}
+
+/* The same for the usual case, a single chunk. */
+static ssize_t send_one(struct conn *c, size_t *ret_offered)
+{
+    struct chunk *head = c->wire.head;
+    struct iovec piece = {head->bytes + head->start, head->end - head->start};
+    *ret_offered = piece.iov_len;
+    return c->net->ops->send(c, &piece, 1);
+}
+
 static void flush(struct conn *c)
 {
     while (!c->broken && !c->blocked) {
-        struct iovec pieces[PIECES];
+        size_t offered = 0;
         if (c->tls)
             tls_layer_encrypt(c);
         if (!c->wire.len) {
@@ -119,11 +141,8 @@ static void flush(struct conn *c)
                 outqueue_clear(&c->net->chunks, &c->wire);
             break;
         }
-        int count = outqueue_pieces(&c->wire, pieces, PIECES);
-        size_t offered = 0;
-        for (int i = 0; i < count; i++)
-            offered += pieces[i].iov_len;
-        ssize_t taken = c->net->ops->send(c, pieces, count);
+        ssize_t taken =
+            c->wire.head == c->wire.tail ? send_one(c, &offered) : send_pieces(c, &offered);
         if (taken < 0 && taken != -EAGAIN) {
             broke(c, (int)-taken);
             return;
@@ -191,7 +210,7 @@ static void on_timer(struct loop_timer *timer)
     } else if (!c->connected) {
         conn_impl_report(c, ERR_TIMEOUT, "no answer to the connection attempt within 10 s");
     } else if (c->tls && !tls_layer_ready(c)) {
-        conn_impl_report(c, ERR_TIMEOUT, "the TLS handshake was not finished within 10 s");
+        conn_impl_report(c, ERR_TIMEOUT, "the TLS handshake was not finished in time");
     }
 }
 

@@ -114,7 +114,6 @@ static bool usable(const struct conn *c)
     return !c->closing && !c->reported && !c->tls->failed;
 }
 
-/* Goes on with the handshake; false when it needs more input or has failed. */
 /* Once our certificate is out, the peer's user may be asked to accept it; that takes longer than
  * any machine. The owner's own limit for a peer that has not logged in goes on meanwhile. */
 static void wait_for_judgement(struct conn *c)
@@ -128,6 +127,7 @@ static void wait_for_judgement(struct conn *c)
     loop_timer_start(&c->timer, JUDGEMENT_MS);
 }
 
+/* Goes on with the handshake; false when it needs more input or has failed. */
 static bool handshake(struct conn *c)
 {
     struct tls_layer *t = c->tls;
