@@ -156,17 +156,15 @@ void address_unref(struct addresses *a, struct address *e)
     }
     list_push(&a->unused, &e->node);
     a->unused_count++;
-    /* Each departure looks at the two that waited longest: whoever has become blank goes, so the
-     * list shrinks as fast as it grew; and over the maximum the oldest goes whatever it did. */
+    /* Each departure looks at the two that left first: whoever has become blank goes, so the list
+     * shrinks as fast as it grew; and over the maximum the first goes whatever it did. */
     for (int i = 0; i < 2 && !list_empty(&a->unused); i++) {
         struct address *oldest = LIST_ENTRY(a->unused.next, struct address, node);
+        if (!blank(a, oldest) && a->unused_count <= ADDRESS_MAX)
+            break;
         list_remove(&oldest->node);
-        if (blank(a, oldest) || a->unused_count > ADDRESS_MAX) {
-            a->unused_count--;
-            forget(a, oldest);
-        } else {
-            list_push(&a->unused, &oldest->node);
-        }
+        a->unused_count--;
+        forget(a, oldest);
     }
 }
 
