@@ -212,7 +212,7 @@ static void act(struct server *s, enum sasl_action action, struct buffer *out)
 
 static void start_scram(struct server *s, struct str initial, bool has_initial)
 {
-    const struct sasl_channel none = {STR_NULL, STR_NULL};
+    static const struct sasl_channel none; /* no channel binding between components */
     unsigned char fake_secret[32];
     struct buffer out;
 
