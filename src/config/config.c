@@ -238,7 +238,8 @@ static void load_file(struct load *l)
 {
     FILE *f = fopen(l->file, "rbe");
     if (!f) {
-        complain(l, l->file, "cannot be read: %s", strerror(errno));
+        complain(l, l->file, "cannot be read: %s; name another file with --config",
+                 strerror(errno));
         return;
     }
     char *text = mem_alloc(CONFIG_FILE_MAX + 2);
@@ -260,10 +261,10 @@ static void load_set(struct load *l, const char *set)
     snprintf(where, sizeof where, "--set %.200s", set);
     if (!s) {
         bool found = setting_nearest(NULL, name, near, sizeof near);
-        complain(l, where, "there is no setting \"%.*s\"; %s%s",
+        complain(l, where, "there is no setting \"%.*s\"; %s%s%s",
                  (int)(name.len < 64 ? name.len : 64), name.data,
-                 found ? "did you mean " : "`jackdaw check --reference` lists all settings",
-                 found ? near : "");
+                 found ? "write --set " : "`jackdaw check --reference` lists all settings",
+                 found ? near : "", found ? "=VALUE" : "");
         return;
     }
     if (!equals) {
@@ -278,24 +279,46 @@ static void load_set(struct load *l, const char *set)
     free(text);
 }
 
+static void load_begin(struct load *l, const char *file, config_report_fn report, void *arg)
+{
+    *l = (struct load){.reader = {on_value, on_problem},
+                       .config = MEM_NEW(struct config_impl),
+                       .file = file,
+                       .report = report,
+                       .arg = arg};
+    for (int i = 0; i < SETTINGS; i++)
+        set_default(&l->config->values, &settings[i], l);
+}
+
+static struct config *load_end(struct load *l)
+{
+    if (!l->failed)
+        return &l->config->values;
+    config_destroy(&l->config->values);
+    return NULL;
+}
+
 struct config *config_load(const char *file, const char *const *sets, size_t set_count,
                            config_report_fn report, void *arg)
 {
-    struct load l = {.reader = {on_value, on_problem},
-                     .config = MEM_NEW(struct config_impl),
-                     .file = file,
-                     .report = report,
-                     .arg = arg};
-    for (int i = 0; i < SETTINGS; i++)
-        set_default(&l.config->values, &settings[i], &l);
+    struct load l;
+    load_begin(&l, file, report, arg);
     if (file)
         load_file(&l);
     for (size_t i = 0; i < set_count; i++)
         load_set(&l, sets[i]);
-    if (!l.failed)
-        return &l.config->values;
-    config_destroy(&l.config->values);
-    return NULL;
+    return load_end(&l);
+}
+
+struct config *config_load_text(const char *name, struct str text, config_report_fn report,
+                                void *arg)
+{
+    struct load l;
+    char *copy = str_dup(text);
+    load_begin(&l, name, report, arg);
+    config_file_read(copy, text.len, &l.reader);
+    free(copy);
+    return load_end(&l);
 }
 
 void config_destroy(struct config *c)

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include "base/str.h"
 
 struct config_list {
     char **items; /* NUL-terminated texts */
@@ -33,6 +34,9 @@ struct config {
 typedef void (*config_report_fn)(void *arg, const char *message);
 struct config *config_load(const char *file, const char *const *sets, size_t set_count,
                            config_report_fn report, void *arg);
+/* The same from memory; `name` stands for the file in messages. */
+struct config *config_load_text(const char *name, struct str text, config_report_fn report,
+                                void *arg);
 void config_destroy(struct config *c); /* NULL is fine */
 /* Names of RESTART settings that differ, for the reload's log line; returns how many, prints each
  * to `report`. */

@@ -54,7 +54,6 @@ static const struct {
 } complaints[] = {
     {"premature end of file",
      "the file ends inside a section or a value: a } or a value is missing"},
-    {"unexpected closing brace", "there is a } too many"},
     {"missing equal sign", "write KEY = VALUE"},
     {"missing opening brace", "a section is written NAME { ... }"},
     {"attempt to append", "this setting takes one value: write = instead of +="},
@@ -63,30 +62,39 @@ static const struct {
      "KEY = {\"a\", \"b\"}"},
 };
 
+/* What to write instead of `name`; `section` NULL: it stood at the top. */
+static void advise(const char *section, struct str name, char *out, size_t size)
+{
+    char near[128];
+    const char *near_section = section ? NULL : setting_nearest_section(name);
+    char *dot = NULL;
+    if (near_section) {
+        snprintf(out, size, "did you mean %s { ... }?", near_section);
+        return;
+    }
+    if (setting_nearest(section, name, near, sizeof near) && (dot = strchr(near, '.')))
+        *dot++ = '\0';
+    if (!dot)
+        snprintf(out, size, "`jackdaw check --reference` lists all settings");
+    else if (section && strcmp(section, near) == 0)
+        snprintf(out, size, "did you mean %s?", dot);
+    else
+        snprintf(out, size, "did you mean %s { %s = ... }?", near, dot);
+}
+
 static void tell_unknown(struct config_file_reader *r, const cfg_t *cfg, bool top, struct str name)
 {
-    char near[128], message[512];
+    char advice[256], message[512];
     const char *section = top ? NULL : cfg->name;
-    size_t len = name.len < 64 ? name.len : 64;
+    if (name.len > 64)
+        name.len = 64;
+    advise(section, name, advice, sizeof advice);
     if (top)
-        snprintf(message, sizeof message, "there is no section or setting \"%.*s\"", (int)len,
-                 name.data);
+        snprintf(message, sizeof message, "there is no section or setting \"%.*s\"; %s",
+                 STR_ARG(name), advice);
     else
-        snprintf(message, sizeof message, "section %s has no setting \"%.*s\"", section, (int)len,
-                 name.data);
-    size_t used = strlen(message);
-    if (setting_nearest(section, name, near, sizeof near)) {
-        char *dot = strchr(near, '.');
-        *dot = '\0';
-        if (section && strcmp(section, near) == 0)
-            snprintf(message + used, sizeof message - used, "; did you mean %s?", dot + 1);
-        else
-            snprintf(message + used, sizeof message - used, "; did you mean %s { %s = ... }?", near,
-                     dot + 1);
-    } else {
-        snprintf(message + used, sizeof message - used,
-                 "; `jackdaw check --reference` lists all settings");
-    }
+        snprintf(message, sizeof message, "section %s has no setting \"%.*s\"; %s", section,
+                 STR_ARG(name), advice);
     r->problem(r, (unsigned)cfg->line, message);
 }
 
@@ -114,8 +122,8 @@ static void tell(struct config_file_reader *r, const cfg_t *cfg, bool top)
 static void report_option(struct config_file_reader *r, const struct setting *s, cfg_opt_t *opt)
 {
     unsigned count = cfg_opt_size(opt);
-    if (!(opt->flags & CFGF_MODIFIED))
-        return;
+    if (!(opt->flags & CFGF_MODIFIED) || (count == 0 && s->type != SETTING_LIST))
+        return; /* not given, or given up at */
     char **texts = mem_alloc_array(count + 1, sizeof *texts);
     unsigned line = 0;
     for (unsigned i = 0; i < count; i++) {

@@ -33,16 +33,48 @@ static void print_setting(FILE *to, const struct setting *s)
     fprintf(to, " |\n");
 }
 
+static const char introduction[] =
+    "# Configuration reference\n"
+    "\n"
+    "Jackdaw needs no configuration file. With `--config FILE` it reads one, and `--set "
+    "SECTION.KEY=VALUE` wins over it\n"
+    "(lists then are separated by commas). `jackdaw check` says what is wrong with either, where, "
+    "and "
+    "what to write instead.\n"
+    "\n"
+    "```\n"
+    "# a comment\n"
+    "admins = {\"juliet@example.org\"}      # the one setting that may stand outside a section\n"
+    "server {\n"
+    "    domains = {\"example.org\", \"example.net\"}\n"
+    "}\n"
+    "c2s {\n"
+    "    port = 5222\n"
+    "    tls = required\n"
+    "}\n"
+    "```\n"
+    "\n"
+    "Texts with spaces or signs stand in \"quotes\" (with \\\" for a quote and \\\\ for a "
+    "backslash) or "
+    "in 'single quotes' (where\n"
+    "nothing has a special meaning but \\' and \\\\). Environment variables are not read. A "
+    "setting "
+    "marked *restart* takes effect when\n"
+    "the server starts, all others also at `SIGHUP`.\n"
+    "\n"
+    "This page is made by `jackdaw check --reference`.\n";
+
 void config_print_reference(FILE *to)
 {
     const char *section = "";
+    fputs(introduction, to);
     for (int i = 0; i < SETTINGS; i++) {
         if (strcmp(section, settings[i].section) != 0) {
             section = settings[i].section;
             fprintf(to,
-                    "%s## %s\n\n| Setting | Default | Value | SIGHUP | Meaning |\n"
+                    "\n## %s\n\n| Setting | Default | Value | SIGHUP | Meaning |\n"
                     "|---|---|---|---|---|\n",
-                    i ? "\n" : "", section);
+                    section);
         }
         print_setting(to, &settings[i]);
     }

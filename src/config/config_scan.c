@@ -8,6 +8,7 @@
 struct scan {
     char *at, *end;
     unsigned line;
+    unsigned open, opened_at; /* braces: how many, and where the last one was */
     struct config_scan_error *error;
 };
 
@@ -103,6 +104,12 @@ static bool token(struct scan *s)
             s->at++;
         return true;
     }
+    if (c == '{') {
+        s->open++;
+        s->opened_at = s->line;
+    } else if (c == '}' && s->open-- == 0) {
+        return fail(s, s->line, "there is a } too many");
+    }
     if (!strchr(" \t={}+,", c))
         return fail(s, s->line, "a character that means nothing here: put texts in \"quotes\"");
     s->at++;
@@ -111,7 +118,7 @@ static bool token(struct scan *s)
 
 bool config_scan(char *text, size_t len, struct config_scan_error *ret)
 {
-    struct scan s = {text, text + len, 1, ret};
+    struct scan s = {.at = text, .end = text + len, .line = 1, .error = ret};
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)text[i];
         if (c == '\n')
@@ -123,5 +130,7 @@ bool config_scan(char *text, size_t len, struct config_scan_error *ret)
     while (s.at < s.end)
         if (!token(&s))
             return false;
+    if (s.open)
+        return fail(&s, s.opened_at, "this { has no }: write } where the section or list ends");
     return true;
 }

@@ -57,14 +57,6 @@ const struct setting *setting_find(struct str name)
     return NULL;
 }
 
-bool setting_section_exists(struct str section)
-{
-    for (int i = 0; i < SETTINGS; i++)
-        if (str_is(section, settings[i].section))
-            return true;
-    return false;
-}
-
 /* Levenshtein's distance; names longer than any of ours are far from all of them. */
 static unsigned distance(struct str a, struct str b)
 {
@@ -131,6 +123,20 @@ struct str setting_nearest_choice(const char *choices, struct str text)
         if (d < best) {
             best = d;
             found = choice;
+        }
+    }
+    return found;
+}
+
+const char *setting_nearest_section(struct str name)
+{
+    const char *found = NULL;
+    unsigned best = near_enough(name) + 1;
+    for (int i = 0; i < SETTINGS; i++) {
+        unsigned d = distance(name, str_of(settings[i].section));
+        if (d < best) {
+            best = d;
+            found = settings[i].section;
         }
     }
     return found;

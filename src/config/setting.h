@@ -38,8 +38,8 @@ extern const struct setting settings[SETTINGS];
 /* By "section.key", or by the one name that stands without a section (`admins`); NULL when there is
  * none. */
 const struct setting *setting_find(struct str name);
-/* Is this a setting's section? */
-bool setting_section_exists(struct str section);
+/* The section whose name is nearest to `name`; NULL when none is near. */
+const char *setting_nearest_section(struct str name);
 /* What somebody who wrote `name` most likely meant, as "section.key", in `out`; false when nothing
  * is near. `section` (may be NULL) is where it was written. */
 bool setting_nearest(const char *section, struct str name, char *out, size_t size);
