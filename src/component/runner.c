@@ -226,13 +226,17 @@ static json_t *on_control(void *arg, const json_t *request)
         return status(r);
     if (strcmp(command, "reload") == 0)
         return json_pack("{s:b}", "ok", reload(r));
+    /* Each hears it: a removed account concerns both c2s and sm. The first answer counts. */
+    json_t *first = NULL;
     for (size_t i = 0; i < r->count; i++) {
         struct component *c = r->components[i];
         json_t *answer = c->ops->command ? c->ops->command(c, request) : NULL;
-        if (answer)
-            return answer;
+        if (first)
+            json_decref(answer);
+        else
+            first = answer;
     }
-    return NULL;
+    return first;
 }
 
 static bool open_control(struct runner *r)

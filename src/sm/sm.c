@@ -403,6 +403,23 @@ static void sm_status(struct component *c, json_t *into)
     json_object_set_new(into, "counters", counters);
 }
 
+/* `jackdaw user del`: as if the account's own c2s had asked; the answer comes back to us and is
+ * dropped. */
+static json_t *sm_command(struct component *c, const json_t *request)
+{
+    struct sm *sm = c->state;
+    struct str name = str_of(json_string_value(json_object_get(request, "command")));
+    if (!str_is(name, "user-gone"))
+        return NULL;
+    struct jid *jid = jid_parse(str_of(json_string_value(json_object_get(request, "jid"))));
+    if (!jid)
+        return json_pack("{s:s}", "error", "the command needs a valid jid");
+    on_user_action(
+        sm, packet_create_session(jid_domain(jid), str_of(c->id), SESSION_DELETE, jid, STR_NULL));
+    jid_unref(jid);
+    return json_pack("{s:b}", "ok", 1);
+}
+
 static void forget_session(struct session *s)
 {
     stanza_unref(s->presence);
@@ -452,4 +469,5 @@ const struct component_ops sm_component = {
     .stop = sm_stop,
     .status = sm_status,
     .destroy = sm_destroy,
+    .command = sm_command,
 };
