@@ -1,8 +1,9 @@
-/* JID (RFC 7622): prepared, immutable, reference-counted. Two JIDs are the same when their bytes are.
+/* JID (RFC 7622): prepared, immutable, reference-counted. Two JIDs are the same when their bytes
+ * are.
  *
- * localpart by PRECIS UsernameCaseMapped, domainpart by UTS 46 (trailing dot removed), resourcepart by OpaqueString, behind
- * an ASCII fast path; each at most 1023 bytes. Characters forbidden by RFC 6122 are refused too, and so is what a second
- * preparation would change.
+ * localpart by PRECIS UsernameCaseMapped, domainpart by UTS 46 (trailing dot removed), resourcepart
+ * by OpaqueString, behind an ASCII fast path; each at most 1023 bytes. Characters forbidden by RFC
+ * 6122 are refused too, and so is what a second preparation would change.
  */
 #ifndef JACKDAW_XMPP_JID_H
 #define JACKDAW_XMPP_JID_H
@@ -23,9 +24,9 @@ struct jid *jid_parse(struct str text);
 /* From parts, each prepared; local and resource may be STR_NULL. */
 struct jid *jid_from_parts(struct str local, struct str domain, struct str resource);
 struct jid *jid_ref(struct jid *j);
-void jid_unref(struct jid *j); /* NULL is fine */
-struct jid *jid_to_bare(struct jid *j);                             /* new reference; itself when already bare */
-struct jid *jid_to_domain(struct jid *j);                           /* new reference */
+void jid_unref(struct jid *j);            /* NULL is fine */
+struct jid *jid_to_bare(struct jid *j);   /* new reference; itself when already bare */
+struct jid *jid_to_domain(struct jid *j); /* new reference */
 struct jid *jid_with_resource(const struct jid *j, struct str resource); /* NULL when malformed */
 
 /* Views into the JID; data == NULL when the part is absent. */
@@ -71,7 +72,8 @@ bool jid_prepare_domain(struct str in, char out[1024], size_t *ret_len);
 bool jid_prepare_resource(struct str in, char out[1024], size_t *ret_len);
 /* RFC 8265 OpaqueString for passwords. */
 bool jid_prepare_password(struct str in, char out[1024], size_t *ret_len);
-/* For accounts being created: true when every letter is of one script (Latin may join Han/Kana/Hangul/Bopomofo). */
+/* For accounts being created: true when every letter is of one script (Latin may join
+ * Han/Kana/Hangul/Bopomofo). */
 bool jid_local_unconfusable(struct str local);
 
 #endif

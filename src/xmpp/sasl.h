@@ -1,5 +1,6 @@
-/* SASL server side (RFC 4422, 5802, 7677, 4616), pure: input in, actions out. The account lookup is an action, so the
- * loop never waits. One object per exchange. Timing and answers are the same for unknown users.
+/* SASL server side (RFC 4422, 5802, 7677, 4616), pure: input in, actions out. The account lookup is
+ * an action, so the loop never waits. One object per exchange. Timing and answers are the same for
+ * unknown users.
  */
 #ifndef JACKDAW_XMPP_SASL_H
 #define JACKDAW_XMPP_SASL_H
@@ -50,8 +51,9 @@ struct sasl_channel {
 
 struct sasl;
 
-/* `offered` is what this stream announced: it decides what the gs2 y flag may say (RFC 5802 section 6).
- * `domain` and `channel` are copied. `fake_secret` (32 bytes, constant per installation) makes stable salts for unknown users. */
+/* `offered` is what this stream announced: it decides what the gs2 y flag may say (RFC 5802 section
+ * 6). `domain` and `channel` are copied. `fake_secret` (32 bytes, constant per installation) makes
+ * stable salts for unknown users. */
 struct sasl *sasl_create(enum sasl_mechanism m, unsigned offered, struct str domain,
                          const struct sasl_channel *channel, const unsigned char fake_secret[32],
                          struct random *random);
@@ -59,15 +61,19 @@ void sasl_destroy(struct sasl *s); /* wipes; NULL is fine */
 
 enum sasl_action {
     SASL_CHALLENGE, /* send `out` (raw, not yet base64) as <challenge/> */
-    SASL_LOOKUP,    /* fetch the account sasl_username() with SCRAM keys of sasl_hash(), then call sasl_account */
-    SASL_VERIFY,    /* PLAIN: run sasl_verify_run (PBKDF2: expensive) on a pool thread, then sasl_verify_done */
+    SASL_LOOKUP,    /* fetch the account sasl_username() with SCRAM keys of sasl_hash(), then call
+                       sasl_account */
+    SASL_VERIFY,    /* PLAIN: run sasl_verify_run (PBKDF2: expensive) on a pool thread, then
+                       sasl_verify_done */
     SASL_SUCCESS,   /* send `out` as the success data (empty: none); sasl_username() is who */
     SASL_FAILURE    /* sasl_failure() tells which */
 };
-/* The decoded initial response (data == NULL: none given; then an empty challenge is asked for) or a response. */
+/* The decoded initial response (data == NULL: none given; then an empty challenge is asked for) or
+ * a response. */
 enum sasl_action sasl_step(struct sasl *s, struct str input, struct buffer *out);
 /* The answer to SASL_LOOKUP. keys == NULL: no such account. `temporary`: the store failed. */
-enum sasl_action sasl_account(struct sasl *s, const struct scram_keys *keys, bool temporary, struct buffer *out);
+enum sasl_action sasl_account(struct sasl *s, const struct scram_keys *keys, bool temporary,
+                              struct buffer *out);
 void sasl_verify_run(struct sasl *s); /* any thread; touches only *s */
 enum sasl_action sasl_verify_done(struct sasl *s, struct buffer *out);
 

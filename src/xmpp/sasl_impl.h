@@ -4,9 +4,10 @@
 
 #include "xmpp/sasl.h"
 
-#define SASL_MESSAGE_MAX 8192 /* decoded; a prepared name has at most 1023 bytes, a password too   \
-                               */
-#define SASL_BINDING_MAX 64   /* channel binding data: 32 (RFC 9266), a hash (RFC 5929) */
+#define SASL_MESSAGE_MAX                                                                           \
+    8192                    /* decoded; a prepared name has at most 1023 bytes, a password too     \
+                             */
+#define SASL_BINDING_MAX 64 /* channel binding data: 32 (RFC 9266), a hash (RFC 5929) */
 
 enum sasl_state {
     SASL_STATE_START,      /* nothing yet */

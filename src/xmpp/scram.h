@@ -25,18 +25,23 @@ struct scram_keys {
 
 const char *scram_hash_name(enum scram_hash h); /* "SCRAM-SHA-256": the `mech` column */
 size_t scram_hash_size(enum scram_hash h);
-/* Derives keys; the password is prepared (OpaqueString) inside. Milliseconds of CPU: use a pool thread.
- * False when the password is empty or cannot be prepared. */
-bool scram_derive(enum scram_hash h, struct str password, const unsigned char *salt, size_t salt_len,
-                  uint32_t iterations, struct scram_keys *ret);
-bool scram_verify_password(const struct scram_keys *keys, struct str password); /* constant-time compare */
+/* Derives keys; the password is prepared (OpaqueString) inside. Milliseconds of CPU: use a pool
+ * thread. False when the password is empty or cannot be prepared. */
+bool scram_derive(enum scram_hash h, struct str password, const unsigned char *salt,
+                  size_t salt_len, uint32_t iterations, struct scram_keys *ret);
+bool scram_verify_password(const struct scram_keys *keys,
+                           struct str password); /* constant-time compare */
 
-/* Client side, for links between components and for tools: SCRAM-SHA-256 without channel binding. */
+/* Client side, for links between components and for tools: SCRAM-SHA-256 without channel binding.
+ */
 struct scram_client;
-struct scram_client *scram_client_create(struct str user, struct str password, struct random *random);
+struct scram_client *scram_client_create(struct str user, struct str password,
+                                         struct random *random);
 void scram_client_destroy(struct scram_client *c);
 bool scram_client_first(struct scram_client *c, struct buffer *out);
-bool scram_client_final(struct scram_client *c, struct str server_first, struct buffer *out); /* false: refuse */
-bool scram_client_verify(struct scram_client *c, struct str server_final); /* false: the server does not know the secret */
+bool scram_client_final(struct scram_client *c, struct str server_first,
+                        struct buffer *out); /* false: refuse */
+bool scram_client_verify(struct scram_client *c,
+                         struct str server_final); /* false: the server does not know the secret */
 
 #endif

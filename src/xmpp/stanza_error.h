@@ -18,15 +18,16 @@ int stanza_error_code(enum stanza_condition c);
 /* The condition for a jabberd2 route error code (404 -> remote-server-not-found ...). */
 enum stanza_condition stanza_error_from_route(int code);
 
-/* The error reply to `s`: same element, id and xml:lang, type='error', the original children copied (RFC 6120
- * 8.3.1 allows it; left out over 4 KB), from and to as given (data == NULL leaves the attribute out). `text` may be NULL.
- * NULL when an error must not be answered: type='error', or an iq result (8.3.1 rule 2..., 8.2.3). */
+/* The error reply to `s`: same element, id and xml:lang, type='error', the original children copied
+ * (RFC 6120 8.3.1 allows it; left out over 4 KB), from and to as given (data == NULL leaves the
+ * attribute out). `text` may be NULL. NULL when an error must not be answered: type='error', or an
+ * iq result (8.3.1 rule 2..., 8.2.3). */
 struct stanza *stanza_error_reply(const struct stanza *s, struct str from, struct str to,
                                   enum stanza_condition c, const char *text);
 /* As above, with an application-specific condition element added (name in ns). */
 struct stanza *stanza_error_reply_app(const struct stanza *s, struct str from, struct str to,
-                                      enum stanza_condition c, const char *text, struct str app_name,
-                                      struct str app_ns);
+                                      enum stanza_condition c, const char *text,
+                                      struct str app_name, struct str app_ns);
 /* Reads the condition out of an error stanza; UNDEFINED_CONDITION when it has none we know. */
 enum stanza_condition stanza_error_parse(const struct stanza *s);
 
