@@ -129,7 +129,8 @@ void link_send(struct link *l, struct packet *p)
 {
     bool control = p->kind >= PACKET_BIND; /* few and small: they always fit */
 
-    if (!l->up || (!control && l->ops->queued(l) + packet_size(p) > l->max))
+    p->queued = packet_size(p);
+    if (!l->up || (!control && l->ops->queued(l) + p->queued > l->max))
         link_give_back(l, p);
     else
         l->ops->send(l, p);

@@ -45,7 +45,7 @@ static void local_send(struct link *l, struct packet *p)
         link_give_back(l, p);
         return;
     }
-    peer->in_bytes += packet_size(p);
+    peer->in_bytes += p->queued;
     list_push(&peer->in, &p->node);
     wake(peer);
 }
@@ -70,7 +70,7 @@ static void drain(struct local_end *end)
 
     while (!l->paused && !l->closed && (node = list_pop(&end->in)) != NULL) {
         struct packet *p = LIST_ENTRY(node, struct packet, node);
-        end->in_bytes -= packet_size(p);
+        end->in_bytes -= p->queued;
         link_say_packet(l, p);
     }
     if (other_end(end)->base.said_full)

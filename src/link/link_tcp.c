@@ -74,7 +74,7 @@ static void tcp_send(struct link *base, struct packet *p)
         packet_destroy(p);
         return;
     }
-    l->queue_bytes += packet_size(p);
+    l->queue_bytes += p->queued;
     list_push(&l->queue, &p->node);
     /* Into an empty buffer nothing that fits at all is refused. */
     if (conn_queued(l->conn) == 0)
@@ -89,7 +89,7 @@ static void flush(struct link_tcp *l)
         if (!written && conn_queued(l->conn) > 0)
             return;
         list_remove(&p->node);
-        l->queue_bytes -= packet_size(p);
+        l->queue_bytes -= p->queued;
         if (written)
             packet_destroy(p);
         else

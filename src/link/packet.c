@@ -59,9 +59,12 @@ static struct str keep(char **at, struct str s)
 static struct packet *make(enum packet_kind kind, struct str to, struct str from, struct str name,
                            struct str reason)
 {
-    struct packet *p = mem_alloc(sizeof(*p) + to.len + from.len + name.len + reason.len + 1);
+    /* Not mem_alloc: the strings need no zeroing, and this is on every stanza's path. */
+    struct packet *p =
+        mem_realloc(NULL, sizeof(*p) + to.len + from.len + name.len + reason.len + 1);
     char *at = p->text;
 
+    memset(p, 0, sizeof(*p));
     list_init(&p->node);
     p->kind = kind;
     p->route_to = keep(&at, to);

@@ -63,6 +63,7 @@ const char *session_action_name(enum session_action a); /* "start" */
 
 struct packet {
     struct list node; /* of the queue it waits in */
+    size_t queued;    /* packet_size when it was queued */
     enum packet_kind kind;
     int error; /* 0, or the error= attribute: a bounce (route) or refusal (bind) */
 
