@@ -43,6 +43,14 @@ static bool worth_keeping(const struct roster_item *item)
     return !item->hidden || item->state != SUB_NONE || item->approved;
 }
 
+/* What the roster shows of a state: a request that has come is not among it (2.1.2.5). */
+static bool looks_same(enum subscription_state a, enum subscription_state b)
+{
+    return subscription_to(a) == subscription_to(b) &&
+           subscription_from(a) == subscription_from(b) &&
+           subscription_pending_out(a) == subscription_pending_out(b);
+}
+
 /* Brings the item into its next state; what the user may see of it is pushed, and the contact sees
  * what it may. */
 static void apply(struct change *c, struct user *user, struct jid *contact,
@@ -50,6 +58,7 @@ static void apply(struct change *c, struct user *user, struct jid *contact,
 {
     struct roster_item *item = roster_put(&user->roster, contact);
     bool was_visible = !item->hidden, had_from = subscription_from(item->state);
+    bool same = looks_same(item->state, next) && item->approved == approved;
     item->state = (uint8_t)next;
     item->approved = approved;
     item->version = change_version(user);
@@ -60,7 +69,7 @@ static void apply(struct change *c, struct user *user, struct jid *contact,
     bool visible = !item->hidden, has_from = subscription_from(next);
     if (!worth_keeping(item))
         roster_item_destroy(roster_take(&user->roster, jid_full(contact)));
-    if (was_visible || visible)
+    if (was_visible != visible || (visible && !same))
         change_push(c);
     if (has_from && !had_from)
         presence_send_all(user, contact); /* 3.1.5 */
