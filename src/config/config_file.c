@@ -179,30 +179,42 @@ static bool parse(cfg_opt_t *options, const char *text, struct config_file_reade
     return read;
 }
 
-/* settings.def as libconfuse's tables: sections in the order of their first setting. */
+/* The options of one section, from its first setting on; returns behind them. */
+static cfg_opt_t *add_section(cfg_opt_t *to, int first)
+{
+    for (int i = first; i < SETTINGS; i++)
+        if (strcmp(settings[i].section, settings[first].section) == 0)
+            *to++ = option(&settings[i]);
+    *to++ = (cfg_opt_t)CFG_END();
+    return to;
+}
+
+static bool is_first_of_section(int i)
+{
+    for (int j = 0; j < i; j++)
+        if (strcmp(settings[j].section, settings[i].section) == 0)
+            return false;
+    return true;
+}
+
+/* settings.def as libconfuse's tables. */
 static bool read_with_tables(const char *text, struct config_file_reader *r)
 {
-    cfg_opt_t(*keys)[SETTINGS + 1] = mem_alloc_array(SETTINGS, sizeof *keys);
+    cfg_opt_t *options = mem_alloc_array((size_t)SETTINGS * 2, sizeof *options), *end = options;
     cfg_opt_t *top = mem_alloc_array(SETTINGS + 2, sizeof *top);
-    const char *names[SETTINGS] = {NULL};
-    int counts[SETTINGS] = {0}, sections = 0;
+    int sections = 0;
     for (int i = 0; i < SETTINGS; i++) {
-        int s = 0;
-        while (s < sections && strcmp(names[s], settings[i].section) != 0)
-            s++;
-        if (s == sections)
-            names[sections++] = settings[i].section;
-        keys[s][counts[s]++] = option(&settings[i]);
-    }
-    for (int s = 0; s < sections; s++) {
-        keys[s][counts[s]] = (cfg_opt_t)CFG_END();
-        top[s] = (cfg_opt_t)CFG_SEC(names[s], keys[s], CFGF_NONE);
+        if (!is_first_of_section(i))
+            continue;
+        top[sections++] = (cfg_opt_t)CFG_SEC(settings[i].section, end, CFGF_NONE);
+        end = add_section(end, i);
     }
     top[sections] = option(setting_find(STR("admins")));
+    top[sections].name = "admins";
     top[sections + 1] = (cfg_opt_t)CFG_END();
     bool read = parse(top, text, r);
     free(top);
-    free(keys);
+    free(options);
     return read;
 }
 
