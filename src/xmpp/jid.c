@@ -8,6 +8,7 @@
 #include "xmpp/jid.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include "base/mem.h"
 #include "xmpp/precis.h"
@@ -123,8 +124,7 @@ static bool ip_literal(struct str in, char out[1024], size_t *ret_len)
     struct in6_addr address;
     if (in.len < 4 || in.len - 2 >= sizeof(text) || in.data[in.len - 1] != ']')
         return false;
-    memcpy(text, in.data + 1, in.len - 2);
-    text[in.len - 2] = '\0';
+    snprintf(text, sizeof(text), "%.*s", (int)in.len - 2, in.data + 1);
     if (strlen(text) != in.len - 2 || inet_pton(AF_INET6, text, &address) != 1)
         return false;
     inet_ntop(AF_INET6, &address, text, sizeof(text));
