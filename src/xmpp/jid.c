@@ -128,11 +128,7 @@ static bool ip_literal(struct str in, char out[1024], size_t *ret_len)
     if (strlen(text) != in.len - 2 || inet_pton(AF_INET6, text, &address) != 1)
         return false;
     inet_ntop(AF_INET6, &address, text, sizeof(text));
-    size_t len = strlen(text);
-    out[0] = '[';
-    memcpy(out + 1, text, len);
-    out[len + 1] = ']';
-    *ret_len = len + 2;
+    *ret_len = (size_t)snprintf(out, 1024, "[%s]", text);
     return true;
 }
 
