@@ -1,0 +1,46 @@
+#!/bin/bash
+# `make run`: installs what the build needs, builds, makes two accounts when there are none, says what to do next, and
+# starts the server on this machine alone. Ctrl-C stops it. DATA (default: data) and DOMAIN (localhost) may be given.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+data=${DATA:-data}
+domain=${DOMAIN:-localhost}
+jackdaw=build/jackdaw
+
+make --no-print-directory all
+options=(--data "$data" --domain "$domain" --set c2s.address=127.0.0.1,::1)
+
+add_account() {
+    local password
+    password=$(od -An -N9 -tx1 /dev/urandom | tr -d ' \n')
+    printf '%s\n' "$password" | "$jackdaw" user add "$1@$domain" --password-stdin "${options[@]}" >/dev/null
+    printf '    %-24s password  %s\n' "$1@$domain" "$password"
+}
+
+echo
+if [[ -z $("$jackdaw" user list "${options[@]}" 2>/dev/null) ]]; then
+    echo "Two accounts have been made; their passwords are shown this once:"
+    add_account alice
+    add_account bob
+else
+    echo "Accounts on this server:"
+    "$jackdaw" user list "${options[@]}" | sed 's/^/    /'
+    echo "A forgotten password: $jackdaw user passwd alice@$domain ${options[*]:0:4}"
+fi
+cat <<TEXT
+
+Connect, in two other terminals, with any XMPP client, for example
+    profanity (apt-get install profanity):   /connect alice@$domain server 127.0.0.1
+                                             /connect bob@$domain server 127.0.0.1
+        alice then writes   /sub request bob@$domain   bob   /sub allow alice@$domain   and both   /msg ...
+    Gajim, Dino:   add the account alice@$domain; where they ask for a host, 127.0.0.1 and port 5222
+
+The client asks once whether it may trust the certificate: this server has made one of its own. To be asked by
+none, let the client (or the system) trust   $data/certificates/ca.pem
+
+More accounts:   $jackdaw user add carol@$domain ${options[*]:0:4}
+What it does:    $jackdaw status ${options[*]:0:4}
+The server's data is in $data; Ctrl-C stops the server.
+
+TEXT
+exec "$jackdaw" serve "${options[@]}"
