@@ -9,8 +9,8 @@ struct arena;
 
 /* `max` bounds the bytes handed out in total; beyond it arena_alloc returns NULL. */
 struct arena *arena_create(size_t max);
-void arena_destroy(struct arena *a); /* NULL is fine */
-void arena_reset(struct arena *a);   /* forgets everything, keeps one block for reuse */
+void arena_destroy(struct arena *a);             /* NULL is fine */
+void arena_reset(struct arena *a);               /* forgets everything, keeps one block for reuse */
 void *arena_alloc(struct arena *a, size_t size); /* zeroed, aligned for any type */
 char *arena_strndup(struct arena *a, struct str s); /* NUL-terminated; NULL over the maximum */
 size_t arena_used(const struct arena *a);

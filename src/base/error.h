@@ -1,4 +1,5 @@
-/* The one error enum, from errors.def. Results come in ret_ out-parameters that stay untouched on failure. */
+/* The one error enum, from errors.def. Results come in ret_ out-parameters that stay untouched on
+ * failure. */
 #ifndef JACKDAW_BASE_ERROR_H
 #define JACKDAW_BASE_ERROR_H
 

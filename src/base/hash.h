@@ -1,5 +1,5 @@
-/* Hash: bytes -> pointer, keyed (SipHash-1-3 over a random key) so that strangers cannot choose collisions.
- * Keys are borrowed: they must live in (or as long as) the value. */
+/* Hash: bytes -> pointer, keyed (SipHash-1-3 over a random key) so that strangers cannot choose
+ * collisions. Keys are borrowed: they must live in (or as long as) the value. */
 #ifndef JACKDAW_BASE_HASH_H
 #define JACKDAW_BASE_HASH_H
 
@@ -28,8 +28,8 @@ void *hash_get(const struct hash *h, struct str key);   /* NULL when absent */
 /* Adds or replaces; returns the value replaced or NULL. `key.data` is kept. */
 void *hash_put(struct hash *h, struct str key, void *value);
 void *hash_del(struct hash *h, struct str key); /* the value removed, or NULL */
-/* Iteration: for (size_t i = 0; (v = hash_next(h, &i)) != NULL;). The entry just returned may be deleted
- * during the walk; adding may not. Order is arbitrary (but repeatable for one seed). */
+/* Iteration: for (size_t i = 0; (v = hash_next(h, &i)) != NULL;). The entry just returned may be
+ * deleted during the walk; adding may not. Order is arbitrary (but repeatable for one seed). */
 void *hash_next(const struct hash *h, size_t *position);
 uint64_t hash_bytes(const uint64_t seed[2], const void *bytes, size_t len); /* SipHash-1-3 */
 

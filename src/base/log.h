@@ -1,5 +1,5 @@
-/* Logging: one event, one line, with fields from a context. Control characters of strangers are escaped.
- * No credentials, no message bodies, ever (reliability.md B 54). */
+/* Logging: one event, one line, with fields from a context. Control characters of strangers are
+ * escaped. No credentials, no message bodies, ever (reliability.md B 54). */
 #ifndef JACKDAW_BASE_LOG_H
 #define JACKDAW_BASE_LOG_H
 
@@ -30,7 +30,8 @@ bool log_wants(const struct log *log, enum log_level level);
 void log_write(const struct log *log, enum log_level level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* For events that a stranger can trigger: at most 10 a minute, then one line that counts the rest. */
+/* For events that a stranger can trigger: at most 10 a minute, then one line that counts the rest.
+ */
 struct log_limit {
     uint64_t window; /* start, in loop milliseconds */
     uint32_t count, dropped;

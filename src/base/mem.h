@@ -1,8 +1,9 @@
 /* Memory that never comes back NULL.
  *
- * Every growing thing in Jackdaw has a maximum given at its creation, so an allocation that fails means the
- * machine itself has none left. Then the process says so and aborts: nothing acknowledged is lost by a crash
- * (docs/decisions/0003-memory.md), and no code path half-handles what no test can reach.
+ * Every growing thing in Jackdaw has a maximum given at its creation, so an allocation that fails
+ * means the machine itself has none left. Then the process says so and aborts: nothing acknowledged
+ * is lost by a crash (docs/decisions/0003-memory.md), and no code path half-handles what no test
+ * can reach.
  */
 #ifndef JACKDAW_BASE_MEM_H
 #define JACKDAW_BASE_MEM_H

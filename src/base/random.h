@@ -1,4 +1,5 @@
-/* The seam for random numbers: getrandom(2) for real, a seeded generator in simulation and tests. */
+/* The seam for random numbers: getrandom(2) for real, a seeded generator in simulation and tests.
+ */
 #ifndef JACKDAW_BASE_RANDOM_H
 #define JACKDAW_BASE_RANDOM_H
 
@@ -7,7 +8,7 @@
 
 struct random; /* one per instance; not shared between threads */
 
-struct random *random_create(void);              /* the system's CSPRNG, buffered */
+struct random *random_create(void);                 /* the system's CSPRNG, buffered */
 struct random *random_create_seeded(uint64_t seed); /* repeatable; tests only */
 void random_destroy(struct random *r);
 void random_fill(struct random *r, void *bytes, size_t len);

@@ -12,9 +12,8 @@ struct str {
     size_t len;
 };
 
-#define STR(literal)                                                                               \
-    ((struct str){("" literal), sizeof(literal) - 1})
-#define STR_NULL ((struct str){NULL, 0})
+#define STR(literal) ((struct str){("" literal), sizeof(literal) - 1})
+#define STR_NULL     ((struct str){NULL, 0})
 /* For printf: printf("%.*s", STR_ARG(s)) */
 #define STR_ARG(s) (int)(s).len, (s).data ? (s).data : ""
 
@@ -35,7 +34,8 @@ static inline bool str_is(struct str a, const char *text)
 
 bool str_starts(struct str s, struct str prefix);
 int str_cmp(struct str a, struct str b); /* byte order, as memcmp, shorter first */
-/* Takes the part before the first `sep` off the front of *rest; false when *rest is exhausted (data == NULL). */
+/* Takes the part before the first `sep` off the front of *rest; false when *rest is exhausted (data
+ * == NULL). */
 bool str_split(struct str *rest, char sep, struct str *ret_part);
 /* Decimal, whole string, no sign; false (and *ret untouched) on anything else or above `max`. */
 bool str_to_u64(struct str s, uint64_t max, uint64_t *ret);

@@ -74,8 +74,7 @@ static bool is_black(struct net_sim *n, const struct net_address *at)
 static struct listener_sim *find_listener(struct net_sim *n, const struct net_address *to)
 {
     const char *any = strchr(to->ip, ':') ? "::" : "0.0.0.0";
-    LIST_EACH(node, &n->base.listeners)
-    {
+    LIST_EACH (node, &n->base.listeners) {
         struct listener_sim *l = listener_of(LIST_ENTRY(node, struct net_listener, node));
         if (same(&l->at, to->ip, to->port) || same(&l->at, any, to->port))
             return l;
@@ -245,9 +244,10 @@ static enum error sim_listen(struct net *net, const struct net_address *at, net_
     struct net_address place = *at;
     while (place.port == 0 || (at->port == 0 && find_listener(n, &place)))
         place.port = n->next_port++;
-    LIST_EACH(node, &net->listeners)
-    if (same(&listener_of(LIST_ENTRY(node, struct net_listener, node))->at, place.ip, place.port))
-        return ERR_ADDRESS_IN_USE;
+    LIST_EACH (node, &net->listeners)
+        if (same(&listener_of(LIST_ENTRY(node, struct net_listener, node))->at, place.ip,
+                 place.port))
+            return ERR_ADDRESS_IN_USE;
     struct listener_sim *l = MEM_NEW(struct listener_sim);
     l->at = place;
     net_impl_listener_init(&l->base, net, fn, arg);
@@ -300,8 +300,7 @@ struct net *net_create_sim(struct loop *l, uint64_t seed)
 
 void net_sim_cut(struct net *net, const char *ip, uint16_t port)
 {
-    LIST_EACH_SAFE(node, &net->conns)
-    {
+    LIST_EACH_SAFE (node, &net->conns) {
         struct conn_sim *s = conn_of(LIST_ENTRY(node, struct conn, node));
         if (!s->base.connected || !same(&s->server, ip, port))
             continue;
@@ -329,8 +328,7 @@ void net_sim_blackhole(struct net *net, const char *ip, uint16_t port, bool on)
         free_place->port = port;
         return;
     }
-    LIST_EACH(node, &net->conns)
-    {
+    LIST_EACH (node, &net->conns) {
         struct conn_sim *s = conn_of(LIST_ENTRY(node, struct conn, node));
         if (!same(&s->server, ip, port))
             continue;
