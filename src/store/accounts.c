@@ -129,7 +129,8 @@ bool accounts_derive_salted(struct str password, struct scram_keys keys[SCRAM_HA
     return true;
 }
 
-bool accounts_derive(struct random *random, struct str password, struct scram_keys ret[SCRAM_HASHES])
+bool accounts_derive(struct random *random, struct str password,
+                     struct scram_keys ret[SCRAM_HASHES])
 {
     accounts_salt(random, SCRAM_ITERATIONS, ret);
     return accounts_derive_salted(password, ret);

@@ -32,8 +32,8 @@ void accounts_list(struct store *s, struct str realm, store_fn fn, void *arg);
  * unusable. */
 bool accounts_derive(struct random *random, struct str password,
                      struct scram_keys ret[SCRAM_HASHES]);
-/* Its two halves, for those who derive on another thread than the one that `random` belongs to: fresh
- * salts, then the CPU-heavy rest on any thread. */
+/* Its two halves, for those who derive on another thread than the one that `random` belongs to:
+ * fresh salts, then the CPU-heavy rest on any thread. */
 void accounts_salt(struct random *random, uint32_t iterations, struct scram_keys ret[SCRAM_HASHES]);
 bool accounts_derive_salted(struct str password, struct scram_keys keys[SCRAM_HASHES]);
 

@@ -25,7 +25,9 @@ const enum error store_statement_unchanged[SQL_STATEMENTS] = {
  * submission. */
 static char *reserve(struct store_txn *t, size_t len)
 {
-    if (t->result != ERR_OK || len > REQUEST_MAX - t->used) {
+    if (t->result != ERR_OK)
+        return NULL;
+    if (len > REQUEST_MAX - t->used) {
         t->result = ERR_TOO_BIG;
         return NULL;
     }

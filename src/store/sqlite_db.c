@@ -1,6 +1,11 @@
-/* One SQLite connection. A batch is one transaction, begun by its first write; every request in it
- * with more than one statement has a savepoint, so that a request that fails takes nobody with it.
- * WAL with synchronous=FULL: once COMMIT has returned, the batch is on the disk. */
+/* One SQLite connection. A batch is one transaction, begun by its first write. WAL with
+ * synchronous=FULL: once COMMIT has returned, the batch is on the disk.
+ *
+ * A request that fails must take nobody with it. Refusals (quota, "exists already") come from a
+ * request's first statement, before it has changed anything, and cost nothing. Should a later
+ * statement fail, the whole batch is rolled back and run again carefully, each request in a
+ * savepoint. Savepoints for everybody would cost every offline message a copy of each page it
+ * touches (docs/decisions/0021-store.md). */
 #include "store/sqlite_db.h"
 
 #include <errno.h>
@@ -28,8 +33,10 @@ struct sqlite_db {
     enum sqlite_role role;
     char *path;
     bool in_transaction;
-    bool suspect;           /* an I/O error happened: open again before the next batch */
-    bool failing;           /* the operator has been told */
+    bool redo;    /* a request has failed half-way: the batch is to be run again, carefully */
+    bool careful; /* it is being run again */
+    bool suspect; /* an I/O error happened: open again before the next batch */
+    bool failing; /* the operator has been told */
     enum error batch_error; /* the batch's transaction is lost */
     size_t refused;         /* requests since the failure began */
     sqlite3_stmt *controls[CONTROLS];
@@ -226,7 +233,9 @@ static int step(sqlite3_stmt *st, struct store_txn *t)
     return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-static enum error run_statements(struct sqlite_db *db, struct store_txn *t, int *code)
+/* `ret_done`: how many statements were run before one failed. */
+static enum error run_statements(struct sqlite_db *db, struct store_txn *t, int *code,
+                                 size_t *ret_done)
 {
     struct request_cursor cursor;
     enum store_statement id;
@@ -244,6 +253,7 @@ static enum error run_statements(struct sqlite_db *db, struct store_txn *t, int 
             return migrations_error(*code);
         if (store_statement_unchanged[id] != ERR_OK && sqlite3_changes(db->handle) == 0)
             return store_statement_unchanged[id];
+        ++*ret_done;
     }
     return ERR_OK;
 }
@@ -315,68 +325,98 @@ static enum error begin(struct sqlite_db *db)
     return db->batch_error;
 }
 
+static enum error run_guarded(struct sqlite_db *db, struct store_txn *t, int *code)
+{
+    size_t done = 0;
+    if ((*code = control(db, SAVEPOINT)) != SQLITE_OK)
+        return ERR_STORE;
+    enum error e = run_statements(db, t, code, &done);
+    if (e != ERR_OK && !sqlite3_get_autocommit(db->handle))
+        control(db, ROLLBACK_TO);
+    if (*code == SQLITE_OK && (*code = control(db, RELEASE)) != SQLITE_OK)
+        e = ERR_STORE;
+    return e;
+}
+
 static enum error run_in_batch(struct sqlite_db *db, struct store_txn *t)
 {
     int code = SQLITE_OK;
+    size_t done = 0;
     enum error e = t->read ? ERR_OK : begin(db);
     if (e != ERR_OK)
         return e;
-    bool guarded = !t->read && t->statements > 1;
     t->inside = db->in_transaction;
-    if (guarded && (code = control(db, SAVEPOINT)) != SQLITE_OK)
-        e = ERR_STORE;
+    if (db->careful && !t->read && t->statements > 1)
+        e = run_guarded(db, t, &code);
     else
-        e = run_statements(db, t, &code);
+        e = run_statements(db, t, &code, &done);
+    db->redo = e != ERR_OK && !t->read && done > 0;
     if (code != SQLITE_OK)
         e = system_error(db, code);
-    if (db->in_transaction && sqlite3_get_autocommit(db->handle)) {
+    if (t->inside && sqlite3_get_autocommit(db->handle)) {
         /* SQLite has rolled the whole batch back. */
-        db->in_transaction = false;
+        db->in_transaction = db->redo = false;
         db->batch_error = e == ERR_OK ? ERR_STORE : e;
-        return db->batch_error;
     }
-    if (guarded && e != ERR_OK)
-        control(db, ROLLBACK_TO);
-    if (guarded && (code = control(db, RELEASE)) != SQLITE_OK && e == ERR_OK)
-        e = db->batch_error = system_error(db, code);
     return e;
+}
+
+static void drop_rows(struct store_txn *t)
+{
+    store_rows_destroy(t->rows);
+    t->rows = NULL;
 }
 
 size_t sqlite_db_execute(struct sqlite_db *db, struct store_txn *t)
 {
+    t->inside = false;
+    if (db->redo) /* it will be run with the whole batch */
+        return t->statements;
     if ((!db->handle || db->suspect) && !db->in_transaction && !reconnect(db))
         t->result = ERR_STORE;
     else
         t->result = run_in_batch(db, t);
-    if (t->result != ERR_OK) {
-        store_rows_destroy(t->rows);
-        t->rows = NULL;
-    }
+    if (t->result != ERR_OK)
+        drop_rows(t);
     return t->statements;
+}
+
+static void run_again(struct sqlite_db *db, struct store_txn *batch)
+{
+    control(db, ROLLBACK);
+    db->in_transaction = db->redo = false;
+    db->careful = true;
+    for (struct store_txn *t = batch; t; t = t->next) {
+        drop_rows(t);
+        sqlite_db_execute(db, t);
+    }
+    db->careful = false;
+}
+
+static void commit(struct sqlite_db *db)
+{
+    int code = control(db, COMMIT);
+    if (code == SQLITE_OK) {
+        tell_recovered(db);
+    } else {
+        db->batch_error = system_error(db, code);
+        control(db, ROLLBACK);
+    }
+    db->in_transaction = false;
 }
 
 void sqlite_db_finish(struct sqlite_db *db, struct store_txn *batch)
 {
-    if (db->in_transaction) {
-        int code = db->batch_error == ERR_OK ? control(db, COMMIT) : SQLITE_ABORT;
-        if (code != SQLITE_OK) {
-            if (db->batch_error == ERR_OK)
-                db->batch_error = system_error(db, code);
-            control(db, ROLLBACK);
-        } else {
-            tell_recovered(db);
-        }
-        db->in_transaction = false;
-    }
-    if (db->batch_error != ERR_OK) {
-        for (struct store_txn *t = batch; t; t = t->next) {
-            if (!t->inside || t->result != ERR_OK)
-                continue;
-            t->result = db->batch_error;
-            store_rows_destroy(t->rows);
-            t->rows = NULL;
-            db->refused++;
-        }
+    if (db->redo)
+        run_again(db, batch);
+    if (db->in_transaction)
+        commit(db);
+    for (struct store_txn *t = batch; db->batch_error != ERR_OK && t; t = t->next) {
+        if (!t->inside || t->result != ERR_OK)
+            continue;
+        t->result = db->batch_error;
+        drop_rows(t);
+        db->refused++;
     }
     db->batch_error = ERR_OK;
 }
