@@ -71,6 +71,8 @@ SEAMS = {
 # Raw sockets belong to net/; the command's client of the control socket is the one other place.
 SOCKET_CALLS = {'socket', 'bind', 'listen', 'accept', 'accept4', 'connect', 'recv', 'recvmsg', 'sendmsg'}
 SOCKET_PLACES = ('src/net/', 'src/cli/')
+# expat's allocation functions get no context: the one thread-local there is carries it for the length of a call.
+GLOBALS_ALLOWED = {('src/xml/lane.c', 'account')}
 UNFINISHED = re.compile(r'\b(TODO|FIXME|XXX|HACK)\b|\bfor now\b', re.I)
 
 
@@ -211,7 +213,7 @@ def check_globals(report, build):
             if not m or m[2].startswith(('.text', '.rodata', '.data.rel.ro', '.debug', '.note', '*UND*')):
                 continue
             if m[2].startswith(('.data', '.bss', '.tdata', '.tbss')) or m[2] == '*COM*':
-                if m[3].startswith('.'):
+                if m[3].startswith('.') or (source, m[3]) in GLOBALS_ALLOWED:
                     continue
                 report.add(source, 1, f'{m[3]} is a variable that changes ({m[2]}): state belongs to an instance')
 

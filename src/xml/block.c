@@ -394,13 +394,13 @@ void block_close(struct block_writer *w)
         w->in_tag = false;
     } else {
         e->inner_end = w->bytes.len;
-        struct str name = {NULL, e->name.len};
-        char *out = block_reserve(&w->bytes, name.len + 3);
-        name.data = w->bytes.data + e->name.at;
-        memcpy(out, "</", 2);
-        memcpy(out + 2, name.data, name.len);
-        out[name.len + 2] = '>';
-        w->bytes.len += (uint32_t)name.len + 3;
+        uint32_t name = e->name.len;
+        char *out = block_reserve(&w->bytes, name + 3);
+        out[0] = '<';
+        out[1] = '/';
+        memcpy(out + 2, w->bytes.data + e->name.at, name);
+        out[name + 2] = '>';
+        w->bytes.len += name + 3;
     }
     if (e->text.at & BLOCK_SIDE)
         e->text = collect_text(w, index);

@@ -9,7 +9,8 @@
 #define HAS_LESS(v, n) (((v)-ONES * (n)) & ~(v)&HIGHS)
 #define HAS_BYTE(v, c) HAS_ZERO((v) ^ EACH(c))
 
-static struct str entity_of(enum escape_kind kind, char c)
+/* Of a character that `special` marks. */
+static struct str entity_of(char c)
 {
     switch (c) {
     case '&':
@@ -21,13 +22,11 @@ static struct str entity_of(enum escape_kind kind, char c)
     case '\r':
         return STR("&#xD;");
     case '\'':
-        return kind == ESCAPE_ATTR ? STR("&apos;") : STR_NULL;
+        return STR("&apos;");
     case '\t':
-        return kind == ESCAPE_ATTR ? STR("&#x9;") : STR_NULL;
-    case '\n':
-        return kind == ESCAPE_ATTR ? STR("&#xA;") : STR_NULL;
-    default:
-        return STR_NULL;
+        return STR("&#x9;");
+    default: /* LF */
+        return STR("&#xA;");
     }
 }
 
@@ -84,7 +83,7 @@ size_t escape_size(enum escape_kind kind, struct str s)
         size += clean;
         if (clean == s.len)
             break;
-        size += entity_of(kind, s.data[clean]).len;
+        size += entity_of(s.data[clean]).len;
         s.data += clean + 1;
         s.len -= clean + 1;
     }
@@ -99,7 +98,7 @@ char *escape_put(enum escape_kind kind, struct str s, char *out)
         out += clean;
         if (clean == s.len)
             break;
-        struct str entity = entity_of(kind, s.data[clean]);
+        struct str entity = entity_of(s.data[clean]);
         memcpy(out, entity.data, entity.len);
         out += entity.len;
         s.data += clean + 1;

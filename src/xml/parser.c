@@ -268,7 +268,7 @@ static size_t step(struct parser *p, const char *bytes, size_t len)
     return used;
 }
 
-enum parser_status parser_feed(struct parser *p, const char *bytes, size_t len)
+static enum parser_status feed_all(struct parser *p, const char *bytes, size_t len)
 {
     p->feeding = true;
     while (len > 0 && p->status == PARSER_OK && p->phase != PARSER_ENDED) {
@@ -277,14 +277,19 @@ enum parser_status parser_feed(struct parser *p, const char *bytes, size_t len)
         len -= n;
     }
     p->feeding = false;
-    enum parser_status status = p->status;
-    if (status != PARSER_OK || p->phase == PARSER_ENDED) {
+    if (p->status != PARSER_OK || p->phase == PARSER_ENDED) {
         drop_lane(p);
         drop_held(p);
     } else if (p->lane && p->pending == 0) {
         parser_pool_return(p->pool, p->lane);
         p->lane = NULL;
     }
+    return p->status;
+}
+
+enum parser_status parser_feed(struct parser *p, const char *bytes, size_t len)
+{
+    enum parser_status status = feed_all(p, bytes, len);
     if (p->destroyed)
         parser_destroy(p);
     return status;
@@ -324,7 +329,7 @@ struct stanza *parser_document(struct parser_pool *pool, struct str xml,
     pool->document->refs++;
     while (xml.len > 0 && strchr(" \t\r\n", xml.data[xml.len - 1]) && xml.data[xml.len - 1])
         xml.len--;
-    enum parser_status status = parser_feed(&p, xml.data, xml.len);
+    enum parser_status status = feed_all(&p, xml.data, xml.len);
     if (status == PARSER_OK && (!d.stanza || p.lane))
         status = PARSER_NOT_WELL_FORMED;
     finish(&p);
