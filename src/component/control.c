@@ -140,8 +140,8 @@ void control_close(struct control *c)
 {
     if (!c)
         return;
-    LIST_EACH_SAFE(node, &c->clients)
-    client_close(LIST_ENTRY(node, struct control_client, node));
+    LIST_EACH_SAFE (node, &c->clients)
+        client_close(LIST_ENTRY(node, struct control_client, node));
     net_listener_close(c->listener);
     (void)unlink(c->path);
     free(c->path);
