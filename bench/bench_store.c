@@ -16,6 +16,7 @@ struct run {
     size_t total, submitted, done, window;
     bool fetching;
     size_t owners;
+    uint32_t limit;
     size_t rows;
 };
 
@@ -58,7 +59,7 @@ static void submit(struct run *r)
     struct str o = {owner, (size_t)len};
     r->submitted++;
     if (r->fetching)
-        queue_load(r->store, o, 0, 100, on_done, r);
+        queue_load(r->store, o, 0, r->limit, on_done, r);
     else
         store_commit(
             queue_push(store_begin(r->store), o, store_sequence(r->store), str_of(body), QUOTA),
@@ -67,7 +68,9 @@ static void submit(struct run *r)
 
 static void measure(struct run *r, const char *what, size_t total, size_t window)
 {
-    *r = (struct run){r->loop, r->store, .total = total, .fetching = r->fetching, .owners = r->owners};
+    *r = (struct run){
+        r->loop,          r->store, .total = total, .fetching = r->fetching, .owners = r->owners,
+        .limit = r->limit};
     double before = cpu_us();
     for (size_t i = 0; i < window; i++)
         submit(r);
@@ -86,7 +89,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: bench_store FILE [messages]\n");
         return 2;
     }
-    struct run r = {.loop = loop_create(), .owners = argc > 4 ? (size_t)strtoul(argv[4], NULL, 10) : 50};
+    struct run r = {.loop = loop_create(),
+                    .owners = argc > 4 ? (size_t)strtoul(argv[4], NULL, 10) : 50};
     snprintf(url, sizeof url, "sqlite:%s", argv[1]);
     if (store_open(r.loop, (struct log){0}, STORE_USERS, url, &r.store, why, sizeof why) !=
         ERR_OK) {
@@ -103,8 +107,11 @@ int main(int argc, char **argv)
     measure(&r, "store offline", messages, 50);
     measure(&r, "store offline", messages, 400);
     r.fetching = true;
-    measure(&r, "fetch, 100 a request", messages / 100, 1);
-    measure(&r, "fetch, 100 a request", messages / 100, 50);
+    r.limit = 100;
+    measure(&r, "fetch, 100 a request", messages / 10, 50);
+    r.limit = 1;
+    measure(&r, "fetch, 1 a request", messages, 1);
+    measure(&r, "fetch, 1 a request", messages, 50);
     store_close(r.store);
     loop_destroy(r.loop);
     return 0;
