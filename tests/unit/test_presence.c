@@ -26,12 +26,12 @@ static void subscribing(void **state)
     struct client *romeo = client_online(w, "romeo@example.net/orchard");
     struct client *juliet = client_online(w, "juliet@example.net/balcony");
     client_send(romeo, "<presence type='subscribe' to='juliet@example.net/balcony' id='s1'/>");
-    client_expect(
-        romeo,
-        "<iq type='set' id='*' to='romeo@example.net/orchard'><query xmlns='jabber:iq:roster' "
-        "ver='1'>"
-        "<item jid='juliet@example.net' subscription='none' ask='subscribe'/></query></iq>"); /* 3.1.2
-                                                                                               */
+    client_expect(romeo, "<iq type='set' id='*' to='romeo@example.net/orchard'><query "
+                         "xmlns='jabber:iq:roster' "
+                         "ver='1'>"
+                         "<item jid='juliet@example.net' subscription='none' "
+                         "ask='subscribe'/></query></iq>"); /* 3.1.2
+                                                             */
     client_expect(
         juliet,
         "<presence type='subscribe' id='s1' from='romeo@example.net' to='juliet@example.net'/>");
