@@ -42,12 +42,16 @@ void client_set_state(struct client *c, enum stream_state state, const char *cau
 /* --- begin --- */
 
 /* When the house is nearly full, strangers who take their time make room for those who come to log
- * in: at three quarters of c2s.max_connections the stranger that has waited longest goes
- * (reliability.md B 43). */
+ * in: at three quarters of c2s.max_connections, or of the file descriptors, the stranger that has
+ * waited longest goes (reliability.md B 43). */
 static void drop_oldest_stranger(struct c2s *s)
 {
-    if (s->client_count * 4 <= (uint64_t)c2s_config(s)->c2s_max_connections * 3 ||
-        list_empty(&s->unauthenticated))
+    size_t room = (size_t)c2s_config(s)->c2s_max_connections,
+           fds = net_capacity(s->component->env->net);
+
+    if (room > fds)
+        room = fds;
+    if (s->client_count < room - room / 4 || list_empty(&s->unauthenticated))
         return;
     client_error(LIST_ENTRY(s->unauthenticated.next, struct client, phase_node),
                  STREAM_ERR_RESOURCE_CONSTRAINT,

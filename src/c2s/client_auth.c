@@ -102,18 +102,22 @@ unsigned client_auth_offer(struct client *c)
 
 /* --- answers --- */
 
-static void write_element(struct client *c, const char *name, struct str raw, bool empty_ok)
+static void write_element(struct client *c, struct str name, struct str raw)
 {
     struct buffer out;
 
     buffer_init(&out, AUTH_MAX_OUT + 128);
-    buffer_printf(&out, "<%s xmlns='urn:ietf:params:xml:ns:xmpp-sasl'", name);
-    if (raw.len == 0 && empty_ok) {
+    buffer_add_char(&out, '<');
+    buffer_add_str(&out, name);
+    buffer_add_str(&out, STR(" xmlns='urn:ietf:params:xml:ns:xmpp-sasl'"));
+    if (raw.len == 0) {
         buffer_add_str(&out, STR("/>"));
     } else {
         buffer_add_char(&out, '>');
         sasl_base64_encode(raw, &out);
-        buffer_printf(&out, "</%s>", name);
+        buffer_add_str(&out, STR("</"));
+        buffer_add_str(&out, name);
+        buffer_add_char(&out, '>');
     }
     client_write_buffer(c, &out);
 }
@@ -168,7 +172,7 @@ static void succeed(struct negotiation *n, struct buffer *out)
         client_auth_fail(c, SASL_FAIL_NOT_AUTHORIZED);
         return;
     }
-    write_element(c, "success", buffer_str(out), true);
+    write_element(c, STR("success"), buffer_str(out));
     sasl_destroy(n->sasl);
     n->sasl = NULL;
     log = client_log(c);
@@ -226,7 +230,7 @@ static void act(struct negotiation *n, enum sasl_action action, struct buffer *o
 
     switch (action) {
     case SASL_CHALLENGE:
-        write_element(c, "challenge", buffer_str(out), false);
+        write_element(c, STR("challenge"), buffer_str(out));
         break;
     case SASL_LOOKUP:
         await(n);

@@ -225,8 +225,11 @@ static void attach(struct client *c, const struct packet *p)
     client_stream_continue(c);
 }
 
+/* jabberd2's sm gives no reason: then the client may try again at once. */
 static enum stream_condition stream_condition_of(struct str reason)
 {
+    if (!reason.data)
+        return STREAM_ERR_RESET;
 #define X(id, element)                                                                             \
     if (str_is(reason, element))                                                                   \
         return STREAM_ERR_##id;

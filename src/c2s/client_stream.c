@@ -5,6 +5,7 @@
  */
 #include "c2s/client.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -67,8 +68,11 @@ static void write_mechanisms(struct client *c, struct buffer *out)
         return;
     buffer_add_str(out, STR("<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"));
     for (const enum sasl_mechanism *m = sasl_preference; *m != SASL_NONE; m++)
-        if (offer & *m)
-            buffer_printf(out, "<mechanism>%s</mechanism>", sasl_mechanism_name(*m));
+        if (offer & *m) {
+            buffer_add_str(out, STR("<mechanism>"));
+            buffer_add_str(out, str_of(sasl_mechanism_name(*m)));
+            buffer_add_str(out, STR("</mechanism>"));
+        }
     buffer_add_str(out, STR("</mechanisms>"));
     if (!(offer & plus))
         return;
@@ -91,8 +95,8 @@ static void write_limits(const struct client *c, struct buffer *out)
     buffer_printf(out, "<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>%zu</max-bytes>",
                   limits.stanza_bytes);
     if (c->jid && config->c2s_ping_after > 0)
-        buffer_printf(out, "<idle-seconds>%lld</idle-seconds>",
-                      (long long)(config->c2s_ping_after + config->c2s_ping_timeout));
+        buffer_printf(out, "<idle-seconds>%" PRId64 "</idle-seconds>",
+                      config->c2s_ping_after + config->c2s_ping_timeout);
     buffer_add_str(out, STR("</limits>"));
 }
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/mem.h"
 #include "net/net_impl.h"
@@ -50,6 +51,14 @@ void net_destroy(struct net *n)
 {
     if (n)
         n->ops->destroy(n);
+}
+
+size_t net_capacity(const struct net *n)
+{
+    struct rlimit limit;
+    if (loop_is_sim(n->loop) || getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return SIZE_MAX;
+    return limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)limit.rlim_cur;
 }
 
 enum error net_listen(struct net *n, const struct net_address *at, net_accept_fn fn, void *arg,
@@ -105,7 +114,7 @@ static void broke(struct conn *c, int errnum)
     c->blocked = false;
     outqueue_clear(&c->net->chunks, &c->wire);
     if (!conn_impl_reads(c))
-        conn_impl_report(c, error_from_errno(errnum), strerror(errnum));
+        conn_impl_report(c, error_from_errno(errnum), error_errno_text(errnum));
 }
 
 /* What the transport took of the front of the queue, or -errno; *ret_offered is what it was

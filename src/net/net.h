@@ -39,6 +39,8 @@ struct net *net_create(struct loop *l, struct log log);
 struct net *net_create_sim(struct loop *l,
                            uint64_t seed); /* all its endpoints live in one struct net */
 void net_destroy(struct net *n);
+/* How many sockets the system lets this process have; SIZE_MAX in simulation or without a limit. */
+size_t net_capacity(const struct net *n);
 
 /* An IP address (or unix socket path) and port as text: "127.0.0.1", "::1", "unix:/run/x.sock". */
 struct net_address {
