@@ -47,7 +47,7 @@ char *buffer_reserve(struct buffer *b, size_t len)
     }
     /* Slide only when that frees at least half, or many small consumptions would cost a copy each.
      */
-    if (b->start && used + len <= b->cap && b->start >= b->cap / 2) {
+    if (b->data && b->start && used + len <= b->cap && b->start >= b->cap / 2) {
         memmove(b->data, b->data + b->start, used);
     } else {
         size_t cap = b->cap ? b->cap : SMALLEST;
@@ -55,7 +55,7 @@ char *buffer_reserve(struct buffer *b, size_t len)
             cap = cap > b->max / 2 ? b->max : cap * 2;
         if (cap > b->max && b->max >= used + len)
             cap = b->max;
-        if (b->start) {
+        if (b->data && b->start) {
             char *data = mem_realloc(NULL, cap ? cap : 1);
             memcpy(data, b->data + b->start, used);
             free(b->data);

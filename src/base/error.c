@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <string.h>
 
 static const char *const texts[] = {
 #define X(name, text) [ERR_##name] = (text),
@@ -59,4 +60,10 @@ enum error error_from_errno(int errnum)
         if (from_errno[i].errnum == errnum)
             return from_errno[i].error;
     return ERR_SYSTEM;
+}
+
+const char *error_errno_text(int errnum)
+{
+    const char *text = strerrordesc_np(errnum);
+    return text ? text : "unknown system error";
 }

@@ -12,5 +12,7 @@ enum error {
 const char *error_text(enum error e);
 /* The nearest of ours to an errno value. */
 enum error error_from_errno(int errnum);
+/* The system's own words for an errno value; never NULL, constant. */
+const char *error_errno_text(int errnum);
 
 #endif

@@ -43,10 +43,12 @@ static inline struct list *list_pop(struct list *head)
 }
 
 #define LIST_ENTRY(node, type, member) MEM_CONTAINER(node, type, member)
-#define LIST_EACH(it, head)            for (struct list *it = (head)->next; it != (head); it = it->next)
+/* NOLINTBEGIN(bugprone-macro-parentheses): `it` is a name that these declare */
+#define LIST_EACH(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
 /* The current node may be removed. */
 #define LIST_EACH_SAFE(it, head)                                                                   \
     for (struct list *it = (head)->next, *it##_next = it->next; it != (head);                      \
          it = it##_next, it##_next = it->next)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #endif

@@ -211,8 +211,8 @@ void log_write(const struct log *log, enum log_level level, const char *fmt, ...
     else
         format_text(&line, log, level, message);
     line.text[line.len++] = '\n';
-    fwrite(line.text, 1, line.len, sink->to);
-    fflush(sink->to);
+    (void)fwrite(line.text, 1, line.len, sink->to); /* nowhere to complain to */
+    (void)fflush(sink->to);
     pthread_mutex_unlock(&sink->lock);
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/error.h"
 #include "base/mem.h"
 
 struct random {
@@ -47,7 +48,7 @@ static void system_bytes(unsigned char *out, size_t len)
             if (errno == EINTR)
                 continue;
             fprintf(stderr, "jackdaw: getrandom: %s; no safe random numbers, so no safe server\n",
-                    strerror(errno));
+                    error_errno_text(errno));
             abort();
         }
         out += got;

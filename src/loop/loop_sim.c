@@ -11,12 +11,7 @@ struct loop_sim {
     uint64_t now;
     int64_t wall_at_start;
     bool stopping;
-    struct list jobs; /* struct sim_job */
-};
-
-struct sim_job {
-    struct list node;
-    struct loop_work *work;
+    struct loop_work *jobs, **last_job; /* chained by their `driver` */
 };
 
 enum { FIRST_MS = 1000 }; /* not 0, so that a zeroed stamp is in the past */
@@ -26,22 +21,21 @@ static struct loop_sim *sim_of(const struct loop *l)
     return MEM_CONTAINER(l, struct loop_sim, base);
 }
 
-/* Jobs begun before this turn: all run, then all are done. */
+/* Runs the jobs that were begun before this turn. */
 static bool run_jobs(struct loop_sim *s)
 {
-    struct list *last = s->jobs.prev;
-    if (list_empty(&s->jobs))
-        return false;
-    for (bool more = true; more;) {
-        struct sim_job *job = LIST_ENTRY(list_pop(&s->jobs), struct sim_job, node);
-        struct loop_work *work = job->work;
-        more = &job->node != last;
-        free(job);
+    struct loop_work *work = s->jobs;
+    bool any = work != NULL;
+    s->jobs = NULL;
+    s->last_job = &s->jobs;
+    while (work) {
+        struct loop_work *next = work->driver;
         work->driver = NULL;
         work->run(work);
         work->done(work);
+        work = next;
     }
-    return true;
+    return any;
 }
 
 bool loop_sim_turn(struct loop *l)
@@ -103,10 +97,10 @@ static int64_t sim_wall(const struct loop *l)
 
 static void sim_work(struct loop *l, struct loop_work *work)
 {
-    struct sim_job *job = MEM_NEW(struct sim_job);
-    job->work = work;
-    work->driver = job;
-    list_push(&sim_of(l)->jobs, &job->node);
+    struct loop_sim *s = sim_of(l);
+    work->driver = NULL;
+    *s->last_job = work;
+    s->last_job = (struct loop_work **)&work->driver;
 }
 
 static void sim_wake(struct loop *l)
@@ -151,7 +145,7 @@ struct loop *loop_create_sim(int64_t wall_ms)
     struct loop_sim *s = MEM_NEW(struct loop_sim);
     s->now = FIRST_MS;
     s->wall_at_start = wall_ms;
-    list_init(&s->jobs);
+    s->last_job = &s->jobs;
     loop_impl_init(&s->base, &sim_ops, s->now);
     return &s->base;
 }

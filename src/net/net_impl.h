@@ -76,7 +76,7 @@ struct conn {
     bool closing;   /* conn_close has been called */
     bool lingers;   /* ... with time to flush */
     bool shut;      /* ops->shut has been called */
-    bool blocked;   /* the transport takes no more for now */
+    bool blocked;   /* the transport takes no more until conn_impl_writable */
     bool owes_drain;
     struct net_address peer;
 };

@@ -135,7 +135,7 @@ static void on_arrival(struct loop_timer *timer)
     if (buffer_len(&s->inbox))
         deliver(s);
     else if (s->reset)
-        conn_impl_end(&s->base, ERR_CLOSED, strerror(ECONNRESET));
+        conn_impl_end(&s->base, ERR_CLOSED, error_errno_text(ECONNRESET));
     else if (s->peer_shut)
         conn_impl_end(&s->base, ERR_OK, "the peer closed the connection");
     expect(s);
@@ -209,7 +209,7 @@ static void accept_now(struct conn_sim *client)
     struct net_sim *n = net_of(client->base.net);
     struct listener_sim *l = find_listener(n, &client->server);
     if (!l) {
-        conn_impl_end(&client->base, ERR_REFUSED, strerror(ECONNREFUSED));
+        conn_impl_end(&client->base, ERR_REFUSED, error_errno_text(ECONNREFUSED));
         return;
     }
     struct net_address from = {.port = n->next_port++};

@@ -85,7 +85,7 @@ static void read_some(struct conn *c)
     } else if (got == 0) {
         conn_impl_end(c, ERR_OK, "the peer closed the connection");
     } else if (errno != EAGAIN && errno != EINTR) {
-        conn_impl_end(c, error_from_errno(errno), strerror(errno));
+        conn_impl_end(c, error_from_errno(errno), error_errno_text(errno));
     }
 }
 
@@ -96,7 +96,7 @@ static void connect_finished(struct conn *c)
     if (getsockopt(conn_of(c)->fd, SOL_SOCKET, SO_ERROR, &errnum, &size) < 0)
         errnum = errno;
     if (errnum)
-        conn_impl_end(c, error_from_errno(errnum), strerror(errnum));
+        conn_impl_end(c, error_from_errno(errnum), error_errno_text(errnum));
     else
         conn_impl_connected(c);
 }
@@ -234,7 +234,7 @@ static void turn_away(struct listener_uv *l, int errnum)
                   "cannot accept connections on %s port %d: %s; clients are being turned away. "
                   "Raise the limit of open "
                   "files (systemd: LimitNOFILE=, shell: ulimit -n)",
-                  l->at.ip, l->at.port, strerror(errnum));
+                  l->at.ip, l->at.port, error_errno_text(errnum));
     for (int i = 0; i < ACCEPTS_PER_TURN && n->reserve_fd >= 0; i++) {
         close(n->reserve_fd);
         int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC);
@@ -256,6 +256,7 @@ static void on_connection(uv_poll_t *poll, int status, int events)
     for (int i = 0; i < ACCEPTS_PER_TURN && !l->closed; i++) {
         union socket_address from;
         socklen_t len = sizeof from;
+        from.any.sa_family = AF_UNSPEC;
         int fd = accept4(l->fd, &from.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)

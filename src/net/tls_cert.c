@@ -4,13 +4,13 @@
 #include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/random.h"
 #include "net/tls_impl.h"
 
 enum {
@@ -44,7 +44,7 @@ static enum error file_failed(struct maker *m, const char *path, const char *doi
     int errnum = errno;
     snprintf(m->why, m->why_size,
              "%s: cannot %s: %s; the directory must belong to the user who runs the server", path,
-             doing, strerror(errnum));
+             doing, error_errno_text(errnum));
     return error_from_errno(errnum);
 }
 
@@ -161,8 +161,9 @@ static X509 *new_authority(EVP_PKEY *key)
 {
     unsigned char salt[4];
     char name[64];
-    if (RAND_bytes(salt, sizeof salt) != 1)
-        return NULL;
+    struct random *random = random_create();
+    random_fill(random, salt, sizeof salt);
+    random_destroy(random);
     /* Two installations on one network must not have authorities of the same name: clients would
      * mix them up. */
     snprintf(name, sizeof name, AUTHORITY_NAME " %02x%02x%02x%02x", salt[0], salt[1], salt[2],

@@ -1,14 +1,13 @@
 /* net/tls: certificates, contexts and the layer on connections, with our own client and with a bare
  * OpenSSL client that can misbehave. Over real sockets and over the simulated network, which cuts
  * the bytes anywhere. */
-#include "net_world.h"
+#include "tls_bare.h"
 
 #include <malloc.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static char dir[64], why[512];
@@ -53,121 +52,6 @@ static int remove_files(void **state)
     tls_server_unref(server);
     snprintf(command, sizeof command, "rm -rf '%s'", dir);
     return system(command);
-}
-
-/* --- a bare OpenSSL client on a plain connection --- */
-
-static struct {
-    SSL_CTX *context;
-    SSL *ssl;
-    BIO *in, *out;
-    struct buffer got;
-    bool finished, ended, failed, trickles;
-    SSL_SESSION *session;
-} bare;
-
-static int on_session(SSL *ssl, SSL_SESSION *session)
-{
-    SSL_SESSION_free(bare.session);
-    bare.session = session;
-    return 1;
-}
-
-static void bare_create(int version)
-{
-    memset(&bare, 0, sizeof bare);
-    bare.context = SSL_CTX_new(TLS_client_method());
-    SSL_CTX_set_security_level(bare.context, 0);
-    SSL_CTX_set_min_proto_version(bare.context, version < TLS1_2_VERSION ? TLS1_VERSION : version);
-    SSL_CTX_set_max_proto_version(bare.context, version);
-    SSL_CTX_set_session_cache_mode(bare.context,
-                                   SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-    SSL_CTX_sess_set_new_cb(bare.context, on_session);
-    buffer_init(&bare.got, 1 << 24);
-}
-
-static void bare_begin(void)
-{
-    bare.ssl = SSL_new(bare.context);
-    bare.in = BIO_new(BIO_s_mem());
-    bare.out = BIO_new(BIO_s_mem());
-    SSL_set_bio(bare.ssl, bare.in, bare.out);
-    SSL_set_connect_state(bare.ssl);
-}
-
-static void bare_end(void)
-{
-    if (bare.ssl) /* or OpenSSL takes the session for a bad one */
-        SSL_set_shutdown(bare.ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
-    SSL_free(bare.ssl);
-    bare.ssl = NULL;
-    bare.finished = bare.ended = bare.failed = false;
-    buffer_clear(&bare.got);
-}
-
-static void bare_destroy(void)
-{
-    bare_end();
-    SSL_CTX_free(bare.context);
-    SSL_SESSION_free(bare.session);
-    buffer_finish(&bare.got);
-    ERR_clear_error();
-}
-
-/* Does what there is to do; sends what came out. */
-static void bare_pump(struct end *e)
-{
-    char bytes[20000];
-    if (!bare.finished)
-        bare.finished = SSL_do_handshake(bare.ssl) == 1;
-    for (int n; bare.finished && (n = SSL_read(bare.ssl, bytes, sizeof bytes)) != 0;) {
-        if (n < 0) {
-            bare.failed |= SSL_get_error(bare.ssl, n) == SSL_ERROR_SSL;
-            break;
-        }
-        buffer_add(&bare.got, bytes, (size_t)n);
-    }
-    if (bare.finished)
-        bare.ended |= (SSL_get_shutdown(bare.ssl) & SSL_RECEIVED_SHUTDOWN) != 0;
-    else
-        bare.failed |= ERR_peek_error() != 0;
-    for (int n; e->conn && (n = BIO_read(bare.out, bytes, bare.trickles ? 1 : sizeof bytes)) > 0;) {
-        conn_write(e->conn, bytes, (size_t)n);
-        if (bare.trickles)
-            world_wait(e->world, NULL, 1);
-    }
-}
-
-static void bare_on_data(struct end *e, const char *bytes, size_t len)
-{
-    BIO_write(bare.in, bytes, (int)len);
-    if (!bare.trickles)
-        bare_pump(e);
-}
-
-static void bare_on_ready(struct end *e)
-{
-    if (!bare.trickles)
-        bare_pump(e);
-}
-
-static void bare_connect(struct world *w)
-{
-    bare_begin();
-    assert_null(w->client.conn);
-    assert_null(w->servers[0].conn);
-    end_init(w, &w->client);
-    end_init(w, &w->servers[0]);
-    w->client.on_data = bare_on_data;
-    w->client.on_ready = bare_on_ready;
-    w->accepted = 0;
-    world_connect(w);
-}
-
-static void bare_write(struct world *w, const char *text)
-{
-    SSL_write(bare.ssl, text, (int)strlen(text));
-    bare_pump(&w->client);
 }
 
 /* --- the server's side --- */
@@ -781,136 +665,6 @@ static void many_handshakes_leave_no_memory(void **state)
     bare_destroy();
 }
 
-/* --- certificates --- */
-
-static void certificates_are_made_once(void **state)
-{
-    struct stat st, again;
-    assert_int_equal(stat(file("ca-key.pem"), &st), 0);
-    assert_int_equal(st.st_mode & 0777, 0600);
-    assert_int_equal(stat(file("one.example-key.pem"), &st), 0);
-    assert_int_equal(st.st_mode & 0777, 0600);
-    assert_int_equal(stat(file("one.example.pem"), &st), 0);
-    assert_int_equal(tls_make_certificate(dir, "one.example", why, sizeof why), ERR_OK);
-    assert_int_equal(stat(file("one.example.pem"), &again), 0);
-    assert_int_equal(st.st_ino, again.st_ino);
-    const char *domain;
-    int days = tls_server_days_left(server, &domain);
-    assert_in_range(days, 395, 397);
-    assert_non_null(domain);
-}
-
-static void addresses_and_foreign_names(void **state)
-{
-    struct tls_server *s = tls_server_create();
-    add_domain(s, "127.0.0.1");
-    add_domain(s, "::1");
-    add_domain(s, "b\xc3\xbc"
-                  "cher.example"); /* xn--bcher-kva */
-    add_domain(s,
-               "\xe4\xbe\x8b\xe5\xad\x90.\xe6\xb5\x8b\xe8\xaf\x95"); /* xn--fsqu00a.xn--0zwm56d */
-    tls_server_unref(s);
-    FILE *in = fopen(file("b\xc3\xbc"
-                          "cher.example.pem"),
-                     "r");
-    X509 *cert = PEM_read_X509(in, NULL, NULL, NULL);
-    fclose(in);
-    assert_int_equal(X509_check_host(cert, "xn--bcher-kva.example", 0, 0, NULL), 1);
-    X509_free(cert);
-    in = fopen(file("\xe4\xbe\x8b\xe5\xad\x90.\xe6\xb5\x8b\xe8\xaf\x95.pem"), "r");
-    cert = PEM_read_X509(in, NULL, NULL, NULL);
-    fclose(in);
-    assert_int_equal(X509_check_host(cert, "xn--fsqu00a.xn--0zwm56d", 0, 0, NULL), 1);
-    X509_free(cert);
-    assert_int_equal(tls_make_certificate(dir, "../escape", why, sizeof why), ERR_INVALID);
-    assert_int_equal(tls_make_certificate(dir, "", why, sizeof why), ERR_INVALID);
-}
-
-/* A certificate for one.example, valid from now + `from` to now + `to` seconds, that we have not
- * made. */
-static void make_foreign(const char *cert_file, const char *key_file, long from, long to)
-{
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *cert = X509_new();
-    X509_set_version(cert, X509_VERSION_3);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_UTF8,
-                               (const unsigned char *)"x", -1, -1, 0);
-    X509_set_issuer_name(cert, X509_get_subject_name(cert));
-    X509_gmtime_adj(X509_getm_notBefore(cert), from);
-    X509_gmtime_adj(X509_getm_notAfter(cert), to);
-    X509_set_pubkey(cert, key);
-    X509_EXTENSION *names =
-        X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "DNS:one.example");
-    X509_add_ext(cert, names, -1);
-    X509_EXTENSION_free(names);
-    X509_sign(cert, key, EVP_sha384());
-    FILE *out = fopen(cert_file, "w");
-    PEM_write_X509(out, cert);
-    fclose(out);
-    out = fopen(key_file, "w");
-    PEM_write_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL);
-    fclose(out);
-    X509_free(cert);
-    EVP_PKEY_free(key);
-}
-
-static void check_refused(const char *domain, const char *cert, const char *key, const char *names,
-                          const char *says)
-{
-    struct tls_server *s = tls_server_create();
-    why[0] = '\0';
-    assert_int_not_equal(tls_server_add(s, domain, file(cert), file(key), why, sizeof why), ERR_OK);
-    if (!strstr(why, names) || !strstr(why, says))
-        fail_msg("\"%s\" should name %s and say \"%s\"", why, names, says);
-    tls_server_unref(s);
-}
-
-static void faults_are_explained(void **state)
-{
-    make_foreign(file("old.pem"), file("old-key.pem"), -1000, -500);
-    make_foreign(file("new.pem"), file("new-key.pem"), 5000, 9000);
-    FILE *out = fopen(file("junk.pem"), "w");
-    fputs("not PEM\n", out);
-    fclose(out);
-    check_refused("one.example", "none.pem", "none-key.pem", "none.pem",
-                  "cannot read a certificate");
-    check_refused("one.example", "junk.pem", "none-key.pem", "junk.pem",
-                  "cannot read a certificate");
-    check_refused("one.example", "one.example.pem", "none.pem", "none.pem", "cannot read the key");
-    check_refused("one.example", "one.example.pem", "junk.pem", "junk.pem", "cannot read the key");
-    check_refused("one.example", "one.example.pem", "two.example-key.pem", "two.example-key.pem",
-                  "does not belong");
-    check_refused("two.example", "one.example.pem", "one.example-key.pem", "one.example.pem",
-                  "does not cover two.example");
-    check_refused("one.example", "old.pem", "old-key.pem", "old.pem", "has expired");
-    check_refused("one.example", "new.pem", "new-key.pem", "new.pem", "not valid yet");
-    assert_int_equal(ERR_peek_error(), 0);
-
-    assert_int_not_equal(tls_make_certificate("/proc/nowhere", "one.example", why, sizeof why),
-                         ERR_OK);
-    assert_non_null(strstr(why, "/proc/nowhere"));
-}
-
-/* Certificates of others stay, however bad; an authority without its key is never silently
- * replaced. */
-static void nothing_of_others_is_overwritten(void **state)
-{
-    struct stat before, after;
-    make_foreign(file("lan.pem"), file("lan-key.pem"), -1000, -500);
-    assert_int_equal(stat(file("lan.pem"), &before), 0);
-    assert_int_equal(tls_make_certificate(dir, "lan", why, sizeof why), ERR_OK);
-    assert_int_equal(stat(file("lan.pem"), &after), 0);
-    assert_int_equal(before.st_ino, after.st_ino);
-    char key[128], away[128];
-    snprintf(key, sizeof key, "%s", file("ca-key.pem"));
-    snprintf(away, sizeof away, "%s", file("away.pem"));
-    assert_int_equal(rename(key, away), 0);
-    assert_int_equal(tls_make_certificate(dir, "four.example", why, sizeof why), ERR_INVALID);
-    assert_non_null(strstr(why, "ca-key.pem"));
-    assert_int_equal(rename(away, key), 0);
-    assert_int_equal(tls_make_certificate(dir, "four.example", why, sizeof why), ERR_OK);
-}
-
 #define BOTH(test)                                                                                 \
     cmocka_unit_test_setup_teardown(test, setup_real, teardown),                                   \
         cmocka_unit_test_setup_teardown(test, setup_sim, teardown)
@@ -939,10 +693,6 @@ int main(void)
         BOTH(starttls_on_a_running_connection),
         BOTH(plaintext_after_starttls),
         BOTH(many_handshakes_leave_no_memory),
-        cmocka_unit_test(certificates_are_made_once),
-        cmocka_unit_test(addresses_and_foreign_names),
-        cmocka_unit_test(faults_are_explained),
-        cmocka_unit_test(nothing_of_others_is_overwritten),
     };
     return cmocka_run_group_tests(tests, make_files, remove_files);
 }
