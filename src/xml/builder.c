@@ -30,12 +30,22 @@ void builder_destroy(struct builder *b)
     }
 }
 
+/* Eight bytes of ASCII without control characters. */
+static bool printable_word(const char *bytes)
+{
+    uint64_t v;
+    memcpy(&v, bytes, sizeof v);
+    return ((v | (v - 0x2020202020202020ull)) & 0x8080808080808080ull) == 0;
+}
+
 /* Bytes at the start of `s` that are XML characters; whole characters only. XML 1.0 section 2.2. */
 static size_t good_chars(struct str s)
 {
     struct utf8 u = {0};
     size_t start = 0; /* of the character under way */
     for (size_t i = 0; i < s.len; i++) {
+        while (u.missing == 0 && s.len - i > 8 && printable_word(s.data + i))
+            i += 8;
         unsigned char c = (unsigned char)s.data[i];
         if (u.missing == 0)
             start = i;
@@ -77,8 +87,24 @@ void builder_start(struct builder *b, struct str name, struct str ns)
     block_open(&b->writer, name, ns);
 }
 
+/* Whether the start tag being written has that attribute already: twice would not be well-formed.
+ */
+static bool has_attr(const struct block_writer *w, struct str name, struct str ns)
+{
+    const struct block_element *e = (const void *)w->elements.data;
+    const struct block_attr *attrs = (const void *)w->attrs.data;
+    for (uint32_t i = e[w->open].attrs; i < w->attr_count; i++) {
+        if (str_eq(block_writer_view(w, attrs[i].name), name) &&
+            str_eq(block_writer_view(w, attrs[i].ns), ns))
+            return true;
+    }
+    return false;
+}
+
 static void add_attr(struct builder *b, struct str name, struct str ns, struct str value)
 {
+    if (b->writer.in_tag && has_attr(&b->writer, name, ns))
+        return;
     if (ns.len > 0)
         block_attr_ns(&b->writer, name, ns, value);
     else
@@ -108,7 +134,7 @@ void builder_attr_u64(struct builder *b, struct str name, uint64_t value)
 {
     char digits[24];
     int len = snprintf(digits, sizeof digits, "%llu", (unsigned long long)value);
-    block_attr(&b->writer, name, (struct str){digits, (size_t)len});
+    add_attr(b, name, STR(""), (struct str){digits, (size_t)len});
 }
 
 void builder_lang(struct builder *b, struct str value)

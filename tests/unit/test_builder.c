@@ -92,6 +92,19 @@ static void attribute_order(void **state)
            "<k xmlns='v&apos;' r='6' xmlns:ns0='v&apos;' ns0:q='5'/></m>");
 }
 
+static void attribute_given_twice(void **state)
+{
+    struct builder *b = builder_create(STR("m"), STR("u"));
+    builder_attr(b, STR("id"), STR("1"));
+    builder_lang(b, STR("en"));
+    builder_attr_u64(b, STR("id"), 2);
+    builder_lang(b, STR("de"));
+    builder_attr_ns(b, STR("id"), STR("v"), STR("3"));
+    builder_start(b, STR("k"), STR_NULL);
+    builder_attr(b, STR("id"), STR("4"));
+    assert_built(b, "<m id='1' xml:lang='en' xmlns:ns0='v' ns0:id='3'><k id='4'/></m>");
+}
+
 static void mixed_text(void **state)
 {
     struct builder *b = builder_create(STR("m"), STR(""));
@@ -186,8 +199,14 @@ static void text_ok(void **state)
                               STR("\xEF\xBF\xBF"), STR("\xF4\x90\x80\x80"),
                               STR("\xE2\x82"),     STR("ab\xC3(")};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        if (builder_text_ok(bad[i]))
-            fail_msg("number %zu passes", i);
+        for (size_t before = 0; before < 20; before++) {
+            char text[64];
+            memset(text, 'a', sizeof text);
+            memcpy(text + before, bad[i].data, bad[i].len);
+            if (builder_text_ok((struct str){text, before + bad[i].len}) ||
+                builder_text_ok((struct str){text, sizeof text}))
+                fail_msg("number %zu passes behind %zu others", i, before);
+        }
     }
 }
 
@@ -246,11 +265,17 @@ static void escapes_at_every_offset(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(elements),   cmocka_unit_test(attribute_order),
-        cmocka_unit_test(mixed_text), cmocka_unit_test(copies),
-        cmocka_unit_test(growth),     cmocka_unit_test(destroy_unfinished),
-        cmocka_unit_test(text_ok),    cmocka_unit_test(bad_text_is_mended),
-        cmocka_unit_test(escapes),    cmocka_unit_test(escapes_at_every_offset),
+        cmocka_unit_test(elements),
+        cmocka_unit_test(attribute_order),
+        cmocka_unit_test(attribute_given_twice),
+        cmocka_unit_test(mixed_text),
+        cmocka_unit_test(copies),
+        cmocka_unit_test(growth),
+        cmocka_unit_test(destroy_unfinished),
+        cmocka_unit_test(text_ok),
+        cmocka_unit_test(bad_text_is_mended),
+        cmocka_unit_test(escapes),
+        cmocka_unit_test(escapes_at_every_offset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -473,8 +473,7 @@ static void interleaved_streams(void **state)
 {
     const char *const headers[] = {
         "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>",
-        "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
-        "xmlns:db='urn:db'>",
+        "<stream:stream xmlns:stream='http://etherx.jabber.org/streams' xmlns:db='urn:db'>",
         "<stream xmlns='http://etherx.jabber.org/streams' xmlns:db='urn:other'>",
         "<s:stream xmlns:s='http://etherx.jabber.org/streams' xmlns='it&apos;s'>",
     };
