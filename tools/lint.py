@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_FUNCTION = 80
-MAX_FILE = 800
+MAX_FILE = {'src': 800, 'tests': 1000, 'bench': 800}
 # Lowest first: a file may include headers of its own layer and of those before it.
 LAYERS = ['base', 'loop', 'net', 'xml', 'xmpp', 'link', 'store', 'config', 'component']
 COMPONENTS = ['router', 'c2s', 'sm']
@@ -70,6 +70,10 @@ SEAMS = {
 # Raw sockets belong to net/; the command's client of the control socket is the one other place.
 SOCKET_CALLS = {'socket', 'bind', 'listen', 'accept', 'accept4', 'connect', 'recv', 'recvmsg', 'sendmsg'}
 SOCKET_PLACES = ('src/net/', 'src/cli/')
+# (file, variable): globals that change all the same, and why that cannot be helped.
+GLOBALS = {
+    ('src/xml/lane.c', 'account'): "expat's allocator functions are given no context",
+}
 # expat's allocation functions get no context: the one thread-local there is carries it for the length of a call.
 GLOBALS_ALLOWED = {('src/xml/lane.c', 'account')}
 UNFINISHED = re.compile(r'\b(TODO|FIXME|XXX|HACK)\b|\b[Ff]or now\b')
@@ -147,9 +151,13 @@ def check_banned(report, build):
     for path in tracked('.c', '.h'):
         if not path.startswith('src/'):
             continue
-        for number, line in enumerate(strip(read(path)).split('\n'), 1):
+        text = strip(read(path))
+        own = set(re.findall(r'^static [^;{}()=]*?\b(\w+)\(', text, re.M))  # a function of the file's own
+        for number, line in enumerate(text.split('\n'), 1):
             for m in call.finditer(line):
                 name = m[1]
+                if name in own:
+                    continue
                 if re.search(r'\b(void|int|bool|char|long|size_t|uint\w+|struct \w+)\s*\*?\s*$', line[:m.start()]):
                     continue  # a declaration, such as a member or function of that name
                 if name in BANNED:
@@ -165,8 +173,9 @@ def check_sizes(report, build):
     files = tracked('.c', '.h')
     for path in files:
         lines = read(path).count('\n')
-        if lines > MAX_FILE:
-            report.add(path, lines, f'{lines} lines; at most {MAX_FILE}: a file holds one idea, split it')
+        limit = MAX_FILE.get(path.split('/')[0], 800)
+        if lines > limit:
+            report.add(path, lines, f'{lines} lines; at most {limit}: a file holds one idea, split it')
     tags = subprocess.run(['ctags', '--languages=C', '--langmap=C:.c.h', '--kinds-C=f', '--fields=+ne', '--sort=no',
                            '-f', '-', *files], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for line in tags.split('\n'):

@@ -8,13 +8,13 @@ domain=${DOMAIN:-localhost}
 jackdaw=build/jackdaw
 
 make --no-print-directory all
-options=(--data "$data" --domain "$domain" --set c2s.address=127.0.0.1,::1)
+addresses=127.0.0.1
+grep -qs '^0*1 ' /proc/net/if_inet6 && addresses+=,::1
+options=(--data "$data" --domain "$domain" --set "c2s.address=$addresses")
 
 add_account() {
-    local password
-    password=$(od -An -N9 -tx1 /dev/urandom | tr -d ' \n')
-    printf '%s\n' "$password" | "$jackdaw" user add "$1@$domain" --password-stdin "${options[@]}" >/dev/null
-    printf '    %-24s password  %s\n' "$1@$domain" "$password"
+    printf '    %-24s password  ' "$1@$domain"
+    "$jackdaw" user add "$1@$domain" "${options[@]}" 2>/dev/null
 }
 
 echo
