@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
-#include "xml/parser.h"
+#include "xml/parser_impl.h"
 
 #define HEADER                                                                                     \
     "<?xml version='1.0'?><stream:stream to='a.example' xmlns='jabber:client' "                    \
@@ -557,10 +557,48 @@ static void many_headers(void **state)
             snprintf(text, sizeof text, "<p%d:a/>", i);
             assert_int_equal(feed(&st[i], text), PARSER_OK);
             assert_log(&st[i], "<a/>");
+            assert_in_range(fixture.pool->warm, 1, 32);
         }
     }
     for (int i = 0; i < STREAMS; i++)
         stream_finish(&st[i]);
+}
+
+/* What the pool is for: an idle stream owns no expat parser, and few stay warm whatever comes. */
+static void idle_streams_own_no_parser(void **state)
+{
+    enum { STREAMS = 50 };
+    static struct stream st[STREAMS];
+    uint32_t before = fixture.pool->warm;
+    for (int i = 0; i < STREAMS; i++) {
+        stream_init(&st[i], &wide);
+        assert_int_equal(feed(&st[i], HEADER), PARSER_OK);
+        assert_null(st[i].parser->lane);
+        assert_ptr_equal(st[i].parser->key, st[0].parser->key);
+    }
+    for (int i = 0; i < STREAMS; i++) {
+        assert_int_equal(feed(&st[i], "<a><b>"), PARSER_OK);
+        assert_non_null(st[i].parser->lane);
+    }
+    for (int i = 0; i < STREAMS; i++) {
+        assert_int_equal(feed(&st[i], "</b></a>"), PARSER_OK);
+        assert_null(st[i].parser->lane);
+        assert_in_range(st[i].parser->key->warm, 1, 4);
+    }
+    /* A lane that met many names is not kept: expat would never forget them. */
+    struct buffer b;
+    buffer_init(&b, 1 << 20);
+    buffer_add_str(&b, STR("<m>"));
+    for (int i = 0; i < 500; i++)
+        buffer_printf(&b, "<name-number-%d/>", i);
+    buffer_add_str(&b, STR("</m>"));
+    uint32_t warm = st[0].parser->key->warm;
+    assert_int_equal(parser_feed(st[0].parser, buffer_str(&b).data, buffer_len(&b)), PARSER_OK);
+    assert_int_equal(st[0].parser->key->warm, warm - 1);
+    buffer_finish(&b);
+    for (int i = 0; i < STREAMS; i++)
+        stream_finish(&st[i]);
+    assert_int_equal(fixture.pool->warm, before);
 }
 
 static void restart(void **state)
@@ -691,6 +729,7 @@ int main(void)
         cmocka_unit_test(interleaved_streams),
         cmocka_unit_test(errors_do_not_taint_the_pool),
         cmocka_unit_test(many_headers),
+        cmocka_unit_test(idle_streams_own_no_parser),
         cmocka_unit_test(restart),
         cmocka_unit_test(rest),
         cmocka_unit_test(stop_and_destroy),
