@@ -1,6 +1,6 @@
-/* Inside config/ only: makes a file's text safe and simple for libconfuse, whose lexer keeps its
- * state after an error, counts lines wrongly after comments, ends strings at a NUL, and expands
- * environment variables. */
+/* Inside config/ only: makes a file's text safe and simple for libconfuse, whose lexer counts lines
+ * wrongly after comments, ends the text at a NUL, takes a file that ends inside a section, and
+ * expands environment variables. */
 #ifndef JACKDAW_CONFIG_CONFIG_SCAN_H
 #define JACKDAW_CONFIG_CONFIG_SCAN_H
 

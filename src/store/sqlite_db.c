@@ -76,7 +76,7 @@ static enum error make_file(const struct sqlite_db *db, char *why, size_t why_si
     return error_from_errno(errno);
 }
 
-static enum error connect_failed(struct sqlite_db *db, int code, char *why, size_t why_size)
+static enum error open_failed(struct sqlite_db *db, int code, char *why, size_t why_size)
 {
     enum error e = migrations_error(code);
     snprintf(why, why_size, "cannot open the database %s: %s", db->path,
@@ -84,7 +84,7 @@ static enum error connect_failed(struct sqlite_db *db, int code, char *why, size
     return e == ERR_OK ? ERR_STORE : e;
 }
 
-static void disconnect(struct sqlite_db *db)
+static void close_handle(struct sqlite_db *db)
 {
     for (int i = 0; i < CONTROLS; i++)
         sqlite3_finalize(db->controls[i]);
@@ -97,7 +97,7 @@ static void disconnect(struct sqlite_db *db)
     db->in_transaction = false;
 }
 
-static enum error connect(struct sqlite_db *db, char *why, size_t why_size)
+static enum error open_handle(struct sqlite_db *db, char *why, size_t why_size)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
     enum error e = ERR_OK;
@@ -116,12 +116,12 @@ static enum error connect(struct sqlite_db *db, char *why, size_t why_size)
     if (code == SQLITE_OK && db->role == SQLITE_WRITER)
         code = sqlite3_exec(db->handle, writer_pragmas, NULL, NULL, NULL);
     if (code != SQLITE_OK)
-        e = connect_failed(db, code, why, why_size);
+        e = open_failed(db, code, why, why_size);
     else if (db->role == SQLITE_WRITER)
         e = migrations_apply(db->handle, db->path, db->kind, migrations, migrations_count, db->log,
                              why, why_size);
     if (e != ERR_OK)
-        disconnect(db);
+        close_handle(db);
     return e;
 }
 
@@ -133,7 +133,7 @@ enum error sqlite_db_open(struct log log, enum store_kind kind, enum sqlite_role
     db->kind = kind;
     db->role = role;
     db->path = mem_strdup(path);
-    enum error e = connect(db, why, why_size);
+    enum error e = open_handle(db, why, why_size);
     if (e == ERR_OK)
         *ret = db;
     else
@@ -145,7 +145,7 @@ void sqlite_db_close(struct sqlite_db *db)
 {
     if (!db)
         return;
-    disconnect(db);
+    close_handle(db);
     free(db->path);
     free(db);
 }
@@ -182,7 +182,7 @@ static int control(struct sqlite_db *db, enum control which)
 }
 
 /* Values are bound where they lie: the request outlives the statement's run. */
-static int bind(sqlite3_stmt *st, int index, const struct value *v)
+static int bind_value(sqlite3_stmt *st, int index, const struct value *v)
 {
     switch (v->type) {
     case VALUE_NULL:
@@ -245,7 +245,7 @@ static enum error run_statements(struct sqlite_db *db, struct store_txn *t, int 
         sqlite3_stmt **st = &db->statements[id];
         *code = prepare(db, st, store_statement_sql[id]);
         for (int i = 1; *code == SQLITE_OK && request_next_value(&cursor, &v); i++)
-            *code = bind(*st, i, &v);
+            *code = bind_value(*st, i, &v);
         if (*code == SQLITE_OK)
             *code = step(*st, t);
         sqlite3_reset(*st);
@@ -297,15 +297,15 @@ static enum error system_error(struct sqlite_db *db, int code)
     return e == ERR_STORE_FULL ? e : ERR_STORE;
 }
 
-static bool reconnect(struct sqlite_db *db)
+static bool reopen(struct sqlite_db *db)
 {
     char why[512];
     if (db->suspect && !in_memory(db))
-        disconnect(db);
+        close_handle(db);
     db->suspect = false;
     if (db->handle)
         return true;
-    if (connect(db, why, sizeof why) == ERR_OK)
+    if (open_handle(db, why, sizeof why) == ERR_OK)
         return true;
     tell_operator(db, SQLITE_CANTOPEN);
     return false;
@@ -372,7 +372,7 @@ size_t sqlite_db_execute(struct sqlite_db *db, struct store_txn *t)
     t->inside = false;
     if (db->redo) /* it will be run with the whole batch */
         return t->statements;
-    if ((!db->handle || db->suspect) && !db->in_transaction && !reconnect(db))
+    if ((!db->handle || db->suspect) && !db->in_transaction && !reopen(db))
         t->result = ERR_STORE;
     else
         t->result = run_in_batch(db, t);

@@ -1,6 +1,5 @@
-/* Configuration files: no input may crash the reader or change how it reads the next file
- * (libconfuse's lexer keeps state between files; config_scan.c must not let anything through that
- * upsets it). */
+/* Configuration files: no input may crash the reader, be refused without a word, or change how the
+ * next file is read (libconfuse's lexer has global state). */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
