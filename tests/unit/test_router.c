@@ -11,7 +11,6 @@
 
 #include "base/mem.h"
 #include "component/component.h"
-#include "router/table.h"
 #include "xml/builder.h"
 #include "xmpp/namespaces.h"
 
@@ -667,54 +666,6 @@ static void spread_by_the_sender(void **state)
     assert_true(g[0]->count - g[0]->taken == 10 || g[1]->count - g[1]->taken == 10);
 }
 
-/* Only what the newcomer takes moves, and only what the lost one had. */
-static void spreading_is_stable(void **state)
-{
-    const uint64_t seed[2] = {1, 2};
-    struct port *ports[5];
-    struct name *n = NULL;
-    struct table t;
-    char key[32];
-    uint64_t before[3000];
-    size_t moved = 0, lost = 0;
-
-    table_init(&t, seed);
-    for (size_t i = 0; i < 5; i++)
-        ports[i] = (struct port *)(uintptr_t)(i + 1);
-    for (size_t i = 0; i < 4; i++) {
-        (void)snprintf(key, sizeof(key), "sm-%zu", i);
-        assert_int_equal(table_bind(&t, STR("x.test"), NAME_MULTI_TO, ports[i],
-                                    table_node_id(str_of(key)), false, &n),
-                         ERR_OK);
-    }
-    for (size_t i = 0; i < 3000; i++) {
-        (void)snprintf(key, sizeof(key), "user%zu@x.test", i);
-        before[i] = name_pick(n, str_of(key))->id;
-    }
-    assert_int_equal(table_bind(&t, STR("x.test"), NAME_MULTI_TO, ports[4],
-                                table_node_id(STR("sm-4")), false, &n),
-                     ERR_OK);
-    for (size_t i = 0; i < 3000; i++) {
-        (void)snprintf(key, sizeof(key), "user%zu@x.test", i);
-        uint64_t now = name_pick(n, str_of(key))->id;
-        if (now != before[i]) {
-            assert_int_equal(now, table_node_id(STR("sm-4")));
-            moved++;
-        }
-    }
-    assert_in_range(moved, 450, 750); /* a fifth of 3000 */
-    assert_false(table_unbind(&t, n, ports[4]));
-    assert_false(table_unbind(&t, n, ports[0]));
-    for (size_t i = 0; i < 3000; i++) {
-        (void)snprintf(key, sizeof(key), "user%zu@x.test", i);
-        uint64_t now = name_pick(n, str_of(key))->id;
-        assert_true(now == before[i] || before[i] == table_node_id(STR("sm-0")));
-        lost += now != before[i];
-    }
-    assert_in_range(lost, 600, 900); /* a quarter */
-    table_finish(&t);
-}
-
 /* --- users --- */
 
 static void acls(void **state)
@@ -814,7 +765,6 @@ int main(void)
         TEST(packets_of_a_dead_component_come_back),
         TEST(spread_by_the_receiver),
         TEST(spread_by_the_sender),
-        TEST(spreading_is_stable),
         TEST(acls),
         TEST(users_are_read_again),
         TEST(routes_over_tcp),
