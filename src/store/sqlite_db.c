@@ -53,7 +53,7 @@ static const char common_pragmas[] = "PRAGMA cache_size = -8192; PRAGMA temp_sto
 
 static bool in_memory(const struct sqlite_db *db)
 {
-    return strcmp(db->path, ":memory:") == 0;
+    return strcmp(db->path, ":memory:") == 0 || strncmp(db->path, "file:/", 6) == 0;
 }
 
 /* Makes a missing file ourselves, for its mode. A file that is there is not opened: closing it
@@ -102,7 +102,7 @@ static enum error open_handle(struct sqlite_db *db, char *why, size_t why_size)
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
     enum error e = ERR_OK;
     if (in_memory(db))
-        flags |= SQLITE_OPEN_CREATE;
+        flags |= SQLITE_OPEN_CREATE | SQLITE_OPEN_URI;
     else if (db->role == SQLITE_WRITER)
         e = make_file(db, why, why_size);
     if (e != ERR_OK)

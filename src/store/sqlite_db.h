@@ -40,8 +40,9 @@ static inline struct store_txn *txn_list_pop(struct txn_list *l)
     return t;
 }
 
-/* Path ":memory:" makes a database in memory. A writer makes the file (mode 0600) when it is
- * missing and migrates it. `why` tells the operator what to do. */
+/* Path ":memory:" makes a database in memory, "file:/NAME?vfs=memdb" one that all handles of that
+ * name in the process share. A writer makes the file (mode 0600) when it is missing and migrates
+ * it. `why` tells the operator what to do. */
 enum error sqlite_db_open(struct log log, enum store_kind kind, enum sqlite_role role,
                           const char *path, struct sqlite_db **ret, char *why, size_t why_size);
 void sqlite_db_close(struct sqlite_db *db);        /* NULL is fine */

@@ -36,8 +36,11 @@ static enum error memory_open(struct store *s, const char *rest, uint64_t *reser
                               size_t why_size)
 {
     struct memory *m = MEM_NEW(struct memory);
-    enum error e =
-        sqlite_db_open(s->log, s->kind, SQLITE_WRITER, ":memory:", &m->db, why, why_size);
+    char path[128] = ":memory:";
+    /* "memory:NAME" outlives each of its users, as a file would, until the last has closed it. */
+    if (rest[0])
+        (void)snprintf(path, sizeof path, "file:/%s?vfs=memdb", rest);
+    enum error e = sqlite_db_open(s->log, s->kind, SQLITE_WRITER, path, &m->db, why, why_size);
     if (e != ERR_OK) {
         free(m);
         return e;
