@@ -60,8 +60,8 @@ static bool directed_add(struct session *s, struct jid *to)
         return false;
     if ((s->directed_count & (s->directed_count - 1)) == 0) /* 0, 1, 2, 4 ...: time to double */
         s->directed = mem_realloc(s->directed, (s->directed_count ? s->directed_count * 2u : 1u) *
-                                                   sizeof(struct jid *));
-    memmove(s->directed + at + 1, s->directed + at, (s->directed_count - at) * sizeof *s->directed);
+                                                   sizeof(void *));
+    memmove(s->directed + at + 1, s->directed + at, (s->directed_count - at) * sizeof(void *));
     s->directed[at] = jid_ref(to);
     s->directed_count++;
     return true;
@@ -81,8 +81,8 @@ static void directed_remove(struct session *s, struct jid *to)
         uint32_t cap = 1;
         while (cap < count)
             cap *= 2;
-        memmove(s->directed + at, s->directed + at + 1, (count - at) * sizeof *s->directed);
-        smaller = mem_realloc(s->directed, cap * sizeof *s->directed);
+        memmove(s->directed + at, s->directed + at + 1, (count - at) * sizeof(void *));
+        smaller = mem_realloc(s->directed, cap * sizeof(void *));
     } else {
         free(s->directed);
     }

@@ -30,9 +30,9 @@ static void insert(struct roster *r, uint32_t at, struct roster_item *item)
 {
     if (r->count == r->cap) {
         r->cap = r->cap ? r->cap + r->cap / 2 + 1 : 4;
-        r->items = mem_realloc(r->items, r->cap * sizeof *r->items);
+        r->items = mem_realloc(r->items, r->cap * sizeof(void *));
     }
-    memmove(r->items + at + 1, r->items + at, (r->count - at) * sizeof *r->items);
+    memmove(r->items + at + 1, r->items + at, (r->count - at) * sizeof(void *));
     r->items[at] = item;
     r->count++;
     if (item->hidden)
@@ -74,7 +74,7 @@ struct roster_item *roster_take(struct roster *r, struct str jid)
     if (!found)
         return NULL;
     struct roster_item *item = r->items[at];
-    memmove(r->items + at, r->items + at + 1, (r->count - at - 1) * sizeof *r->items);
+    memmove(r->items + at, r->items + at + 1, (r->count - at - 1) * sizeof(void *));
     r->count--;
     if (item->hidden)
         r->hidden--;
@@ -147,8 +147,8 @@ void roster_item_set_groups(struct roster_item *item, const struct str *groups, 
         size += groups[i].len + 1;
     char *texts = size ? mem_alloc(size) : NULL;
     char *out = texts;
-    for (size_t i = 0; i < count; i++) {
-        memcpy(out, groups[i].data, groups[i].len);
+    for (size_t i = 0; out && i < count; i++) {
+        memcpy(out, groups[i].data, groups[i].len); /* mem_alloc has put the NUL behind it */
         out += groups[i].len + 1;
     }
     free(item->groups);

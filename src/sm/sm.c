@@ -294,7 +294,7 @@ static enum error open_store(struct sm *sm)
 static enum error prepare_domains(struct sm *sm)
 {
     const struct config_list *names = &sm->c->env->config->server_domains;
-    sm->domains = mem_alloc_array(names->count ? names->count : 1, sizeof *sm->domains);
+    sm->domains = mem_alloc_array(names->count ? names->count : 1, sizeof(void *));
     for (size_t i = 0; i < names->count; i++) {
         struct jid *domain = jid_from_parts(STR_NULL, str_of(names->items[i]), STR_NULL);
         if (!domain) {
@@ -311,8 +311,8 @@ static enum error prepare_domains(struct sm *sm)
 
 static void init_hashes(struct sm *sm)
 {
-    struct hash *hashes[] = {&sm->users, &sm->sessions, &sm->peers};
-    for (size_t i = 0; i < sizeof hashes / sizeof *hashes; i++) {
+    struct hash *const hashes[3] = {&sm->users, &sm->sessions, &sm->peers};
+    for (size_t i = 0; i < 3; i++) {
         uint64_t seed[2];
         random_fill(sm->c->env->random, seed, sizeof seed);
         hash_init(hashes[i], seed);
@@ -436,10 +436,11 @@ static void sm_destroy(struct component *c)
     struct sm *sm = c->state;
     if (!sm)
         return;
+    sm->closing = true;
+    store_close(sm->store); /* its last callbacks still find everything */
     loop_timer_stop(&sm->unload);
     loop_timer_stop(&sm->resume);
     loop_timer_stop(&sm->drain);
-    store_close(sm->store);
     struct session *s;
     for (size_t i = 0; (s = hash_next(&sm->sessions, &i));)
         forget_session(s);

@@ -44,6 +44,7 @@ struct sm {
     struct path path;
     struct sm_counters counters;
     uint64_t started; /* loop_now */
+    bool closing;     /* being destroyed: the store's last callbacks run */
 };
 
 static inline struct str peer_name(const struct peer *peer)

@@ -105,11 +105,12 @@ static void dispatch(struct user *user, struct packet *p)
         user_delete(user, p);
 }
 
-/* Hands out what waited, in order; stops when the user becomes busy with its own deletion. */
+/* Hands out what waited, in order; stops when the user becomes busy with its own deletion. At the
+ * end of the instance it stays where it is: the store takes nothing any more. */
 static void drain(struct user *user)
 {
     struct list *node;
-    while (user->state == USER_READY && (node = list_pop(&user->waiting))) {
+    while (!user->sm->closing && user->state == USER_READY && (node = list_pop(&user->waiting))) {
         user->waiting_count--;
         struct packet *p = LIST_ENTRY(node, struct packet, node);
         if (user->load_failed)
@@ -183,6 +184,7 @@ struct user *user_get(struct sm *sm, struct jid *jid)
 
 struct creation {
     struct user *user;
+    bool existed;
     struct packet *request;
 };
 
@@ -195,7 +197,7 @@ static void on_created(void *arg, enum error e, const struct store_rows *rows)
     else
         session_answer(user->sm, creation->request, SESSION_CREATED, STR_NULL);
     if (e)
-        user->active = false;
+        user->active = creation->existed;
     free(creation);
     user_release(user);
 }
@@ -205,6 +207,7 @@ void user_create(struct user *user, struct packet *p)
     struct creation *creation = MEM_NEW(struct creation);
     creation->user = user;
     creation->request = p;
+    creation->existed = user->active;
     user_hold(user);
     user->active = true;
     struct store_txn *t = store_begin(user->sm->store);

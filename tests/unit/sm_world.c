@@ -250,10 +250,10 @@ int world_setup(void **state)
 int world_teardown(void **state)
 {
     struct sm_world *w = *state;
+    component_destroy(w->sm); /* as it is, in the middle of whatever it does */
     link_close(w->c2s);
     link_close(w->remote);
     world_settle(w);
-    component_destroy(w->sm);
     component_destroy(w->router);
     world_settle(w);
     for (size_t i = 0; i < w->client_count; i++) {
@@ -334,7 +334,7 @@ void client_end(struct client *c)
     assert_int_equal(c->last, SESSION_ENDED);
 }
 
-void client_send(struct client *c, const char *xml)
+void client_post(struct client *c, const char *xml)
 {
     struct packet *p = packet_create(PACKET_STANZA, STR("sm"), STR("c2s"));
     p->stanza = parse(c->world, xml);
@@ -342,6 +342,11 @@ void client_send(struct client *c, const char *xml)
     p->c2s = c->c2s;
     p->sm = c->sm;
     link_send(c->world->c2s, p);
+}
+
+void client_send(struct client *c, const char *xml)
+{
+    client_post(c, xml);
     world_settle(c->world);
 }
 
@@ -389,7 +394,7 @@ void remote_nothing(struct sm_world *w)
     nothing(&w->from_sm, "the remote server");
 }
 
-void account_action(struct sm_world *w, enum session_action action, const char *text)
+void account_post(struct sm_world *w, enum session_action action, const char *text)
 {
     struct jid *jid = jid_parse(str_of(text));
     struct packet *p = packet_create_session(jid_domain(jid), STR("c2s"), action, jid, STR_NULL);
@@ -397,6 +402,11 @@ void account_action(struct sm_world *w, enum session_action action, const char *
     p->c2s = p->request;
     w->answered = false;
     link_send(w->c2s, p);
-    world_settle(w);
     jid_unref(jid);
+}
+
+void account_action(struct sm_world *w, enum session_action action, const char *jid)
+{
+    account_post(w, action, jid);
+    world_settle(w);
 }

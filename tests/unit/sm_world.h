@@ -55,6 +55,7 @@ struct client *client_start(struct sm_world *w, const char *jid, const char *rea
 struct client *client_online(struct sm_world *w, const char *jid);
 void client_end(struct client *c);
 void client_send(struct client *c, const char *xml);
+void client_post(struct client *c, const char *xml);        /* on its way, nothing has run yet */
 void client_expect(struct client *c, const char *xml);      /* the next one, exactly */
 void client_expect_some(struct client *c, const char *xml); /* anywhere among what is unread */
 void client_nothing(struct client *c);
@@ -68,6 +69,8 @@ void remote_nothing(struct sm_world *w);
 
 /* create or delete an account, as registration does; answered? */
 void account_action(struct sm_world *w, enum session_action action, const char *jid);
+void account_post(struct sm_world *w, enum session_action action,
+                  const char *jid); /* nothing has run yet */
 json_int_t world_status(struct sm_world *w, const char *name);
 
 #endif

@@ -1,20 +1,25 @@
 /* Contact addresses (XEP-0157): a form in the server's disco#info, from the setting server.contact
  * ("abuse:mailto:..."). */
-#include "base/mem.h"
 #include "sm/sm.h"
 #include "xmpp/namespaces.h"
 
-/* The kinds of section 3.1. */
-static const struct str kinds[] = {STR("abuse"),    STR("admin"),  STR("feedback"), STR("sales"),
-                                   STR("security"), STR("status"), STR("support")};
+/* Section 3.1: how a kind is called in the setting, and its field. */
+static const struct kind {
+    struct str name, field;
+} kinds[] = {
+    {STR("abuse"), STR("abuse-addresses")},       {STR("admin"), STR("admin-addresses")},
+    {STR("feedback"), STR("feedback-addresses")}, {STR("sales"), STR("sales-addresses")},
+    {STR("security"), STR("security-addresses")}, {STR("status"), STR("status-addresses")},
+    {STR("support"), STR("support-addresses")},
+};
 
 /* The address when `text` is one of that kind. */
-static struct str address_of(const char *text, struct str kind)
+static struct str address_of(const char *text, struct str name)
 {
     struct str s = str_of(text);
-    if (s.len <= kind.len + 1 || !str_starts(s, kind) || s.data[kind.len] != ':')
+    if (s.len <= name.len + 1 || !str_starts(s, name) || s.data[name.len] != ':')
         return STR_NULL;
-    return (struct str){s.data + kind.len + 1, s.len - kind.len - 1};
+    return (struct str){s.data + name.len + 1, s.len - name.len - 1};
 }
 
 static void add_field(struct builder *b, struct str var, const char *type)
@@ -24,20 +29,16 @@ static void add_field(struct builder *b, struct str var, const char *type)
     builder_attr(b, STR("type"), str_of(type));
 }
 
-static void add_kind(struct builder *b, const struct config_list *contact, struct str kind)
+static void add_kind(struct builder *b, const struct config_list *contact, const struct kind *kind)
 {
     bool open = false;
     for (size_t i = 0; i < contact->count; i++) {
-        struct str address = address_of(contact->items[i], kind);
+        struct str address = address_of(contact->items[i], kind->name);
         if (!address.data)
             continue;
-        if (!open) {
-            char var[32];
-            memcpy(var, kind.data, kind.len);
-            memcpy(var + kind.len, "-addresses", 10);
-            add_field(b, (struct str){var, kind.len + 10}, "list-multi");
-            open = true;
-        }
+        if (!open)
+            add_field(b, kind->field, "list-multi");
+        open = true;
         builder_leaf(b, STR("value"), STR_NULL, address);
     }
     if (open)
@@ -55,7 +56,7 @@ static void extend(struct sm *sm, struct builder *b)
     builder_leaf(b, STR("value"), STR_NULL, NS_SERVER_INFO);
     builder_end(b);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        add_kind(b, contact, kinds[i]);
+        add_kind(b, contact, &kinds[i]);
     builder_end(b);
 }
 

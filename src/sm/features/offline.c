@@ -200,7 +200,11 @@ static void on_page(void *arg, enum error e, const struct store_rows *rows)
     struct sm *sm = user->sm;
     struct session *session = receiver(user);
     size_t count = e ? 0 : store_rows_count(rows);
-    if (e && e != ERR_CANCELLED)
+    if (e == ERR_CANCELLED) { /* the store closes: nothing may be written any more */
+        user_release(user);
+        return;
+    }
+    if (e)
         log_error(&sm->c->log, "cannot read the offline messages of %s: %s", user->jid->text,
                   error_text(e));
     if (e || !session || user->state == USER_DELETING) { /* they stay for the next one */
@@ -307,6 +311,8 @@ static void on_returned(void *arg, enum error e, const struct store_rows *rows)
 {
     struct user *user = arg;
     size_t count = e ? 0 : store_rows_count(rows);
+    if (e == ERR_CANCELLED)
+        return;
     for (size_t i = 0; i < count; i++)
         send_back(user->sm, store_text(rows, i, 1));
     if (count == PAGE) {

@@ -1,0 +1,233 @@
+/* The session manager when its store fails: an error to the one who asked, nothing half done, and
+ * life goes on (design.md section 9, reliability.md C.2 "disk full", "database down"). The linker
+ * puts failing stand-ins before the store's commit and read (--wrap). */
+#include "sm_world.h"
+
+#include "base/mem.h"
+#include "store/users.h"
+
+void __real_store_commit(struct store_txn *t, store_fn fn, void *arg);
+void __wrap_store_commit(struct store_txn *t, store_fn fn, void *arg);
+void __real_users_get(struct store *s, struct str owner, store_fn fn, void *arg);
+void __wrap_users_get(struct store *s, struct str owner, store_fn fn, void *arg);
+
+static enum error failing; /* what every commit and every read of a user gives; OK: the real ones */
+static struct loop *loop;
+
+struct later {
+    struct loop_task task;
+    store_fn fn;
+    void *arg;
+};
+
+static void on_later(struct loop_task *task)
+{
+    struct later *later = MEM_CONTAINER(task, struct later, task);
+    later->fn(later->arg, failing, NULL);
+    free(later);
+}
+
+/* Callbacks never come inside the call. */
+static void fail_later(store_fn fn, void *arg)
+{
+    if (!fn)
+        return;
+    struct later *later = MEM_NEW(struct later);
+    loop_task_init(&later->task, on_later);
+    later->fn = fn;
+    later->arg = arg;
+    loop_defer(loop, &later->task, LOOP_FLUSH);
+}
+
+void __wrap_store_commit(struct store_txn *t, store_fn fn, void *arg)
+{
+    if (!failing) {
+        __real_store_commit(t, fn, arg);
+        return;
+    }
+    store_discard(t);
+    fail_later(fn, arg);
+}
+
+void __wrap_users_get(struct store *s, struct str owner, store_fn fn, void *arg)
+{
+    if (failing)
+        fail_later(fn, arg);
+    else
+        __real_users_get(s, owner, fn, arg);
+}
+
+static int setup(void **state)
+{
+    failing = ERR_OK;
+    world_setup(state);
+    loop = ((struct sm_world *)*state)->env.loop;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    failing = ERR_OK;
+    return world_teardown(state);
+}
+
+static void next_has(struct client *c, const char *what)
+{
+    if (c->in.taken == c->in.count || !strstr(c->in.texts[c->in.taken], what))
+        fail_msg("no %s but %s", what,
+                 c->in.taken < c->in.count ? c->in.texts[c->in.taken] : "nothing");
+    c->in.taken++;
+}
+
+static void check_roster(struct client *c, const char *items)
+{
+    client_send(c, "<iq type='get' id='g'><query xmlns='jabber:iq:roster'/></iq>");
+    const char *text = c->in.texts[c->in.taken];
+    const char *got = strstr(text, "<query");
+    got = got ? strchr(got, '>') + 1 : text;
+    if (strncmp(got, items, strlen(items)) != 0)
+        fail_msg("%s\n instead of %s", got, items);
+    c->in.taken++;
+}
+
+static void setting_items(void **state)
+{
+    struct sm_world *w = *state;
+    struct client *c = client_online(w, "juliet@example.net/balcony");
+    client_send(c, "<iq type='set' id='1'><query xmlns='jabber:iq:roster'><item jid='a@b' "
+                   "name='A'/></query></iq>");
+    client_forget(c);
+    failing = ERR_STORE_FULL;
+    client_send(c, "<iq type='set' id='2'><query xmlns='jabber:iq:roster'><item jid='a@b' "
+                   "name='B'/></query></iq>");
+    next_has(c, "<resource-constraint");
+    failing = ERR_STORE;
+    client_send(
+        c, "<iq type='set' id='3'><query xmlns='jabber:iq:roster'><item jid='c@d'/></query></iq>");
+    next_has(c, "<internal-server-error");
+    client_send(c, "<iq type='set' id='4'><query xmlns='jabber:iq:roster'>"
+                   "<item jid='a@b' subscription='remove'/></query></iq>");
+    next_has(c, "<internal-server-error");
+    client_nothing(c); /* no pushes */
+    check_roster(c, "<item jid='a@b' name='A' subscription='none'/></query>");
+    failing = ERR_OK;
+    client_send(c, "<iq type='set' id='5'><query xmlns='jabber:iq:roster'><item jid='a@b' "
+                   "name='C'/></query></iq>");
+    next_has(c, "type='set'");
+    next_has(c, "type='result'");
+}
+
+static void subscription(void **state)
+{
+    struct sm_world *w = *state;
+    struct client *c = client_online(w, "juliet@example.net/balcony");
+    failing = ERR_STORE;
+    client_send(c, "<presence type='subscribe' to='romeo@remote.example' id='1'/>");
+    next_has(c, "<internal-server-error");
+    client_nothing(c);
+    check_roster(c, "");
+    remote_send(w, "<presence type='subscribe' from='x@remote.example' to='juliet@example.net'/>");
+    next_has(c, "type='subscribe'"); /* delivered, but not kept */
+    failing = ERR_OK;
+    remote_send(w, "<presence type='subscribe' from='x@remote.example' to='juliet@example.net'/>");
+    next_has(c, "type='subscribe'"); /* not known yet, so not the second of A.3.1 */
+}
+
+static void offline_message(void **state)
+{
+    struct sm_world *w = *state;
+    struct client *romeo = client_online(w, "romeo@example.net/orchard");
+    account_action(w, SESSION_CREATE, "juliet@example.net");
+    failing = ERR_STORE;
+    client_send(romeo, "<message to='juliet@example.net' id='1'><body>hi</body></message>");
+    next_has(romeo, "<service-unavailable");
+    failing = ERR_OK;
+    client_send(romeo, "<message to='juliet@example.net' id='2'><body>hi</body></message>");
+    client_nothing(romeo);
+    assert_int_equal(world_status(w, "offline_stored"), 1);
+}
+
+static void loading(void **state)
+{
+    struct sm_world *w = *state;
+    struct client *romeo = client_online(w, "romeo@example.net/orchard");
+    account_action(w, SESSION_CREATE, "juliet@example.net");
+    loop_sim_advance(w->env.loop, 120000);
+    failing = ERR_STORE;
+    struct client *juliet = client_start(w, "juliet@example.net/balcony", NULL);
+    assert_true(juliet->failed);
+    assert_string_equal(juliet->reason, "internal-server-error");
+    client_send(romeo, "<message to='juliet@example.net' id='1'><body>hi</body></message>");
+    next_has(romeo, "<internal-server-error");
+    client_send(
+        romeo,
+        "<message to='romeo@example.net' id='2'><body>hi</body></message>"); /* live ones go on */
+    next_has(romeo, "<body>hi</body>");
+    assert_int_equal(world_status(w, "users_loaded"), 1);
+    failing = ERR_OK;
+    juliet = client_start(w, "juliet@example.net/balcony", NULL);
+    assert_true(juliet->up);
+}
+
+static void accounts(void **state)
+{
+    struct sm_world *w = *state;
+    struct client *romeo = client_online(w, "romeo@example.net/orchard");
+    client_send(
+        romeo,
+        "<iq type='set' id='1'><query xmlns='jabber:iq:roster'><item jid='a@b'/></query></iq>");
+    client_forget(romeo);
+    failing = ERR_STORE;
+    account_action(w, SESSION_DELETE, "romeo@example.net");
+    assert_true(w->answered);
+    assert_true(w->answer_failed);
+    assert_int_equal(romeo->last, SESSION_STARTED);
+    check_roster(romeo, "<item jid='a@b' subscription='none'/></query>");
+    failing = ERR_OK;
+    account_action(w, SESSION_DELETE, "romeo@example.net");
+    assert_false(w->answer_failed);
+    assert_int_equal(romeo->last, SESSION_ENDED);
+}
+
+/* The end of the instance at any moment of everything that waits for the store. */
+static void stopping_in_the_middle(void **state)
+{
+    static const char *const stanzas[] = {
+        "<iq type='set' id='1'><query xmlns='jabber:iq:roster'><item jid='a@b'/></query></iq>",
+        "<iq type='get' id='2'><query xmlns='jabber:iq:roster' ver='0'/></iq>",
+        "<message to='nurse@example.net'><body>hi</body></message>",
+        "<message to='juliet@example.net'><body>hi</body></message>",
+        "<presence type='subscribe' to='juliet@example.net'/>",
+        "<message to='unknown@example.net'><body>hi</body></message>"};
+    for (int turns = 0; turns < 40; turns++) {
+        void *inner;
+        setup(&inner);
+        struct sm_world *w = inner;
+        struct client *romeo = client_online(w, "romeo@example.net/orchard");
+        account_action(w, SESSION_CREATE, "nurse@example.net");
+        account_action(w, SESSION_CREATE, "juliet@example.net");
+        client_send(romeo, "<message to='juliet@example.net'><body>old</body></message>");
+        struct client *juliet = client_start(w, "juliet@example.net/balcony", NULL);
+        for (size_t i = 0; i < sizeof stanzas / sizeof *stanzas; i++)
+            client_post(romeo, stanzas[i]);
+        client_post(juliet, "<presence/>");
+        if (turns % 2)
+            account_post(w, SESSION_DELETE, "nurse@example.net");
+        if (turns % 4 > 1)
+            account_post(w, SESSION_DELETE, "juliet@example.net");
+        for (int i = 0; i < turns / 2; i++)
+            loop_sim_turn(w->env.loop);
+        teardown(&inner);
+    }
+}
+
+int main(void)
+{
+#define FAILING_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        FAILING_TEST(setting_items),   FAILING_TEST(subscription),
+        FAILING_TEST(offline_message), cmocka_unit_test(stopping_in_the_middle),
+        FAILING_TEST(loading),         FAILING_TEST(accounts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
