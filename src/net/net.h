@@ -115,6 +115,21 @@ bool conn_tls_exporter(struct conn *c, unsigned char out[32]);
  * docs/decisions/0006-tls-unique.md. */
 size_t conn_tls_unique(struct conn *c, unsigned char out[64]);
 
+/* What the peer showed. All are false before the handshake is finished. */
+bool conn_tls_peer_shown(struct conn *c);
+/* Its chain leads to a trusted authority and is valid now, as server's or client's certificate (RFC
+ * 6120 section 13.7.2); else `why` says what is wrong. */
+bool conn_tls_peer_trusted(struct conn *c, const struct tls_trust *t, char *why, size_t why_size);
+/* The certificate is for this domain: by DNS-ID (wildcard as the whole left-most label alone),
+ * SRV-ID of _xmpp-server, or id-on-xmppAddr (RFC 6125, RFC 6120 section 13.7.1.2). The common name
+ * counts for nothing. */
+bool conn_tls_peer_is(struct conn *c, const char *domain);
+/* DANE (RFC 6698, RFC 7671, RFC 7673) for one record of a validated answer: the chain matches it.
+ * Usage 3 needs nothing else; usage 2 needs the name too; 0 and 1 need `t` and the name. `host` is
+ * the SRV target, `domain` the XMPP domain: either may be named. */
+bool conn_tls_peer_dane(struct conn *c, const struct tls_trust *t, const struct tls_tlsa *record,
+                        const char *domain, const char *host);
+
 /* --- simulation only --- */
 /* Resets every connection to the listener at this address (as given to net_listen); what was under
  * way is lost. */

@@ -122,5 +122,7 @@ void tls_layer_drop(
     struct conn *c); /* closing before the handshake is finished: forget the plain queue */
 void tls_layer_say_bye(struct conn *c); /* close_notify, once */
 void tls_layer_net_finish(struct net *n);
+/* The handshake's result for tls_peer.c; NULL before it is finished. */
+struct ssl_st *tls_layer_ssl(const struct conn *c);
 
 #endif

@@ -12,6 +12,7 @@ struct tls_server {
     int references; /* one loop's thread only */
     struct tls_host *hosts, **last;
     unsigned char alpn[33]; /* length and name; length 0: any or none */
+    bool ask_peer;
 };
 
 /* TLS 1.2 only what has forward secrecy and AEAD (RFC 9325 section 4.2); TLS 1.3 has nothing else.
@@ -205,6 +206,27 @@ static enum error load(struct tls_host *h, const char *domain, const char *cert_
     return ERR_OK;
 }
 
+/* A certificate nobody vouches for is no reason to end the handshake: dialback may still prove the
+ * domain (XEP-0178 section 3). */
+static int accept_any(int valid, X509_STORE_CTX *store)
+{
+    (void)valid, (void)store;
+    return 1;
+}
+
+static void ask_peer(SSL_CTX *context)
+{
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, accept_any);
+    /* A resumed session would carry the leaf without the chain that is to be judged. */
+    SSL_CTX_set_num_tickets(context, 0);
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+}
+
+void tls_server_ask_peer(struct tls_server *s)
+{
+    s->ask_peer = true;
+}
+
 enum error tls_server_add(struct tls_server *s, const char *domain, const char *cert_file,
                           const char *key_file, char *why, size_t why_size)
 {
@@ -218,6 +240,8 @@ enum error tls_server_add(struct tls_server *s, const char *domain, const char *
     h->domain = mem_strdup(ascii);
     h->context = new_context(TLS_server_method());
     SSL_CTX_set_num_tickets(h->context, 1); /* stateless: nothing is kept here */
+    if (s->ask_peer)
+        ask_peer(h->context);
     SSL_CTX_set_session_id_context(h->context, session_context, sizeof session_context - 1);
     SSL_CTX_set_tlsext_servername_callback(h->context, on_sni);
     SSL_CTX_set_tlsext_servername_arg(h->context, s);

@@ -33,6 +33,30 @@ struct tls_client *tls_client_create(const char *ca_file,
                                      bool verify); /* NULL ca_file: the system's */
 void tls_client_destroy(struct tls_client *c);
 
+/* --- between servers: both sides show certificates, and the owner judges them --- */
+
+/* Authorities that are trusted. One per owner, made anew on reload. */
+struct tls_trust;
+/* `ca_file` (PEM) or, when NULL, the system's authorities. NULL after writing to `why`. */
+struct tls_trust *tls_trust_create(const char *ca_file, char *why, size_t why_size);
+void tls_trust_destroy(struct tls_trust *t); /* NULL is fine */
+
+/* Before tls_server_add: the handshake asks for the peer's certificate and accepts whatever comes,
+ * or nothing; conn_tls_peer_trusted judges. No session tickets: each connection shows its own. */
+void tls_server_ask_peer(struct tls_server *s);
+/* For a client made without `verify`: what it shows when asked, and the ALPN protocol it offers
+ * (RFC 7301). Errors and `why` as tls_server_add. */
+enum error tls_client_set_certificate(struct tls_client *c, const char *cert_file,
+                                      const char *key_file, char *why, size_t why_size);
+void tls_client_set_alpn(struct tls_client *c, const char *protocol);
+
+/* One TLSA record (RFC 6698 section 2.1). */
+struct tls_tlsa {
+    uint8_t usage, selector, matching;
+    const unsigned char *data;
+    size_t len;
+};
+
 struct tls_info {
     const char *version; /* "TLSv1.3" */
     const char *cipher;

@@ -23,6 +23,10 @@ struct tls_client {
     bool verify;
 };
 
+struct tls_trust {
+    X509_STORE *store;
+};
+
 /* A new connection's state on the server's side; its context answers SNI by itself. NULL when no
  * domain was added. */
 SSL *tls_impl_server_ssl(struct tls_server *s);

@@ -362,6 +362,11 @@ static struct tls_info *make_info(struct tls_layer *t)
     return info;
 }
 
+struct ssl_st *tls_layer_ssl(const struct conn *c)
+{
+    return c->tls && c->tls->ready ? c->tls->ssl : NULL;
+}
+
 const struct tls_info *conn_tls(const struct conn *c)
 {
     struct tls_layer *t = c->tls;

@@ -90,6 +90,9 @@ void block_close(struct block_writer *w);
 /* An element of a finished block with all below it; or what is in it. Namespaces stay what they
  * are. */
 void block_copy(struct block_writer *w, const struct stanza *from, stanza_el el);
+/* The same with the element's own namespace replaced, and with it that of what inherits it. */
+void block_copy_into_ns(struct block_writer *w, const struct stanza *from, stanza_el el,
+                        struct str ns);
 void block_copy_inner(struct block_writer *w, const struct stanza *from, stanza_el el);
 /* The block, when everything is closed; the writer is reset. */
 struct stanza *block_take(struct block_writer *w);

@@ -129,13 +129,18 @@ static void copy_bytes(struct block_writer *w, const struct stanza *from, stanza
     }
 }
 
-void block_copy(struct block_writer *w, const struct stanza *from, stanza_el el)
+void block_copy_into_ns(struct block_writer *w, const struct stanza *from, stanza_el el,
+                        struct str ns)
 {
-    const struct block_element *e = &from->elements[el];
-    block_open(w, block_view(from, e->name), block_view(from, e->ns));
+    block_open(w, block_view(from, from->elements[el].name), ns);
     copy_attrs(w, from, el);
     copy_bytes(w, from, el);
     block_close(w);
+}
+
+void block_copy(struct block_writer *w, const struct stanza *from, stanza_el el)
+{
+    block_copy_into_ns(w, from, el, block_view(from, from->elements[el].ns));
 }
 
 void block_copy_inner(struct block_writer *w, const struct stanza *from, stanza_el el)

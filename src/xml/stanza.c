@@ -127,3 +127,16 @@ struct stanza *stanza_extract(const struct stanza *s, stanza_el el)
     block_writer_finish(&w);
     return extracted;
 }
+
+struct stanza *stanza_with_ns(struct stanza *s, struct str ns)
+{
+    char memory[2048] __attribute__((aligned(16)));
+    struct block_writer w;
+    if (str_eq(stanza_ns(s, STANZA_ROOT), ns))
+        return stanza_ref(s);
+    block_writer_init_with(&w, memory, sizeof memory);
+    block_copy_into_ns(&w, s, STANZA_ROOT, ns);
+    struct stanza *changed = block_take(&w);
+    block_writer_finish(&w);
+    return changed;
+}

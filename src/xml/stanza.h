@@ -62,6 +62,10 @@ size_t stanza_size(const struct stanza *s);
 /* A block of its own with that element as root. */
 struct stanza *stanza_extract(const struct stanza *s, stanza_el el);
 
+/* The same stanza with its root in another namespace; what was in the root's own namespace follows
+ * it (RFC 6120 section 4.8.3: jabber:server to jabber:client). A reference of its own. */
+struct stanza *stanza_with_ns(struct stanza *s, struct str ns);
+
 /* What a forwarder writes over the root's own attributes. data == NULL keeps the sender's;
  * STANZA_DROP leaves the attribute out. `xmlns` non-NULL is written as the default namespace
  * (inside a route), else none is. `extra` is raw canonical text for the end of the start tag (e.g.
