@@ -124,7 +124,7 @@ enum csv_result csv_next(struct csv *c)
     } while (ch == '\n' || ch == '\r');
     if (ch == EOF)
         return CSV_END;
-    while ((ch = field(c, ch)) == ',')
+    while (field(c, ch) == ',')
         ch = get(c);
     return c->problem ? CSV_BAD : CSV_RECORD;
 }

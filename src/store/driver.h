@@ -8,7 +8,6 @@
 #ifndef JACKDAW_STORE_DRIVER_H
 #define JACKDAW_STORE_DRIVER_H
 
-#include "base/list.h"
 #include "store/store.h"
 
 enum store_statement {
@@ -30,8 +29,8 @@ enum {
 
 /* A transaction being collected, then a request in flight. */
 struct store_txn {
-    struct list order;      /* in store->order, by submission; the loop's thread only */
-    struct store_txn *next; /* in a driver's queue */
+    struct store_txn *after; /* submitted after this one; the loop's thread only */
+    struct store_txn *next;  /* in a driver's queue */
     struct store *store;
     store_fn fn;
     void *arg;
@@ -94,9 +93,9 @@ struct store {
     struct log log;
     enum store_kind kind;
     const struct store_driver *driver;
-    void *state; /* the driver's */
-    struct list order;
-    size_t in_flight; /* requests */
+    void *state;                       /* the driver's */
+    struct store_txn *oldest, *newest; /* in flight, by submission */
+    size_t in_flight;                  /* requests */
     size_t bytes_in_flight;
     size_t writes_pending; /* submitted and not yet committed */
     bool refusing;         /* the maximum was reached: said once */

@@ -10,7 +10,7 @@
 enum { TAG_STATEMENT = 0x80 }; /* else a value_type */
 
 const char *const store_statement_sql[SQL_STATEMENTS] = {
-#define X(id, unchanged, sql) [SQL_##id] = sql,
+#define X(id, unchanged, sql) [SQL_##id] = (sql),
 #include "store/statements.def"
 #undef X
 };

@@ -7,7 +7,8 @@
 #include "base/mem.h"
 #include "store/driver.h"
 
-static const struct store_driver *const drivers[] = {&store_sqlite, &store_memory};
+enum { DRIVERS = 2 };
+static const struct store_driver *const drivers[DRIVERS] = {&store_sqlite, &store_memory};
 
 /* store_sequence is ahead of what it has promised to the database by at most this much. */
 #define SEQUENCE_RESERVE_US 1000000
@@ -16,7 +17,7 @@ static void on_kick(struct loop_task *task);
 
 static const struct store_driver *driver_of(const char *url)
 {
-    for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++)
+    for (size_t i = 0; i < DRIVERS; i++)
         if (str_starts(str_of(url), str_of(drivers[i]->scheme)))
             return drivers[i];
     return NULL;
@@ -35,7 +36,6 @@ enum error store_open(struct loop *l, struct log log, enum store_kind kind, cons
     s->log = log;
     s->kind = kind;
     s->driver = driver;
-    list_init(&s->order);
     loop_task_init(&s->kick, on_kick);
     enum error e = driver->open(s, url + strlen(driver->scheme), &s->reserved, why, why_size);
     if (e != ERR_OK) {
@@ -51,7 +51,7 @@ struct store_txn *store_begin(struct store *s)
 {
     struct store_txn *t =
         mem_realloc(NULL, sizeof *t); /* not zeroed: `fixed` is written before it is read */
-    list_init(&t->order);
+    t->after = NULL;
     t->next = NULL;
     t->store = s;
     t->fn = NULL;
@@ -70,7 +70,6 @@ void store_discard(struct store_txn *t)
 {
     if (!t)
         return;
-    list_remove(&t->order);
     store_rows_destroy(t->rows);
     if (t->data != t->fixed)
         free(t->data);
@@ -79,7 +78,7 @@ void store_discard(struct store_txn *t)
 
 static void kick(struct store *s)
 {
-    if (s->kicked)
+    if (s->kicked || !s->driver)
         return;
     s->kicked = true;
     loop_post(s->loop, &s->kick);
@@ -105,9 +104,16 @@ static void submit(struct store_txn *t, store_fn fn, void *arg)
     struct store *s = t->store;
     t->fn = fn;
     t->arg = arg;
-    if (t->result == ERR_OK && over_limit(s, t))
+    if (t->result == ERR_OK && !s->driver)
+        t->result =
+            ERR_CANCELLED; /* by a callback of store_close, which will call this one's, too */
+    else if (t->result == ERR_OK && over_limit(s, t))
         t->result = ERR_STORE;
-    list_push(&s->order, &t->order);
+    if (s->newest)
+        s->newest->after = t;
+    else
+        s->oldest = t;
+    s->newest = t;
     s->in_flight++;
     s->bytes_in_flight += t->used;
     s->writes_pending += !t->read;
@@ -130,11 +136,16 @@ void store_read(struct store_txn *t, store_fn fn, void *arg)
     submit(t, fn, arg);
 }
 
-static void finish(struct store *s, struct store_txn *t)
+/* Takes the oldest request out and makes its callback. */
+static void finish_oldest(struct store *s)
 {
+    struct store_txn *t = s->oldest;
+    s->oldest = t->after;
+    if (!s->oldest)
+        s->newest = NULL;
     s->in_flight--;
     s->bytes_in_flight -= t->used;
-    list_remove(&t->order);
+    s->writes_pending -= !t->read;
     if (t->fn)
         t->fn(t->arg, t->result, t->result == ERR_OK ? t->rows : NULL);
     else if (t->result != ERR_OK && t->result != ERR_CANCELLED)
@@ -144,13 +155,8 @@ static void finish(struct store *s, struct store_txn *t)
 
 static void deliver(struct store *s)
 {
-    while (!list_empty(&s->order)) {
-        struct store_txn *t = LIST_ENTRY(s->order.next, struct store_txn, order);
-        if (!t->done)
-            break;
-        s->writes_pending -= !t->read;
-        finish(s, t);
-    }
+    while (s->oldest && s->oldest->done)
+        finish_oldest(s);
 }
 
 void store_done(struct store *s, struct store_txn *first)
@@ -172,11 +178,11 @@ void store_close(struct store *s)
     if (!s)
         return;
     s->driver->close(s);
+    s->driver = NULL;
     loop_post_cancel(s->loop, &s->kick);
-    while (!list_empty(&s->order)) {
-        struct store_txn *t = LIST_ENTRY(s->order.next, struct store_txn, order);
-        t->result = ERR_CANCELLED;
-        finish(s, t);
+    while (s->oldest) {
+        s->oldest->result = ERR_CANCELLED;
+        finish_oldest(s);
     }
     free(s);
 }

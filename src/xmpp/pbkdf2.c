@@ -12,6 +12,7 @@
 #include "base/mem.h"
 
 /* The same text for three hashes whose functions differ in name and type only. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): types and declared names cannot stand in parentheses */
 #define DEFINE_PBKDF2(name, CTX, init, update, final, BLOCK, SIZE)                                 \
     struct name##_hmac {                                                                           \
         CTX inner, outer;                                                                          \
@@ -71,6 +72,8 @@ DEFINE_PBKDF2(sha256, SHA256_CTX, SHA256_Init, SHA256_Update, SHA256_Final, SHA2
               SHA256_DIGEST_LENGTH)
 DEFINE_PBKDF2(sha512, SHA512_CTX, SHA512_Init, SHA512_Update, SHA512_Final, SHA512_CBLOCK,
               SHA512_DIGEST_LENGTH)
+
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 void pbkdf2_derive(enum scram_hash h, struct str password, struct str salt, uint32_t iterations,
                    unsigned char *out)

@@ -216,6 +216,24 @@ static void test_close_cancels_and_still_writes(void **state)
     assert_int_equal(atoi(f->cells[0][0]), 500);
 }
 
+static void on_cancelled_try_again(void *arg, enum error e, const struct store_rows *rows)
+{
+    struct fixture *f = arg;
+    assert_int_equal(e, ERR_CANCELLED);
+    if (f->count++ < 3)
+        queue_count(f->store, OWNER, on_cancelled_try_again, f);
+}
+
+/* A callback that does not give up must not keep the store open, nor touch what is gone. */
+static void test_requests_while_closing(void **state)
+{
+    struct fixture *f = *state;
+    queue_count(f->store, OWNER, on_cancelled_try_again, f);
+    store_close(f->store);
+    f->store = NULL;
+    assert_int_equal(f->count, 4);
+}
+
 static void test_sequence(void **state)
 {
     struct fixture *f = *state;
@@ -450,6 +468,7 @@ int main(void)
         BOTH(test_large_values),
         BOTH(test_values_come_back_exactly),
         BOTH(test_close_cancels_and_still_writes),
+        BOTH(test_requests_while_closing),
         BOTH(test_sequence),
         SQLITE(test_full_disk),
         SQLITE(test_write_error),
