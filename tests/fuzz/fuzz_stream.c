@@ -83,12 +83,13 @@ static enum parser_status run(struct parser_pool *pool, struct run *r, const uin
         if (at % 16 == 0)
             neighbour_feed(other.parser, " <m>x<b/></m>");
     }
+    /* A '<' makes the parser judge what it held back of an unfinished token. */
     enum parser_status again = parser_feed(r->parser, "<", 1);
     if (status != PARSER_OK && again != status)
         abort();
     parser_destroy(other.parser);
     buffer_finish(&other.log);
-    return status;
+    return again;
 }
 
 static void check_splits(struct parser_pool *pool, const uint8_t *data, size_t size,
