@@ -58,18 +58,33 @@ static struct peer *peer_get(struct sm *sm, struct str name)
     return peer;
 }
 
+/* Stale sessions stand before the others in the list of their peer: whoever is heard of moves to
+ * the end. */
+static struct session *first_stale(const struct peer *peer)
+{
+    if (list_empty(&peer->sessions))
+        return NULL;
+    struct session *s = LIST_ENTRY(peer->sessions.next, struct session, peer_node);
+    return s->stale ? s : NULL;
+}
+
+void session_heard(struct session *s)
+{
+    s->stale = false;
+    list_remove(&s->peer_node);
+    list_push(&s->peer->sessions, &s->peer_node);
+}
+
 void session_peer_down(struct sm *sm, struct str name, bool link_lost)
 {
     struct peer *peer = hash_get(&sm->peers, name);
     if (!peer)
         return;
-    LIST_EACH_SAFE (it, &peer->sessions) {
-        struct session *s = LIST_ENTRY(it, struct session, peer_node);
-        if (link_lost)
-            s->stale = true;
-        else
-            session_end(s);
-    }
+    LIST_EACH (it, &peer->sessions)
+        LIST_ENTRY(it, struct session, peer_node)->stale = true;
+    peer->gone = !link_lost;
+    if (peer->gone)
+        loop_timer_start(&sm->reaper, 0);
 }
 
 void session_resume_timer(struct loop_timer *timer)
@@ -77,11 +92,27 @@ void session_resume_timer(struct loop_timer *timer)
     struct sm *sm = MEM_CONTAINER(timer, struct sm, resume);
     struct peer *peer;
     for (size_t i = 0; (peer = hash_next(&sm->peers, &i));)
-        LIST_EACH_SAFE (it, &peer->sessions) {
-            struct session *s = LIST_ENTRY(it, struct session, peer_node);
-            if (s->stale)
-                session_end(s);
+        peer->gone = true;
+    loop_timer_start(&sm->reaper, 0);
+}
+
+/* So many at a time that the others hardly notice. */
+void session_reap_timer(struct loop_timer *timer)
+{
+    struct sm *sm = MEM_CONTAINER(timer, struct sm, reaper);
+    struct peer *peer;
+    unsigned left = SM_REAP_AT_ONCE;
+    for (size_t i = 0; left && (peer = hash_next(&sm->peers, &i));) {
+        struct session *s = NULL;
+        while (peer->gone && left && (s = first_stale(peer))) {
+            session_end(s);
+            left--;
         }
+        if (!s)
+            peer->gone = false;
+    }
+    if (!left)
+        loop_timer_start(timer, SM_REAP_MS);
 }
 
 /* --- start --- */

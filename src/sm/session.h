@@ -48,5 +48,7 @@ void session_answer(struct sm *sm, struct packet *request, enum session_action a
  */
 void session_peer_down(struct sm *sm, struct str name, bool link_lost);
 void session_resume_timer(struct loop_timer *timer);
+void session_reap_timer(struct loop_timer *timer);
+void session_heard(struct session *s); /* it is there after all */
 
 #endif

@@ -120,7 +120,8 @@ static void on_client_stanza(struct sm *sm, struct packet *p)
         return;
     }
     struct user *user = session->user;
-    session->stale = false;
+    if (session->stale)
+        session_heard(session);
     user_hold(user);
     if (user->state == USER_DELETING)
         packet_destroy(p);
@@ -339,6 +340,7 @@ static enum error sm_start(struct component *c)
     list_init(&sm->paused);
     loop_timer_init(&sm->unload, sm->loop, user_unload_timer);
     loop_timer_init(&sm->resume, sm->loop, session_resume_timer);
+    loop_timer_init(&sm->reaper, sm->loop, session_reap_timer);
     loop_timer_init(&sm->drain, sm->loop, on_drain);
     path_init(&sm->path);
     init_hashes(sm);
@@ -440,6 +442,7 @@ static void sm_destroy(struct component *c)
     store_close(sm->store); /* its last callbacks still find everything */
     loop_timer_stop(&sm->unload);
     loop_timer_stop(&sm->resume);
+    loop_timer_stop(&sm->reaper);
     loop_timer_stop(&sm->drain);
     struct session *s;
     for (size_t i = 0; (s = hash_next(&sm->sessions, &i));)

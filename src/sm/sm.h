@@ -13,6 +13,8 @@
 #define SM_MAX_WAITING                                                                             \
     1000u /* packets that wait for one user (loading, flush of offline messages) */
 #define SM_MAX_DIRECTED   1000u /* addresses one session has sent directed presence to */
+#define SM_REAP_AT_ONCE   100u  /* sessions of a lost c2s that end in one turn */
+#define SM_REAP_MS        5u    /* until the next ones do */
 #define SM_RESUME_SECONDS 10u   /* after a lost link: sessions not re-started by then have gone */
 
 struct sm_counters {
@@ -22,7 +24,8 @@ struct sm_counters {
 
 /* A c2s, known by the name its sessions were started from. */
 struct peer {
-    struct list sessions; /* session.peer_node */
+    struct list sessions; /* session.peer_node; stale ones first */
+    bool gone;            /* its stale sessions are to end */
     size_t name_len;
     char name[];
 };
@@ -40,6 +43,7 @@ struct sm {
     struct list paused;   /* users whose offline messages wait for room in the link */
     struct loop_timer unload;
     struct loop_timer resume; /* runs after a lost link */
+    struct loop_timer reaper; /* runs while sessions of a lost c2s end */
     struct loop_timer drain;  /* runs while stopping */
     struct path path;
     struct sm_counters counters;

@@ -272,7 +272,13 @@ static void a_c2s_goes(void **state)
     struct sm_world *w = *state;
     client_online(w, "juliet@example.net/balcony");
     assert_int_equal(world_status(w, "sessions"), 1);
+    for (int i = 0; i < 30; i++) {
+        char jid[64];
+        snprintf(jid, sizeof jid, "u%d@example.net/r", i);
+        client_online(w, jid);
+    }
     world_c2s_gone(w);
+    loop_sim_advance(w->env.loop, 100);
     assert_int_equal(world_status(w, "sessions"), 0);
     world_c2s_back(w);
     struct client *romeo = client_online(w, "romeo@example.net/orchard");
