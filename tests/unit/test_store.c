@@ -451,6 +451,82 @@ static void test_killed(void **state)
     rmdir(dir);
 }
 
+/* --- several processes on one database (two session managers; `jackdaw user` beside a server) ---
+ */
+
+enum { PROCESSES = 6, EACH = 200 };
+
+/* Opens the database, possibly first of all, and writes into it. Exit code 0 when all went well. */
+static _Noreturn void be_one_of_many(const char *url, int number, int start)
+{
+    struct fixture f = {.sqlite = true, .wanted = EACH};
+    char why[512], owner[32], go;
+    int len = snprintf(owner, sizeof owner, "user%d@x", number);
+    if (read(start, &go, 1) != 0) /* the parent closes it: all begin together */
+        _exit(2);
+    f.loop = loop_create();
+    if (store_open(f.loop, (struct log){0}, STORE_USERS, url, &f.store, why, sizeof why) !=
+        ERR_OK) {
+        fprintf(stderr, "%s\n", why);
+        _exit(3);
+    }
+    for (int i = 1; i <= EACH; i++) {
+        struct store_txn *t = store_begin(f.store);
+        t = queue_push(t, (struct str){owner, (size_t)len}, (uint64_t)i, STR("<m/>"), 1000);
+        store_commit(t, fixture_on_done, fixture_tag(&f, i));
+    }
+    loop_run(f.loop);
+    for (size_t i = 0; i < f.count; i++)
+        if (f.errors[i] != ERR_OK)
+            _exit(4);
+    store_close(f.store);
+    loop_destroy(f.loop);
+    _exit(0);
+}
+
+static void test_several_processes(void **state)
+{
+    char dir[] = "/tmp/jackdaw-many-XXXXXX", url[128], command[128];
+    int start[2], status;
+    struct fixture f = {.sqlite = true};
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(url, sizeof url, "sqlite:%s/many.db", dir);
+    assert_int_equal(pipe(start), 0);
+    for (int i = 0; i < PROCESSES; i++) {
+        if (fork() == 0) {
+            close(start[1]);
+            be_one_of_many(url, i, start[0]);
+        }
+    }
+    close(start[0]);
+    close(start[1]);
+    for (int i = 0; i < PROCESSES; i++) {
+        assert_true(wait(&status) > 0);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+    }
+    f.loop = loop_create();
+    assert_int_equal(
+        store_open(f.loop, (struct log){0}, STORE_USERS, url, &f.store, command, sizeof command),
+        ERR_OK);
+    for (int i = 0; i < PROCESSES; i++) {
+        char owner[32];
+        int len = snprintf(owner, sizeof owner, "user%d@x", i);
+        queue_count(f.store, (struct str){owner, (size_t)len}, fixture_on_done, fixture_tag(&f, i));
+        fixture_wait(&f, (size_t)i + 1);
+        assert_int_equal(atoi(f.cells[0][0]), EACH);
+    }
+    store_close(f.store);
+    loop_destroy(f.loop);
+    static const char *const names[] = {"", "-wal", "-shm"};
+    for (int n = 0; n < 3; n++) {
+        snprintf(command, sizeof command, "%s/many.db%s", dir, names[n]);
+        unlink(command);
+    }
+    rmdir(dir);
+}
+
 #define BOTH(test)                                                                                 \
     cmocka_unit_test_setup_teardown(test, setup_sqlite, teardown),                                 \
         cmocka_unit_test_setup_teardown(test, setup_memory, teardown)
@@ -460,6 +536,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_several_processes),
         BOTH(test_order),
         BOTH(test_read_sees_writes_before_it),
         BOTH(test_all_or_nothing),
