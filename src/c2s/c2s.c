@@ -151,6 +151,8 @@ static enum error start(struct component *component)
     enum error e;
 
     component->state = s;
+    s->max_queue = (size_t)c2s_config(s)->c2s_max_queue;
+    s->fds = net_capacity(component->env->net);
     s->tls = read_tls(s);
     if ((e = read_domains(s)) != ERR_OK || (e = read_mechanisms(s, &s->mechanisms)) != ERR_OK ||
         (e = load_secret(s)) != ERR_OK || (e = open_accounts(s)) != ERR_OK)

@@ -44,6 +44,8 @@ struct c2s {
     struct listeners *listeners;
     char **domains; /* server.domains, prepared; constant while the instance lives */
     size_t domain_count;
+    size_t max_queue;    /* c2s.max_queue: connections keep the one they began with */
+    size_t fds;          /* file descriptors this process may have */
     enum c2s_tls tls;    /* of c2s.tls */
     unsigned mechanisms; /* of c2s.mechanisms: a set of enum sasl_mechanism */
     unsigned char fake_secret[32];

@@ -46,11 +46,10 @@ void client_set_state(struct client *c, enum stream_state state, const char *cau
  * waited longest goes (reliability.md B 43). */
 static void drop_oldest_stranger(struct c2s *s)
 {
-    size_t room = (size_t)c2s_config(s)->c2s_max_connections,
-           fds = net_capacity(s->component->env->net);
+    size_t room = (size_t)c2s_config(s)->c2s_max_connections;
 
-    if (room > fds)
-        room = fds;
+    if (room > s->fds)
+        room = s->fds;
     if (s->client_count < room - room / 4 || list_empty(&s->unauthenticated))
         return;
     client_error(LIST_ENTRY(s->unauthenticated.next, struct client, phase_node),
@@ -118,7 +117,7 @@ void client_accept(struct c2s *s, struct conn *conn, bool direct_tls)
     s->count.accepted++;
     drop_oldest_stranger(s);
     c = create(s, conn, address, direct_tls);
-    conn_start(conn, &conn_events, c, (size_t)config->c2s_max_queue + CLIENT_QUEUE_RESERVE);
+    conn_start(conn, &conn_events, c, s->max_queue + CLIENT_QUEUE_RESERVE);
     loop_timer_start(&c->timer, (uint64_t)config->c2s_preauth_time * 1000);
     if (direct_tls) {
         client_set_state(c, STREAM_TLS, "direct TLS");
@@ -300,7 +299,7 @@ void client_unblock(struct c2s *s)
 
 static size_t queue_half(const struct c2s *s)
 {
-    return ((size_t)c2s_config(s)->c2s_max_queue + CLIENT_QUEUE_RESERVE) / 2;
+    return (s->max_queue + CLIENT_QUEUE_RESERVE) / 2;
 }
 
 static void on_data(void *owner, const char *bytes, size_t len)

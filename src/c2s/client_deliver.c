@@ -86,7 +86,7 @@ void client_deliver(struct c2s *s, struct packet *p)
         return;
     }
     size = packet_write_size(p);
-    if (conn_queued(c->conn) + size > (size_t)c2s_config(s)->c2s_max_queue) {
+    if (conn_queued(c->conn) + size > s->max_queue) {
         cut_slow(c, p);
         return;
     }
