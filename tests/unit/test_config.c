@@ -101,8 +101,8 @@ static void test_unknown_names(void **state)
     (void)state;
     refuses("\n\nc2s {\n prot = 1\n}",
             "x.conf:4: section c2s has no setting \"prot\"; did you mean port?");
-    refuses("c2s { enabeld = on }", "x.conf:1: section c2s has no setting \"enabeld\"; did you "
-                                    "mean register { enabled = ... }?");
+    refuses("c2s { instructoins = x }", "x.conf:1: section c2s has no setting \"enabeld\"; did you "
+                                        "mean register { enabled = ... }?");
     refuses("prot = 1",
             "x.conf:1: there is no section or setting \"prot\"; did you mean c2s { port = ... }?");
     refuses(
@@ -233,11 +233,11 @@ static void test_set_wins_over_file(void **state)
 static void test_diff(void **state)
 {
     struct messages m = {0};
-    struct config *a = reads("c2s { port = 1 max_queue = 65536 }"),
+    struct config *a = reads("c2s { port = 1 max_stanza = 65536 }"),
                   *b = reads("c2s { port = 2 address = {} }");
     (void)state;
     assert_int_equal(config_diff_restart(a, a, keep, &m), 0);
-    assert_int_equal(config_diff_restart(a, b, keep, &m), 2); /* max_queue is taken over live */
+    assert_int_equal(config_diff_restart(a, b, keep, &m), 2); /* max_stanza is taken over live */
     assert_string_equal(m.text[0], "c2s.address");
     assert_string_equal(m.text[1], "c2s.port");
     config_destroy(a);
