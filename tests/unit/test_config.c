@@ -101,8 +101,8 @@ static void test_unknown_names(void **state)
     (void)state;
     refuses("\n\nc2s {\n prot = 1\n}",
             "x.conf:4: section c2s has no setting \"prot\"; did you mean port?");
-    refuses("c2s { instructoins = x }", "x.conf:1: section c2s has no setting \"enabeld\"; did you "
-                                        "mean register { enabled = ... }?");
+    refuses("c2s { instructoins = x }", "x.conf:1: section c2s has no setting \"instructoins\"; "
+                                        "did you mean register { instructions = ... }?");
     refuses("prot = 1",
             "x.conf:1: there is no section or setting \"prot\"; did you mean c2s { port = ... }?");
     refuses(
