@@ -32,6 +32,8 @@ static void free_value(void *value)
 }
 
 static void keep_error(cfg_t *cfg, const char *fmt, va_list args)
+    __attribute__((format(printf, 2, 0)));
+static void keep_error(cfg_t *cfg, const char *fmt, va_list args)
 {
     char text[256];
     vsnprintf(text, sizeof text, fmt, args);
