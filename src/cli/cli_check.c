@@ -163,6 +163,11 @@ static void check_addresses(struct check *c)
         if (k->c2s_tls_port != k->c2s_port)
             try_address(c, "c2s.address", k->c2s_address.items[i], k->c2s_tls_port);
     }
+    for (size_t i = 0; k->s2s_enabled && i < k->s2s_address.count; i++) {
+        try_address(c, "s2s.address", k->s2s_address.items[i], k->s2s_port);
+        if (k->s2s_tls_port != k->s2s_port)
+            try_address(c, "s2s.address", k->s2s_address.items[i], k->s2s_tls_port);
+    }
     if (k->c2s_port && k->c2s_port == k->c2s_tls_port)
         problem(c, "c2s.tls_port",
                 "it is the same as c2s.port: write another, or 0 to switch it off");
