@@ -55,7 +55,8 @@ struct parser *parser_create(struct parser_pool *pool, const struct parser_limit
 void parser_destroy(
     struct parser *p); /* allowed inside an event only after parser_stop: freed when feed returns */
 /* Any split of the bytes gives the same events. After anything but OK the parser accepts nothing
- * more. */
+ * more. (What is wrong inside an unfinished tag of more than 1 KB may be said a little later: see
+ * token.h.) */
 enum parser_status parser_feed(struct parser *p, const char *bytes, size_t len);
 /* From within an event: ignore the rest of this feed (closing). */
 void parser_stop(struct parser *p);
@@ -66,6 +67,7 @@ void parser_restart(struct parser *p);
 /* Within an event: bytes of this feed behind the current stanza. Not 0 behind <starttls/> means
  * that plaintext was injected (CVE-2011-0411): close. */
 size_t parser_rest(const struct parser *p);
+/* Higher limits hold at once, lower ones at the latest from the next feed on. */
 void parser_set_limits(struct parser *p, const struct parser_limits *limits);
 const char *parser_why(const struct parser *p); /* text for the stream error and the log */
 

@@ -32,8 +32,6 @@ static void on_stanza(void *owner, struct stanza *s)
         parser_restart(r->parser);
     else if (str_eq(name, STR("stop")))
         parser_stop(r->parser);
-    else if (str_eq(name, STR("tight")))
-        parser_set_limits(r->parser, &tight);
     else if (str_eq(name, STR("wide")))
         parser_set_limits(r->parser, &wide);
     stanza_unref(s);
