@@ -7,10 +7,11 @@ import pytest
 from raw import NS, Closed, local
 
 
+PLACEMENTS = ['processes']  # inline is one process: see test_life.py
+
+
 @pytest.fixture
-def apart(own_server, placement):
-    if placement == 'inline':
-        pytest.skip('inline is one process: see test_life.py')
+def apart(own_server):
     server = own_server('sm.unload_after=5').start()
     for name in ('romeo', 'juliet', 'mercutio'):
         server.user(name)
