@@ -253,6 +253,18 @@ void loop_work(struct loop *l, struct loop_work *work)
     l->ops->work(l, work);
 }
 
+bool loop_watch_start(struct loop *l, struct loop_watch *watch, int fd)
+{
+    return l->ops->watch(l, watch, fd);
+}
+
+void loop_watch_stop(struct loop *l, struct loop_watch *watch)
+{
+    if (watch->driver)
+        l->ops->unwatch(watch);
+    watch->driver = NULL;
+}
+
 void loop_on_signal(struct loop *l, int signum, void (*fn)(void *arg, int signum), void *arg)
 {
     l->ops->on_signal(l, signum, fn, arg);

@@ -32,6 +32,8 @@ struct loop_ops {
     int64_t (*wall)(const struct loop *l);
     void (*work)(struct loop *l, struct loop_work *work);
     void (*wake)(struct loop *l); /* from any thread: posted tasks wait */
+    bool (*watch)(struct loop *l, struct loop_watch *watch, int fd);
+    void (*unwatch)(struct loop_watch *watch);
     void (*on_signal)(struct loop *l, int signum, void (*fn)(void *arg, int signum), void *arg);
     void *(*handle)(struct loop *l);
 };

@@ -108,6 +108,12 @@ static void sim_wake(struct loop *l)
     (void)l; /* every turn looks */
 }
 
+static bool sim_watch(struct loop *l, struct loop_watch *watch, int fd)
+{
+    (void)l, (void)watch, (void)fd;
+    return false;
+}
+
 static void sim_on_signal(struct loop *l, int signum, void (*fn)(void *arg, int signum), void *arg)
 {
     (void)l, (void)signum, (void)fn, (void)arg;
@@ -136,6 +142,7 @@ static const struct loop_ops sim_ops = {
     .wall = sim_wall,
     .work = sim_work,
     .wake = sim_wake,
+    .watch = sim_watch,
     .on_signal = sim_on_signal,
     .handle = sim_handle,
 };

@@ -146,6 +146,38 @@ static void uv_loop_work(struct loop *l, struct loop_work *work)
     must(uv_queue_work(&uv_of(l)->uv, &job->request, on_job_run, on_job_done), "uv_queue_work");
 }
 
+static void on_readable(uv_poll_t *handle, int status, int events)
+{
+    struct loop_watch *watch = handle->data;
+    (void)status, (void)events; /* an error is found by whoever reads */
+    watch->fn(watch);
+}
+
+static void on_watch_closed(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+static void uv_loop_unwatch(struct loop_watch *watch)
+{
+    uv_close((uv_handle_t *)watch->driver, on_watch_closed);
+}
+
+static bool uv_loop_watch(struct loop *l, struct loop_watch *watch, int fd)
+{
+    uv_poll_t *handle = MEM_NEW(uv_poll_t);
+    if (uv_poll_init(&uv_of(l)->uv, handle, fd) < 0) {
+        free(handle);
+        return false;
+    }
+    handle->data = watch;
+    watch->driver = handle;
+    if (uv_poll_start(handle, UV_READABLE, on_readable) == 0)
+        return true;
+    loop_watch_stop(l, watch);
+    return false;
+}
+
 static void on_signal(uv_signal_t *handle, int signum)
 {
     struct signal_watch *watch = handle->data;
@@ -210,6 +242,8 @@ static const struct loop_ops uv_ops = {
     .wall = uv_wall,
     .work = uv_loop_work,
     .wake = uv_wake,
+    .watch = uv_loop_watch,
+    .unwatch = uv_loop_unwatch,
     .on_signal = uv_loop_on_signal,
     .handle = uv_handle,
 };
