@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include "base/error.h"
+#include "component/component.h"
 #include "config/config.h"
 
 #define CLI_PATH_MAX 4096
@@ -47,6 +48,9 @@ enum error control_request(const char *socket_path, const json_t *request, json_
  * many answered. */
 size_t control_request_all(const char *data_dir, const json_t *request,
                            void (*fn)(void *arg, const json_t *answer), void *arg);
+
+/* One component as a process of its own; cli_serve.c. */
+int cli_run_one(struct cli_options *o, const struct component_ops *ops);
 
 /* The subcommands. */
 #define X(name, function, arguments, help) int function(struct cli_options *o);

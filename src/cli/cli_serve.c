@@ -1,4 +1,4 @@
-/* serve, router, sm, c2s: which components run in this process. */
+/* serve, router, sm, c2s, resolver, s2s: which components run in this process. */
 #include "cli/cli.h"
 
 #include <stdlib.h>
@@ -10,7 +10,23 @@
 
 static const struct component_ops *const all_components[] = {&router_component, &sm_component,
                                                              &c2s_component};
-#define COMPONENTS (sizeof(all_components) / sizeof(all_components[0]))
+/* Those that only speak with other servers: left out unless s2s.enabled. */
+static const struct component_ops *const federation[] = {&resolver_component, &s2s_component};
+#define COMPONENTS                                                                                 \
+    (sizeof(all_components) / sizeof(all_components[0]) +                                          \
+     sizeof(federation) / sizeof(federation[0]))
+
+/* The components of this server, in the order of starting; returns how many. */
+static size_t choose(const struct config *config, const struct component_ops *ret[COMPONENTS])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < sizeof(all_components) / sizeof(all_components[0]); i++)
+        ret[count++] = all_components[i];
+    for (size_t i = 0; config->s2s_enabled && i < sizeof(federation) / sizeof(federation[0]); i++)
+        ret[count++] = federation[i];
+    return count;
+}
 
 static struct config *load_again(void *arg, config_report_fn report, void *report_arg)
 {
@@ -41,17 +57,19 @@ static int run(struct cli_options *o, struct config *config, const char *name,
 
 static int supervise(struct cli_options *o, struct config *config)
 {
+    const struct component_ops *components[COMPONENTS];
+    size_t count = choose(config, components);
     const char *names[COMPONENTS];
     struct log_sink *sink = log_sink_create(
         stderr, LOG_INFO, strcmp(config->log_format, "json") == 0 ? LOG_JSON : LOG_TEXT);
     struct supervisor_options options = {.names = names,
-                                         .count = COMPONENTS,
+                                         .count = count,
                                          .arguments = o->all,
                                          .log = {.sink = sink, .component = "supervisor"}};
     int code;
 
-    for (size_t i = 0; i < COMPONENTS; i++)
-        names[i] = all_components[i]->name;
+    for (size_t i = 0; i < count; i++)
+        names[i] = components[i]->name;
     config_destroy(config);
     code = supervisor_run(&options);
     log_sink_destroy(sink);
@@ -68,6 +86,7 @@ static bool no_arguments(const struct cli_options *o)
 
 int cli_serve(struct cli_options *o)
 {
+    const struct component_ops *components[COMPONENTS];
     struct config *config;
 
     if (!no_arguments(o))
@@ -77,10 +96,10 @@ int cli_serve(struct cli_options *o)
         return 1;
     if (strcmp(config->server_placement, "processes") == 0)
         return supervise(o, config);
-    return run(o, config, "jackdaw", all_components, COMPONENTS);
+    return run(o, config, "jackdaw", components, choose(config, components));
 }
 
-static int run_one(struct cli_options *o, const struct component_ops *ops)
+int cli_run_one(struct cli_options *o, const struct component_ops *ops)
 {
     struct config *config;
     char *name;
@@ -99,15 +118,20 @@ static int run_one(struct cli_options *o, const struct component_ops *ops)
 
 int cli_router(struct cli_options *o)
 {
-    return run_one(o, &router_component);
+    return cli_run_one(o, &router_component);
 }
 
 int cli_sm(struct cli_options *o)
 {
-    return run_one(o, &sm_component);
+    return cli_run_one(o, &sm_component);
 }
 
 int cli_c2s(struct cli_options *o)
 {
-    return run_one(o, &c2s_component);
+    return cli_run_one(o, &c2s_component);
+}
+
+int cli_resolver(struct cli_options *o)
+{
+    return cli_run_one(o, &resolver_component);
 }

@@ -30,6 +30,7 @@ struct component;
 
 struct component_ops {
     const char *name; /* "c2s" */
+    unsigned bind_flags; /* of its own name: PACKET_BIND_DEFAULT for the default route */
     /* Allocates component->state, opens listeners and stores, binds names. On failure logs what to
      * do and returns it. */
     enum error (*start)(struct component *c);
@@ -90,6 +91,7 @@ bool component_peer_up(const struct component *c, struct str name); /* as last t
 void component_stopped(struct component *c);
 
 /* The components there are; each is defined in its own folder's <name>.c. */
-extern const struct component_ops router_component, c2s_component, sm_component;
+extern const struct component_ops router_component, c2s_component, sm_component, resolver_component,
+    s2s_component;
 
 #endif

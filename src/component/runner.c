@@ -41,6 +41,10 @@ const char *runner_component_id(const struct component_ops *ops, const struct co
         return config->sm_id;
     if (strcmp(ops->name, "c2s") == 0)
         return config->c2s_id;
+    if (strcmp(ops->name, "resolver") == 0)
+        return config->resolver_id;
+    if (strcmp(ops->name, "s2s") == 0)
+        return config->s2s_id;
     return ops->name;
 }
 

@@ -22,7 +22,7 @@ struct runner_options {
  * exit code: 0 after an orderly stop, 1 when something could not start (said on stderr). */
 int runner_run(const struct runner_options *options);
 
-/* The name an instance has on the router: the `id` setting of sm and c2s, else the component's own
+/* The name an instance has on the router: the `id` setting of its section, else the component's own
  * name. */
 const char *runner_component_id(const struct component_ops *ops, const struct config *config);
 

@@ -1,0 +1,115 @@
+/* Remote: another domain, as long as something concerns it - what waits for it, how it is reached,
+ * what is asked of it. Inside s2s/ only.
+ *
+ * There is one outgoing attempt per domain at a time (B 47); whatever waits, waits for that one.
+ */
+#ifndef JACKDAW_S2S_REMOTE_H
+#define JACKDAW_S2S_REMOTE_H
+
+#include "s2s/s2s.h"
+
+struct s2s_conn;
+
+enum pair_state {
+    PAIR_IDLE,    /* no stream for it */
+    PAIR_PROVING, /* our key was sent, the answer is due */
+    PAIR_OPEN     /* stanzas flow */
+};
+
+/* What one of our domains sends to one of theirs. */
+struct pair {
+    struct list node;      /* remote->pairs */
+    struct list conn_node; /* conn->pairs, unless idle */
+    struct remote *remote;
+    struct s2s_conn *conn;
+    struct domain_queue queue;
+    enum pair_state state;
+    uint64_t since;        /* of PROVING */
+    uint64_t refused_till; /* loop_now until which the peer's refusal stands */
+    enum stanza_condition refusal;
+    size_t local_len;
+    char local[];
+};
+
+/* A key that another server showed us, to be checked with the domain it claims (XEP-0220 2.2). */
+struct verify {
+    struct list node;       /* remote->verifies */
+    struct list asker_node; /* asker->verifies */
+    struct remote *remote;
+    struct s2s_conn *asker; /* where the key came; NULL when that ended */
+    struct s2s_conn *via;   /* where it was asked; NULL: not yet */
+    struct s2s_address *address;
+    uint64_t since;
+    char *local, *key, *id;
+};
+
+struct remote {
+    struct s2s *s2s;
+    struct list pairs, conns, verifies; /* conns: made by us, not closed */
+    struct s2s_conn *attempt;           /* the one that is being negotiated */
+    struct target *targets;
+    struct tlsa *tlsa;
+    size_t target_count, next_target, tlsa_count;
+    struct loop_timer timer;
+    uint64_t retry_at, resolving_since;
+    unsigned failures; /* attempts in a row that reached nobody */
+    bool resolving;
+    bool lonely;      /* streams of other domains are not to be shared */
+    bool no_external; /* it refused our certificate: dialback at once */
+    bool definite;    /* until retry_at everything comes back at once */
+    char query[20];
+    enum stanza_condition condition; /* of the last failure */
+    char why[200];
+    size_t name_len;
+    char name[];
+};
+
+static inline struct str remote_name(const struct remote *r)
+{
+    return (struct str){r->name, r->name_len};
+}
+static inline struct str pair_local(const struct pair *p)
+{
+    return (struct str){p->local, p->local_len};
+}
+
+/* A stanza for another domain; moved. Bounces what cannot go. */
+void remote_send(struct s2s *s, struct packet *p);
+struct remote *remote_find(const struct s2s *s, struct str name);
+struct remote *remote_get(struct s2s *s, struct str name); /* NULL: too many */
+/* What can be done for it is done in the next turn: streams for pairs, keys to ask, an attempt. */
+void remote_poke(struct remote *r);
+/* One of our streams can carry stanzas now. */
+void remote_conn_open(struct s2s_conn *c);
+/* A stream has ended, whoever made it: its pairs look for another, what was not acknowledged goes
+ * back to its queue. */
+void remote_conn_ended(struct s2s_conn *c, enum stanza_condition condition, const char *why);
+/* The attempt as a whole reached nobody. `definite`: trying again would not help now. */
+void remote_failed(struct remote *r, enum stanza_condition condition, const char *why,
+                   bool definite);
+/* The resolver's (or the configuration's) answer; arrays are taken over. */
+void remote_resolved(struct remote *r, struct target *targets, size_t count, struct tlsa *tlsa,
+                     size_t tlsa_count);
+void pair_open(struct pair *pair, struct s2s_conn *c);
+void pair_refused(struct pair *pair, enum stanza_condition condition);
+struct pair *remote_pair(struct remote *r, struct str local); /* NULL when there is none */
+json_t *remote_list(const struct s2s *s);                     /* for `jackdaw s2s list` */
+void remote_destroy_all(struct s2s *s);
+
+/* --- verify.c --- */
+/* Begins; the answer comes to s2s_dialback_verified. False when a bound is reached. */
+bool verify_begin(struct s2s_conn *asker, struct str remote, struct str local, struct str key,
+                  struct str id);
+void verify_ask(struct verify *v, struct s2s_conn *via);
+struct verify *verify_find(struct s2s_conn *via, struct str remote, struct str local,
+                           struct str id);
+/* Tells the asker, if it is still there, and frees. */
+void verify_done(struct verify *v, enum dialback_type type, enum stanza_condition condition);
+void verify_fail_all(struct remote *r, enum stanza_condition condition, bool asked_too);
+
+/* --- s2s_resolve.c --- */
+void s2s_resolve(struct remote *r);
+void s2s_resolve_answer(struct s2s *s, struct packet *p); /* owns p; bounces too */
+void s2s_resolve_cancel(struct remote *r);
+
+#endif

@@ -1,0 +1,279 @@
+/* The s2s component: who I am, what I open, and what I do with each event. */
+#include "s2s/s2s.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "s2s/s2s_conn.h"
+#include "xmpp/namespaces.h"
+
+#define S2S_STOP_MS      300u  /* for the last words to leave */
+#define S2S_STOP_WAIT_MS 5000u /* for what was sent to be acknowledged */
+
+/* --- settings --- */
+
+/* Components of ours (chat.example.org) are at the router under their domain; the names without a
+ * dot that are not configured are those of processes (sm, c2s). */
+bool s2s_is_local(const struct s2s *s, struct str domain)
+{
+    for (size_t i = 0; i < s->domain_count; i++)
+        if (str_is(domain, s->domains[i]))
+            return true;
+    return domain.len > 0 && memchr(domain.data, '.', domain.len) != NULL &&
+           component_peer_up(s->component, domain);
+}
+
+static enum error read_domains(struct s2s *s)
+{
+    const struct config_list *names = &s2s_config(s)->server_domains;
+    char prepared[1024];
+    size_t len;
+
+    s->domains = mem_alloc_array(names->count + 1, sizeof(char *));
+    for (size_t i = 0; i < names->count; i++) {
+        if (!jid_prepare_domain(str_of(names->items[i]), prepared, &len)) {
+            log_error(&s->component->log, "server.domains: '%s' is no domain name",
+                      names->items[i]);
+            return ERR_CONFIG;
+        }
+        s->domains[s->domain_count++] = mem_strndup(prepared, len);
+    }
+    return s->domain_count > 0 ? ERR_OK : ERR_CONFIG;
+}
+
+/* --- start --- */
+
+static void on_stop_timer(struct loop_timer *timer)
+{
+    struct s2s *s = MEM_CONTAINER(timer, struct s2s, stop_timer);
+
+    LIST_EACH_SAFE (it, &s->conns)
+        s2s_conn_error(LIST_ENTRY(it, struct s2s_conn, node), STREAM_ERR_SYSTEM_SHUTDOWN, NULL);
+    s2s_check_stopped(s);
+}
+
+static struct s2s *create(struct component *component)
+{
+    struct s2s *s = MEM_NEW(struct s2s);
+    struct loop *loop = component->env->loop;
+    uint64_t seed[2];
+
+    random_fill(component->env->random, seed, sizeof(seed));
+    s->component = component;
+    hash_init(&s->remotes, seed);
+    hash_init(&s->queries, seed);
+    hash_init(&s->addresses, seed);
+    list_init(&s->conns);
+    list_init(&s->closed);
+    list_init(&s->blocked);
+    loop_task_init(&s->reaper, s2s_conn_reap);
+    loop_timer_init(&s->stop_timer, loop, on_stop_timer);
+    return s;
+}
+
+static bool wants_tls(const struct s2s *s)
+{
+    return strcmp(s2s_config(s)->s2s_tls, "off") != 0;
+}
+
+static enum error start(struct component *component)
+{
+    struct s2s *s = create(component);
+    enum error e;
+
+    component->state = s;
+    e = read_domains(s);
+    if (e == ERR_OK && !policy_check(s))
+        e = ERR_CONFIG;
+    if (e == ERR_OK)
+        e = secret_load(component->env, "s2s-secret", "", s->secret, sizeof(s->secret));
+    if (e != ERR_OK)
+        return e;
+    if (wants_tls(s) && !(s->tls = s2s_tls_create(s)))
+        return ERR_TLS;
+    s->listeners = s2s_listeners_open(s);
+    return s->listeners ? ERR_OK : ERR_SYSTEM;
+}
+
+static enum error reload(struct component *component)
+{
+    struct s2s *s = component->state;
+
+    if (!policy_check(s))
+        return ERR_CONFIG;
+    if (s->tls)
+        return s2s_tls_reload(s->tls);
+    if (!wants_tls(s))
+        return ERR_OK;
+    s->tls = s2s_tls_create(s);
+    return s->tls ? ERR_OK : ERR_TLS;
+}
+
+/* --- events --- */
+
+void s2s_bounce(struct s2s *s, struct packet *p, enum stanza_condition condition, const char *text)
+{
+    struct stanza *error = stanza_error_reply(p->stanza, jid_full(p->to), jid_full(p->from),
+                                              condition, text && text[0] ? text : NULL);
+    struct packet *back;
+
+    if (error) {
+        s->count.bounced++;
+        back = packet_create(PACKET_STANZA, jid_domain(p->from), str_of(s->component->id));
+        back->stanza = error;
+        back->from = jid_ref(p->to);
+        back->to = jid_ref(p->from);
+        back->born = s2s_now(s);
+        component_send(s->component, back);
+    }
+    packet_destroy(p);
+}
+
+static void packet(struct component *component, struct packet *p)
+{
+    struct s2s *s = component->state;
+
+    if (p->kind != PACKET_STANZA || !p->stanza)
+        packet_destroy(p);
+    else if (str_eq(stanza_ns(p->stanza, STANZA_ROOT), NS_RESOLVER))
+        s2s_resolve_answer(s, p);
+    else if (p->error)
+        s2s_stanza_returned(s, p);
+    else
+        remote_send(s, p);
+}
+
+static void writable(struct component *component)
+{
+    s2s_conn_unblock(component->state);
+}
+
+/* --- stop --- */
+
+void s2s_check_stopped(struct s2s *s)
+{
+    if (s->stopping && s->conn_count == 0 && list_empty(&s->closed))
+        component_stopped(s->component);
+}
+
+static bool unacknowledged(const struct s2s *s)
+{
+    LIST_EACH (it, &s->conns)
+        if (LIST_ENTRY(it, struct s2s_conn, node)->unacked.count > 0)
+            return true;
+    return false;
+}
+
+static void stop(struct component *component)
+{
+    struct s2s *s = component->state;
+    struct remote *r;
+
+    s2s_listeners_close(s->listeners);
+    s->listeners = NULL;
+    s->stopping = true;
+    for (size_t i = 0; (r = hash_next(&s->remotes, &i)) != NULL;) {
+        LIST_EACH (it, &r->pairs) {
+            struct pair *pair = LIST_ENTRY(it, struct pair, node);
+            struct packet *p;
+            while (pair->state != PAIR_OPEN && (p = domain_queue_pop(&pair->queue)) != NULL)
+                s2s_bounce(s, p, STANZA_ERR_REMOTE_SERVER_TIMEOUT, "this server is stopping");
+        }
+    }
+    loop_timer_start(&s->stop_timer, unacknowledged(s)   ? S2S_STOP_WAIT_MS
+                                     : s->conn_count > 0 ? S2S_STOP_MS
+                                                         : 1);
+}
+
+static void destroy(struct component *component)
+{
+    struct s2s *s = component->state;
+    struct s2s_address *a;
+
+    if (!s)
+        return;
+    s->stopping = true;
+    s2s_listeners_close(s->listeners);
+    LIST_EACH_SAFE (it, &s->conns)
+        s2s_conn_fail(LIST_ENTRY(it, struct s2s_conn, node), STANZA_ERR_REMOTE_SERVER_TIMEOUT,
+                      "the component ends");
+    loop_task_cancel(&s->reaper);
+    s2s_conn_reap(&s->reaper);
+    remote_destroy_all(s);
+    for (size_t i = 0; (a = hash_next(&s->addresses, &i)) != NULL;)
+        free(a);
+    loop_timer_stop(&s->stop_timer);
+    hash_finish(&s->remotes);
+    hash_finish(&s->queries);
+    hash_finish(&s->addresses);
+    s2s_tls_destroy(s->tls);
+    for (size_t i = 0; i < s->domain_count; i++)
+        free(s->domains[i]);
+    free(s->domains);
+    mem_wipe(s->secret, sizeof(s->secret));
+    free(s);
+    component->state = NULL;
+}
+
+/* --- status and commands --- */
+
+static void add(json_t *into, const char *name, uint64_t value)
+{
+    json_object_set_new(into, name, json_integer((json_int_t)value));
+}
+
+static void status(struct component *component, json_t *into)
+{
+    const struct s2s *s = component->state;
+    uint64_t incoming = 0, queued = 0;
+    const struct remote *r;
+
+    if (!s)
+        return;
+    LIST_EACH (it, &s->conns)
+        incoming += LIST_ENTRY(it, struct s2s_conn, node)->role == S2S_ACCEPTED;
+    for (size_t i = 0; (r = hash_next(&s->remotes, &i)) != NULL;)
+        LIST_EACH (it, &r->pairs)
+            queued += LIST_ENTRY(it, struct pair, node)->queue.count;
+    add(into, "domains", s->remotes.count);
+    add(into, "incoming", incoming);
+    add(into, "outgoing", s->conn_count - incoming);
+    add(into, "queued", queued);
+    add(into, "accepted", s->count.accepted);
+    add(into, "refused", s->count.refused);
+    add(into, "connected", s->count.connected);
+    add(into, "failed", s->count.failed);
+    add(into, "stanzas_in", s->count.stanzas_in);
+    add(into, "stanzas_out", s->count.stanzas_out);
+    add(into, "bytes_in", s->count.bytes_in);
+    add(into, "bytes_out", s->count.bytes_out);
+    add(into, "bounced", s->count.bounced);
+    add(into, "sent_again", s->count.retried);
+    add(into, "dialback_valid", s->count.dialback_valid);
+    add(into, "dialback_invalid", s->count.dialback_invalid);
+    add(into, "stream_errors", s->count.stream_errors);
+}
+
+static json_t *command(struct component *component, const json_t *request)
+{
+    const struct s2s *s = component->state;
+
+    if (!str_is(str_of(json_string_value(json_object_get(request, "command"))), "s2s-list"))
+        return NULL;
+    return json_pack("{s:b, s:o, s:o}", "ok", 1, "domains", remote_list(s), "incoming",
+                     s2s_conn_list(s));
+}
+
+const struct component_ops s2s_component = {
+    .name = "s2s",
+    .bind_flags = PACKET_BIND_DEFAULT,
+    .start = start,
+    .packet = packet,
+    .writable = writable,
+    .reload = reload,
+    .stop = stop,
+    .status = status,
+    .destroy = destroy,
+    .command = command,
+};

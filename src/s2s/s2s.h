@@ -1,0 +1,129 @@
+/* S2S: the component that speaks with other servers. It is the router's default route: what no
+ * component of ours has bound goes to another domain, or comes back with the right error.
+ *
+ * Who is where: s2s_listener.c accepts; s2s_conn.c owns a connection's life, in either direction;
+ * s2s_element.c sends each first-level element on its way by the table of xmpp/s2s_stream.h;
+ * s2s_in.c and s2s_out.c negotiate streams; s2s_dialback.c asks and answers who is who;
+ * s2s_stanza.c is the flow of stanzas and their acknowledgements. remote.c knows each other domain
+ * - what waits for it (domain_queue.c), how it is reached (s2s_resolve.c), when to try again;
+ * verify.c the keys that are being checked. policy.c is what the configuration says about a domain,
+ * s2s_tls.c our certificates and whom we trust.
+ *
+ * An identity is a pair: their domain, our domain. Nothing is accepted that was not proven for that
+ * very pair on that very stream (reliability.md B 47).
+ */
+#ifndef JACKDAW_S2S_S2S_H
+#define JACKDAW_S2S_S2S_H
+
+#include "base/hash.h"
+#include "base/list.h"
+#include "component/component.h"
+#include "component/secret.h"
+#include "s2s/domain_queue.h"
+#include "xmpp/dialback.h"
+#include "xmpp/s2s_stream.h"
+#include "xmpp/stanza_error.h"
+
+#define S2S_PENDING_PER_CONN    8   /* keys of one connection being checked (B 47) */
+#define S2S_PENDING_PER_ADDRESS 64  /* of one address */
+#define S2S_PAIRS_PER_CONN      500 /* proven on one stream */
+#define S2S_TARGETS_MAX         32  /* addresses of one domain that are tried */
+#define S2S_TLSA_MAX            32
+#define S2S_LINGER_MS           2000u
+#define S2S_LOW_ROOM            262144u /* unsent bytes above which stanzas wait in their queue */
+
+struct s2s_tls;
+struct s2s_listeners;
+
+struct s2s_counters {
+    uint64_t accepted, refused, connected, failed;
+    uint64_t stanzas_in, stanzas_out, bytes_in, bytes_out;
+    uint64_t bounced, retried;
+    uint64_t dialback_valid, dialback_invalid;
+    uint64_t stream_errors;
+};
+
+struct s2s {
+    struct component *component;
+    char **domains; /* server.domains, prepared */
+    size_t domain_count;
+    char secret[SECRET_CHARS + 1]; /* of dialback keys */
+    struct s2s_tls *tls;           /* NULL when s2s.tls is off */
+    struct s2s_listeners *listeners;
+    struct hash remotes;   /* name -> struct remote */
+    struct hash queries;   /* id -> struct remote that waits for the resolver */
+    struct hash addresses; /* ip -> struct s2s_address */
+    struct list conns, closed, blocked;
+    size_t conn_count;
+    struct loop_task reaper;
+    struct loop_timer stop_timer;
+    bool stopping;
+    struct s2s_counters count;
+    struct log_limit limit_accept, limit_stream, limit_remote, limit_packet;
+};
+
+static inline const struct config *s2s_config(const struct s2s *s)
+{
+    return s->component->env->config;
+}
+static inline struct loop *s2s_loop(const struct s2s *s)
+{
+    return s->component->env->loop;
+}
+static inline uint64_t s2s_now(const struct s2s *s)
+{
+    return loop_now(s->component->env->loop);
+}
+
+/* A domain of this house: configured, or bound by a component at our router. */
+bool s2s_is_local(const struct s2s *s, struct str domain);
+/* Sends the error for a packet that cannot leave, to whoever sent it; destroys it. */
+void s2s_bounce(struct s2s *s, struct packet *p, enum stanza_condition condition, const char *text);
+void s2s_check_stopped(struct s2s *s);
+
+/* --- policy.c --- */
+struct policy {
+    bool allowed, tls, certificate;
+};
+struct policy policy_of(const struct s2s *s, struct str domain);
+/* Says in the log what of the configuration makes no sense; false then. */
+bool policy_check(const struct s2s *s);
+
+/* --- where a domain can be reached --- */
+struct target {
+    struct net_address at;
+    char host[256]; /* the SRV target, "" when unknown */
+    bool direct_tls, secure;
+};
+struct tlsa {
+    char host[256];
+    uint16_t port;
+    uint8_t usage, selector, matching;
+    uint8_t len;
+    unsigned char data[255];
+};
+
+/* The configured address of a domain; false when there is none. */
+bool policy_host(const struct s2s *s, struct str domain, struct target *ret);
+
+/* --- who comes from where --- */
+struct s2s_address {
+    size_t conns, pending;
+    char ip[108];
+};
+struct s2s_address *s2s_address_get(struct s2s *s, const char *ip);
+void s2s_address_release(struct s2s *s, struct s2s_address *a); /* frees it when unused */
+
+/* --- s2s_tls.c --- */
+struct s2s_tls *s2s_tls_create(struct s2s *s); /* NULL after a log line */
+enum error s2s_tls_reload(struct s2s_tls *t);
+void s2s_tls_destroy(struct s2s_tls *t); /* NULL is fine */
+struct tls_server *s2s_tls_server(const struct s2s_tls *t, bool direct);
+struct tls_client *s2s_tls_client(const struct s2s_tls *t, struct str local, bool direct);
+const struct tls_trust *s2s_tls_trust(const struct s2s_tls *t);
+
+/* --- s2s_listener.c --- */
+struct s2s_listeners *s2s_listeners_open(struct s2s *s);
+void s2s_listeners_close(struct s2s_listeners *l); /* NULL is fine */
+
+#endif

@@ -1,0 +1,120 @@
+/* S2S connection: one stream with another server, made or accepted. Inside s2s/ only.
+ *
+ * A connection that ends is taken out of every table at once and freed at the end of the turn, so
+ * its caller may still look at it: `state` is then S2S_CLOSED.
+ */
+#ifndef JACKDAW_S2S_S2S_CONN_H
+#define JACKDAW_S2S_S2S_CONN_H
+
+#include "s2s/remote.h"
+
+/* Their domain was proven to speak to ours on this stream. */
+struct proof {
+    struct list node;
+    size_t remote_len, local_len;
+    char *local;
+    char remote[]; /* both, each with its NUL */
+};
+
+/* Why a connection is not read. */
+enum s2s_pause { S2S_PAUSE_LINK = 1 << 0 };
+
+struct s2s_conn {
+    struct s2s *s2s;
+    struct list node;        /* s2s->conns, then s2s->closed */
+    struct list remote_node; /* made: remote->conns */
+    struct list link_node;   /* s2s->blocked */
+    struct conn *conn;       /* NULL once closed */
+    struct parser *parser;
+    struct s2s_address *address; /* accepted */
+    struct remote *remote;       /* made */
+    struct target target;        /* made */
+    char *local, *peer;          /* domains of the header: ours, theirs; NULL while unknown */
+    char *id;                    /* the stream's, given by whoever accepted */
+    struct list pairs;           /* struct pair: what flows out */
+    struct list proofs;          /* struct proof: what may come in */
+    struct list verifies;        /* struct verify: keys that came here */
+    size_t proof_count, verify_count;
+    struct loop_timer timer;
+    uint64_t last_use;
+    enum s2s_role role;
+    enum s2s_state state;
+    unsigned paused;
+    bool direct_tls, tls, header_sent, in_feed;
+    bool trusted;       /* the certificate's chain is */
+    bool certified;     /* made: the certificate (or DANE) proves `peer` */
+    bool authenticated; /* by SASL EXTERNAL */
+    bool tried_external, dialback, dialback_errors, bidi, sm_offered;
+    char certificate_why[160];
+    /* XEP-0198, both directions of one stream */
+    bool sm;                /* what we send is counted */
+    bool sm_counting;       /* what they send is */
+    bool ack_asked;         /* <r/> sent, <a/> due */
+    uint32_t sm_in, sm_out; /* handled by us; acknowledged by them */
+    struct domain_queue unacked;
+};
+
+/* --- s2s_conn.c --- */
+void s2s_conn_accept(struct s2s *s, struct conn *conn, bool direct_tls);
+/* To an address of a remote, with `local` in the header. */
+struct s2s_conn *s2s_conn_connect(struct remote *r, const struct target *target, struct str local);
+void s2s_conn_set_state(struct s2s_conn *c, enum s2s_state state, const char *cause);
+void s2s_conn_close(struct s2s_conn *c, const char *cause);
+void s2s_conn_error(struct s2s_conn *c, enum stream_condition condition, const char *text);
+/* Ends without a word. `condition` is what stanzas that wait for it may come back with. */
+void s2s_conn_fail(struct s2s_conn *c, enum stanza_condition condition, const char *why);
+void s2s_conn_write(struct s2s_conn *c, struct str bytes);
+void s2s_conn_write_buffer(struct s2s_conn *c, struct buffer *out); /* and finishes it */
+void s2s_conn_restart(struct s2s_conn *c); /* a new stream header is due, from them */
+void s2s_conn_raise_limits(struct s2s_conn *c);
+void s2s_conn_unblock(struct s2s *s);
+void s2s_conn_reap(struct loop_task *task);
+struct log s2s_conn_log(const struct s2s_conn *c);
+/* Remembers the domains of the header; NULL-safe copies. */
+void s2s_conn_set_domains(struct s2s_conn *c, struct str local, struct str peer);
+/* The stream is in use: it will not be closed as idle for a while. */
+void s2s_conn_used(struct s2s_conn *c);
+
+json_t *s2s_conn_list(const struct s2s *s); /* the accepted ones, for `jackdaw s2s list` */
+
+/* --- s2s_element.c --- */
+extern const struct parser_events s2s_element_events;
+
+/* --- s2s_in.c --- */
+void s2s_in_header(struct s2s_conn *c, const struct s2s_header *h);
+void s2s_in_error_header(struct s2s_conn *c); /* a header before an error (4.9.1.2) */
+void s2s_in_tls_ready(struct s2s_conn *c);
+void s2s_in_starttls(struct s2s_conn *c);
+void s2s_in_auth(struct s2s_conn *c, const struct stanza *s);
+void s2s_in_bidi(struct s2s_conn *c);
+struct proof *s2s_proof_find(const struct s2s_conn *c, struct str remote, struct str local);
+bool s2s_proof_add(struct s2s_conn *c, struct str remote, struct str local);
+
+/* --- s2s_out.c --- */
+void s2s_out_begin(struct s2s_conn *c); /* connected */
+void s2s_out_header(struct s2s_conn *c, const struct s2s_header *h);
+void s2s_out_features(struct s2s_conn *c, const struct stanza *s);
+void s2s_out_proceed(struct s2s_conn *c);
+void s2s_out_tls_ready(struct s2s_conn *c);
+void s2s_out_success(struct s2s_conn *c);
+void s2s_out_failure(struct s2s_conn *c, const struct stanza *s);
+/* The certificate of a stream that we made proves this domain, or our policy does not ask. */
+bool s2s_out_acceptable(const struct s2s_conn *c, struct str domain);
+
+/* --- s2s_dialback.c --- */
+void s2s_dialback_prove(struct pair *pair, struct s2s_conn *c); /* sends our key */
+void s2s_dialback_result(struct s2s_conn *c, const struct stanza *s);
+void s2s_dialback_result_answer(struct s2s_conn *c, const struct stanza *s);
+void s2s_dialback_verify(struct s2s_conn *c, const struct stanza *s);
+void s2s_dialback_verify_answer(struct s2s_conn *c, const struct stanza *s);
+void s2s_dialback_verified(struct s2s_conn *c, struct str remote, struct str local,
+                           enum dialback_type type, enum stanza_condition condition);
+
+/* --- s2s_stanza.c --- */
+void s2s_stanza_in(struct s2s_conn *c, struct stanza *s);  /* moves */
+void s2s_stanza_flush(struct pair *pair);                  /* writes what the stream takes */
+void s2s_stanza_returned(struct s2s *s, struct packet *p); /* the router's bounce; owns p */
+void s2s_sm_element(struct s2s_conn *c, const struct stanza *s);
+void s2s_sm_enable(struct s2s_conn *c); /* made: asks for it, when offered */
+
+#endif

@@ -1,0 +1,231 @@
+/* Stanzas between servers, and their acknowledgements (XEP-0198).
+ *
+ * In: each stanza's pair of domains must have been proven on this stream. It then leaves for the
+ * router as one of jabber:client. Out: what the stream takes is written; with acknowledgements it
+ * is kept until the other server has said that it has it.
+ */
+#include <stdio.h>
+
+#include "s2s/s2s_conn.h"
+#include "xmpp/namespaces.h"
+
+/* --- in --- */
+
+/* Section 4.9.3: why a stanza for this pair ends the stream; NONE: it may come in. */
+static enum stream_condition check_pair(const struct s2s_conn *c, const struct jid *from,
+                                        const struct jid *to)
+{
+    if (!from || !to)
+        return STREAM_ERR_IMPROPER_ADDRESSING; /* sections 8.1.1.2, 8.1.2.2 */
+    if (s2s_proof_find(c, jid_domain(from), jid_domain(to)))
+        return STREAM_ERR_NONE;
+    LIST_EACH (it, &c->proofs) {
+        const struct proof *p = LIST_ENTRY(it, const struct proof, node);
+        if (str_eq((struct str){p->remote, p->remote_len}, jid_domain(from)))
+            return s2s_is_local(c->s2s, jid_domain(to)) ? STREAM_ERR_NOT_AUTHORIZED
+                                                        : STREAM_ERR_HOST_UNKNOWN;
+    }
+    return STREAM_ERR_INVALID_FROM; /* section 4.9.3.9; B 47 */
+}
+
+static struct jid *address_of(const struct stanza *s, struct str name)
+{
+    struct str text = stanza_attr(s, STANZA_ROOT, name);
+
+    return text.data ? jid_parse(text) : NULL;
+}
+
+void s2s_stanza_in(struct s2s_conn *c, struct stanza *stanza)
+{
+    struct s2s *s = c->s2s;
+    struct jid *from = address_of(stanza, STR("from")), *to = address_of(stanza, STR("to"));
+    enum stream_condition condition = check_pair(c, from, to);
+    struct packet *p;
+
+    if (condition != STREAM_ERR_NONE) {
+        jid_unref(from);
+        jid_unref(to);
+        stanza_unref(stanza);
+        s2s_conn_error(c, condition, NULL);
+        return;
+    }
+    s->count.stanzas_in++;
+    c->sm_in += c->sm_counting;
+    s2s_conn_used(c);
+    p = packet_create(PACKET_STANZA, jid_domain(to), str_of(s->component->id));
+    p->stanza = stanza_with_ns(stanza, NS_CLIENT);
+    p->from = from;
+    p->to = to;
+    p->born = s2s_now(s);
+    stanza_unref(stanza);
+    component_send(s->component, p);
+}
+
+void s2s_stanza_returned(struct s2s *s, struct packet *p)
+{
+    enum stanza_condition condition =
+        p->error == 503 ? STANZA_ERR_RESOURCE_CONSTRAINT : STANZA_ERR_SERVICE_UNAVAILABLE;
+    struct stanza *error = NULL;
+    struct packet *back;
+
+    if (p->from && p->to && !s2s_is_local(s, jid_domain(p->from)))
+        error = stanza_error_reply(p->stanza, jid_full(p->to), jid_full(p->from), condition, NULL);
+    if (error) {
+        back = packet_create(PACKET_STANZA, jid_domain(p->from), str_of(s->component->id));
+        back->stanza = error;
+        back->from = jid_ref(p->to);
+        back->to = jid_ref(p->from);
+        remote_send(s, back);
+    }
+    packet_destroy(p);
+}
+
+/* --- out --- */
+
+static bool write_packet(struct s2s_conn *c, const struct packet *p)
+{
+    char *room = conn_reserve(c->conn, packet_write_size(p));
+    size_t used;
+
+    if (!room)
+        return false;
+    used = packet_write_to(p, room);
+    conn_commit(c->conn, used);
+    c->s2s->count.bytes_out += used;
+    c->s2s->count.stanzas_out++;
+    return true;
+}
+
+static void ask_ack(struct s2s_conn *c)
+{
+    if (!c->sm || c->ack_asked || domain_queue_empty(&c->unacked))
+        return;
+    s2s_conn_write(c, STR("<r xmlns='urn:xmpp:sm:3'/>"));
+    c->ack_asked = true;
+}
+
+/* Whether the stream takes more now. What it does not take waits where it can still come back. */
+static bool has_room(const struct s2s_conn *c)
+{
+    return conn_queued(c->conn) < S2S_LOW_ROOM &&
+           c->unacked.bytes < (size_t)s2s_config(c->s2s)->s2s_max_queue;
+}
+
+void s2s_stanza_flush(struct pair *pair)
+{
+    struct s2s_conn *c = pair->conn;
+    struct packet *p;
+    bool wrote = false;
+
+    while (has_room(c) && (p = domain_queue_pop(&pair->queue)) != NULL) {
+        if (!write_packet(c, p)) {
+            if (packet_size(p) < S2S_LOW_ROOM) {
+                domain_queue_return(&pair->queue, p);
+                break;
+            }
+            s2s_bounce(c->s2s, p, STANZA_ERR_POLICY_VIOLATION, "the stanza is too large");
+            continue;
+        }
+        wrote = true;
+        if (c->sm)
+            (void)domain_queue_push(&c->unacked, p, SIZE_MAX);
+        else
+            packet_destroy(p);
+    }
+    if (!wrote)
+        return;
+    s2s_conn_used(c);
+    ask_ack(c);
+}
+
+/* --- acknowledgements --- */
+
+void s2s_sm_enable(struct s2s_conn *c)
+{
+    if (c->sm || !c->sm_offered)
+        return;
+    s2s_conn_write(c, STR("<enable xmlns='urn:xmpp:sm:3'/>"));
+    c->sm = true; /* section 3: counting begins with it */
+    c->sm_out = 0;
+}
+
+static void on_enable(struct s2s_conn *c)
+{
+    if (c->role != S2S_ACCEPTED || c->sm || c->state != S2S_OPEN || !s2s_config(c->s2s)->s2s_acks) {
+        s2s_conn_write(c, STR("<failed xmlns='urn:xmpp:sm:3'><unexpected-request "
+                              "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>"));
+        return;
+    }
+    s2s_conn_write(c, STR("<enabled xmlns='urn:xmpp:sm:3'/>"));
+    c->sm = c->sm_counting = true;
+    c->sm_in = c->sm_out = 0;
+}
+
+static void on_request(struct s2s_conn *c)
+{
+    struct buffer out;
+
+    if (!c->sm_counting)
+        return;
+    buffer_init(&out, 128);
+    buffer_printf(&out, "<a xmlns='urn:xmpp:sm:3' h='%u'/>", c->sm_in);
+    s2s_conn_write_buffer(c, &out);
+}
+
+static void on_ack(struct s2s_conn *c, const struct stanza *s)
+{
+    uint64_t h;
+    uint32_t count;
+
+    if (!c->sm || !str_to_u64(stanza_attr(s, STANZA_ROOT, STR("h")), UINT32_MAX, &h)) {
+        s2s_conn_error(c, STREAM_ERR_POLICY_VIOLATION, "an acknowledgement of nothing");
+        return;
+    }
+    count = (uint32_t)h - c->sm_out; /* section 4: modulo 2^32 */
+    if (count > c->unacked.count) {
+        s2s_conn_error(c, STREAM_ERR_UNDEFINED_CONDITION,
+                       "more is acknowledged than was sent (handled-count-too-high)");
+        return;
+    }
+    for (; count > 0; count--)
+        packet_destroy(domain_queue_pop(&c->unacked));
+    c->sm_out = (uint32_t)h;
+    c->ack_asked = false;
+    ask_ack(c);
+    LIST_EACH_SAFE (it, &c->pairs) {
+        struct pair *pair = LIST_ENTRY(it, struct pair, conn_node);
+        if (pair->state == PAIR_OPEN)
+            s2s_stanza_flush(pair);
+    }
+}
+
+/* It does not want to: what was sent is gone as if there were no acknowledgements. */
+static void on_failed(struct s2s_conn *c)
+{
+    struct packet *p;
+
+    while ((p = domain_queue_pop(&c->unacked)) != NULL)
+        packet_destroy(p);
+    c->sm = c->sm_offered = c->ack_asked = false;
+}
+
+void s2s_sm_element(struct s2s_conn *c, const struct stanza *s)
+{
+    struct str name = stanza_name(s, STANZA_ROOT);
+
+    if (str_is(name, "r"))
+        on_request(c);
+    else if (str_is(name, "a"))
+        on_ack(c, s);
+    else if (str_is(name, "enable"))
+        on_enable(c);
+    else if (str_is(name, "enabled"))
+        c->sm_counting = c->role == S2S_MADE && c->sm;
+    else if (str_is(name, "failed"))
+        on_failed(c);
+    else if (str_is(name, "resume"))
+        s2s_conn_write(c, STR("<failed xmlns='urn:xmpp:sm:3'><item-not-found "
+                              "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>"));
+    else
+        s2s_conn_error(c, STREAM_ERR_UNSUPPORTED_STANZA_TYPE, NULL);
+}

@@ -1,0 +1,186 @@
+/* Our certificates towards other servers, as server and as client, and the authorities we trust.
+ * The files are those that c2s shows to clients; whichever component starts first makes them where
+ * they are missing. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "s2s/s2s.h"
+
+#define TLS_PATH      4096
+#define TLS_RELOAD_MS (24u * 3600 * 1000)
+
+/* What one of our domains shows to servers we connect to. */
+struct identity {
+    struct tls_client *starttls, *direct;
+};
+
+struct material {
+    struct tls_server *starttls, *direct;
+    struct identity *identities; /* by index of the domain; the last is nobody's */
+    size_t count;
+    struct tls_trust *trust;
+};
+
+struct s2s_tls {
+    struct s2s *s2s;
+    struct material now;
+    struct loop_timer daily;
+};
+
+static void material_finish(struct material *m)
+{
+    tls_server_unref(m->starttls);
+    tls_server_unref(m->direct);
+    for (size_t i = 0; i < m->count; i++) {
+        tls_client_destroy(m->identities[i].starttls);
+        tls_client_destroy(m->identities[i].direct);
+    }
+    free(m->identities);
+    tls_trust_destroy(m->trust);
+    memset(m, 0, sizeof(*m));
+}
+
+static bool directory(const struct s2s *s, char out[TLS_PATH], bool *ret_own)
+{
+    const struct config *config = s2s_config(s);
+    const char *given =
+        config->s2s_certificates[0] ? config->s2s_certificates : config->c2s_certificates;
+    const char *data = s->component->env->data_dir;
+    int n = -1;
+
+    *ret_own = !given[0];
+    if (given[0])
+        n = snprintf(out, TLS_PATH, "%s", given);
+    else if (data[0])
+        n = snprintf(out, TLS_PATH, "%s/certificates", data);
+    if (n > 0 && n < TLS_PATH)
+        return true;
+    log_error(&s->component->log,
+              "there is no directory for certificates: set s2s.certificates, or s2s.tls=off");
+    return false;
+}
+
+static void identity_create(struct identity *i)
+{
+    i->starttls = tls_client_create(NULL, false);
+    i->direct = tls_client_create(NULL, false);
+    tls_client_set_alpn(i->direct, "xmpp-server"); /* XEP-0368 section 3 */
+}
+
+static enum error add_domain(const struct s2s *s, struct material *m, const char *dir, bool own,
+                             size_t index)
+{
+    const char *domain = s->domains[index];
+    char cert[TLS_PATH + 1100], key[TLS_PATH + 1100], why[1024] = "";
+    struct identity *i = &m->identities[index];
+    enum error e = own ? tls_make_certificate(dir, domain, why, sizeof(why)) : ERR_OK;
+
+    (void)snprintf(cert, sizeof(cert), "%s/%s.pem", dir, domain);
+    (void)snprintf(key, sizeof(key), "%s/%s-key.pem", dir, domain);
+    if (e == ERR_OK)
+        e = tls_server_add(m->starttls, domain, cert, key, why, sizeof(why));
+    if (e == ERR_OK)
+        e = tls_server_add(m->direct, domain, cert, key, why, sizeof(why));
+    if (e == ERR_OK)
+        e = tls_client_set_certificate(i->starttls, cert, key, why, sizeof(why));
+    if (e == ERR_OK)
+        e = tls_client_set_certificate(i->direct, cert, key, why, sizeof(why));
+    if (e != ERR_OK)
+        log_error(&s->component->log, "certificate for %s: %s", domain, why);
+    return e;
+}
+
+static enum error load(const struct s2s *s, struct material *m)
+{
+    const char *ca = s2s_config(s)->s2s_ca_file;
+    char dir[TLS_PATH], why[512] = "";
+    bool own;
+    enum error e = ERR_OK;
+
+    memset(m, 0, sizeof(*m));
+    if (!directory(s, dir, &own))
+        return ERR_CONFIG;
+    m->trust = tls_trust_create(ca[0] ? ca : NULL, why, sizeof(why));
+    if (!m->trust) {
+        log_error(&s->component->log, "s2s.ca_file: %s", why);
+        return ERR_CONFIG;
+    }
+    m->starttls = tls_server_create();
+    m->direct = tls_server_create();
+    tls_server_ask_peer(m->starttls);
+    tls_server_ask_peer(m->direct);
+    tls_server_set_alpn(m->direct, "xmpp-server");
+    m->count = s->domain_count + 1;
+    m->identities = mem_alloc_array(m->count, sizeof(struct identity));
+    for (size_t i = 0; i < m->count; i++)
+        identity_create(&m->identities[i]);
+    for (size_t i = 0; i < s->domain_count && e == ERR_OK; i++)
+        e = add_domain(s, m, dir, own, i);
+    return e;
+}
+
+enum error s2s_tls_reload(struct s2s_tls *t)
+{
+    struct material fresh;
+    enum error e = load(t->s2s, &fresh);
+
+    if (e != ERR_OK) {
+        material_finish(&fresh);
+        return e;
+    }
+    material_finish(&t->now);
+    t->now = fresh;
+    loop_timer_start(&t->daily, TLS_RELOAD_MS);
+    return ERR_OK;
+}
+
+/* c2s renews our own certificates 30 days before they end; whoever comes second reads them. */
+static void on_daily(struct loop_timer *timer)
+{
+    struct s2s_tls *t = MEM_CONTAINER(timer, struct s2s_tls, daily);
+
+    if (s2s_tls_reload(t) != ERR_OK)
+        loop_timer_start(&t->daily, TLS_RELOAD_MS);
+}
+
+struct s2s_tls *s2s_tls_create(struct s2s *s)
+{
+    struct s2s_tls *t = MEM_NEW(struct s2s_tls);
+
+    t->s2s = s;
+    loop_timer_init(&t->daily, s2s_loop(s), on_daily);
+    if (s2s_tls_reload(t) == ERR_OK)
+        return t;
+    s2s_tls_destroy(t);
+    return NULL;
+}
+
+void s2s_tls_destroy(struct s2s_tls *t)
+{
+    if (!t)
+        return;
+    loop_timer_stop(&t->daily);
+    material_finish(&t->now);
+    free(t);
+}
+
+struct tls_server *s2s_tls_server(const struct s2s_tls *t, bool direct)
+{
+    return direct ? t->now.direct : t->now.starttls;
+}
+
+struct tls_client *s2s_tls_client(const struct s2s_tls *t, struct str local, bool direct)
+{
+    size_t i = 0;
+
+    while (i + 1 < t->now.count && !str_is(local, t->s2s->domains[i]))
+        i++;
+    return direct ? t->now.identities[i].direct : t->now.identities[i].starttls;
+}
+
+const struct tls_trust *s2s_tls_trust(const struct s2s_tls *t)
+{
+    return t->now.trust;
+}
