@@ -223,7 +223,7 @@ static enum error router_start(struct component *c)
     c->state = r;
     e = load_users(r);
     if (e == ERR_OK)
-        e = router_aliases_load(&r->table, c->env->config, &c->log);
+        e = router_aliases_load(r);
     if (e == ERR_OK)
         e = listen_tcp(r);
     return e;
@@ -237,11 +237,10 @@ static enum error router_reload(struct component *c)
 
     if (e != ERR_OK)
         return e;
-    table_clear_aliases(&r->table);
     LIST_EACH (it, &r->ports)
         if (link_is_up(LIST_ENTRY(it, struct port, node)->link))
             on_up(LIST_ENTRY(it, struct port, node));
-    return router_aliases_load(&r->table, c->env->config, &c->log);
+    return router_aliases_load(r);
 }
 
 static void router_packet(struct component *c, struct packet *p)

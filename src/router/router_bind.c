@@ -67,6 +67,17 @@ static void announce(struct port *port, const struct name *n, bool up)
             tell_others(port, name_str(other), up);
 }
 
+void router_announce_alias(struct router *r, const struct name *alias, bool up)
+{
+    if (!alias->alias_of->node_count)
+        return;
+    LIST_EACH (it, &r->ports) {
+        struct port *port = LIST_ENTRY(it, struct port, node);
+        if (port->name_count && !name_has_port(alias->alias_of, port))
+            tell(port, name_str(alias), up);
+    }
+}
+
 static void tell_newcomer(struct port *port)
 {
     struct table *t = &port->router->table;

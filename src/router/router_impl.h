@@ -81,13 +81,17 @@ enum error router_users_load(struct router_users *users, const struct config *co
                              const char *secret, const struct log *log);
 void router_users_finish(struct router_users *users);
 const struct router_user *router_users_find(const struct router_users *users, struct str name);
-enum error router_aliases_load(struct table *table, const struct config *config,
-                               const struct log *log);
+
+/* router_alias.c: makes the aliases those of the configuration and tells everybody what changed.
+ * Logs what is wrong. */
+enum error router_aliases_load(struct router *r);
 
 /* router_bind.c */
 void router_bind(struct port *port, struct packet *p);   /* owns p: it is the answer */
 void router_unbind(struct port *port, struct packet *p); /* likewise */
 void router_unbind_all(struct port *port);               /* the port is gone */
+/* Tells everybody but those who have bound its target, if anybody has. */
+void router_announce_alias(struct router *r, const struct name *alias, bool up);
 /* A name in the form of the table: lower-case domain; false when malformed. `out` takes 1024 bytes.
  */
 bool router_prepare_name(struct str name, char *out, struct str *ret);

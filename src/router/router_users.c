@@ -93,36 +93,3 @@ const struct router_user *router_users_find(const struct router_users *users, st
             return &users->items[i];
     return NULL;
 }
-
-static bool parse_alias(const char *item, char buffers[2][1024], struct str *ret_name,
-                        struct str *ret_target)
-{
-    struct str rest = str_of(item), name, target;
-
-    return str_split(&rest, '=', &name) && str_split(&rest, '=', &target) && !rest.data &&
-           router_prepare_name(name, buffers[0], ret_name) &&
-           router_prepare_name(target, buffers[1], ret_target);
-}
-
-enum error router_aliases_load(struct table *table, const struct config *config,
-                               const struct log *log)
-{
-    const struct config_list *list = &config->router_aliases;
-
-    for (size_t i = 0; i < list->count; i++) {
-        char buffers[2][1024];
-        struct str name, target;
-        enum error e = ERR_MALFORMED;
-        if (parse_alias(list->items[i], buffers, &name, &target))
-            e = table_alias(table, name, target);
-        if (e == ERR_OK)
-            continue;
-        log_error(log,
-                  "router.aliases: \"%s\": %s; write alias=name, where the alias is bound by "
-                  "nobody and the name is "
-                  "no alias itself",
-                  list->items[i], error_text(e));
-        return ERR_CONFIG;
-    }
-    return ERR_OK;
-}

@@ -146,22 +146,13 @@ enum error table_alias(struct table *t, struct str name, struct str target)
     return ERR_OK;
 }
 
-void table_clear_aliases(struct table *t)
+void table_unalias(struct table *t, struct name *alias)
 {
-    struct name *n;
+    struct name *target = alias->alias_of;
 
-    for (size_t i = 0; (n = hash_next(&t->names, &i)) != NULL;) {
-        if (!n->alias_of)
-            continue;
-        hash_del(&t->names, name_str(n));
-        name_destroy(n);
-    }
-    for (size_t i = 0; (n = hash_next(&t->names, &i)) != NULL;) {
-        if (n->node_count)
-            continue;
-        hash_del(&t->names, name_str(n));
-        name_destroy(n);
-    }
+    hash_del(&t->names, name_str(alias));
+    name_destroy(alias);
+    table_drop_if_unused(t, target);
 }
 
 /* --- spreading --- */

@@ -66,7 +66,7 @@ bool table_set_default(struct table *t, struct name *n); /* false: there is one 
 /* Makes `name` an alias of `target`. Errors: EXISTS (bound, or already an alias), INVALID (the
  * target is an alias). */
 enum error table_alias(struct table *t, struct str name, struct str target);
-void table_clear_aliases(struct table *t);
+void table_unalias(struct table *t, struct name *alias); /* frees it */
 
 /* The node of a name for a key (a bare JID); the same for the same set of nodes, in every router.
  */
