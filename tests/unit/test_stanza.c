@@ -230,6 +230,28 @@ static void extract(void **state)
     stanza_unref(s);
 }
 
+/* What inherits the root's namespace follows it; what declared its own keeps it. */
+static void another_namespace(void **state)
+{
+    struct stanza *s = parse("<m xmlns='jabber:server' to='a'><body>b&amp;</body>"
+                             "<x xmlns='u'><y/><z xmlns='jabber:server'/></x></m>");
+    struct stanza *c = stanza_with_ns(s, STR("jabber:client"));
+    assert_written(
+        c, NULL,
+        "<m to='a'><body>b&amp;</body><x xmlns='u'><y/><z xmlns='jabber:server'/></x></m>");
+    assert_str(stanza_ns(c, 0), "jabber:client");
+    assert_str(stanza_ns(c, 1), "jabber:client");
+    assert_str(stanza_ns(c, 3), "u");
+    assert_str(stanza_ns(c, 4), "jabber:server");
+    assert_str(stanza_text(c, 1), "b&");
+    assert_str(stanza_ns(s, 1), "jabber:server");
+    struct stanza *same = stanza_with_ns(c, STR("jabber:client"));
+    assert_ptr_equal(same, c);
+    stanza_unref(same);
+    stanza_unref(c);
+    stanza_unref(s);
+}
+
 static void write_stamps(void **state)
 {
     struct stanza *s =
@@ -320,6 +342,7 @@ int main(void)
         cmocka_unit_test(canonical_namespaced_attributes),
         cmocka_unit_test(escaped_namespace_views),
         cmocka_unit_test(extract),
+        cmocka_unit_test(another_namespace),
         cmocka_unit_test(write_stamps),
         cmocka_unit_test(write_childless),
         cmocka_unit_test(write_leaves_namespaced_alone),
