@@ -18,7 +18,7 @@ MAX_FUNCTION = 80
 MAX_FILE = {'src': 800, 'tests': 1000, 'bench': 800}
 # Lowest first: a file may include headers of its own layer and of those before it.
 LAYERS = ['base', 'loop', 'net', 'xml', 'xmpp', 'link', 'store', 'config', 'component']
-COMPONENTS = ['router', 'c2s', 'sm']
+COMPONENTS = ['router', 'c2s', 'sm', 'resolver', 's2s']
 TOP = ['cli']
 
 # name -> (what to use instead, files that may use it all the same)
