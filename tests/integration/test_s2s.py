@@ -1,0 +1,217 @@
+"""Federation: our server with another of ours, and with Prosody (Debian's 0.12), each on a loopback address of its own.
+By certificate (a private authority), by dialback (self-signed), without TLS; killed and restarted; strangers who lie."""
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import Process, Server, free_port
+from raw import NS, Raw, Closed, local
+
+PLACEMENTS = ['inline']
+
+
+class Peer(Server):
+    """One of ours, as `domain`, on its own loopback address."""
+
+    def __init__(self, domain, ip, authority=None, settings=()):
+        super().__init__('inline')
+        self.domain, self.ip, self.s2s_port = domain, ip, free_port()
+        certificates = self.data / 'certificates'
+        certificates.mkdir()
+        if authority:
+            for name in ('ca.pem', 'ca-key.pem'):
+                shutil.copy(Path(authority) / name, certificates / name)
+        self.settings = [*self.settings, 's2s.enabled=true', f's2s.address={ip}', f's2s.port={self.s2s_port}',
+                         f's2s.ca_file={certificates}/ca.pem', 's2s.queue_time=20', 'resolver.forwarders=127.0.0.1@1',
+                         *settings]
+        self.hosts = {}
+
+    def know(self, domain, ip, port):
+        self.hosts[domain] = f'{ip}:{port}'
+
+    def start(self):
+        self.settings = [s for s in self.settings if not s.startswith('s2s.hosts=')]
+        self.settings.append('s2s.hosts=' + ','.join(f'{d}={w}' for d, w in self.hosts.items()))
+        certificates = self.data / 'certificates'
+        if not (certificates / 'ca.pem').exists():  # s2s.ca_file must be there: let the server make it
+            bare = [s for s in self.settings if not s.startswith('s2s.')]
+            kept, self.settings = self.settings, bare
+            super().start()
+            self.stop()
+            self.settings = kept
+        return super().start()
+
+    def listing(self):
+        return json.loads(self.command('s2s', 'list', '--json').stdout)
+
+
+@pytest.fixture(scope='session')
+def authority():
+    """A directory with a private authority: ca.pem and ca-key.pem, made by our own server's first start."""
+    s = Server('inline')
+    try:
+        s.start()
+        s.stop()
+        keep = Path(tempfile.mkdtemp(prefix='jackdaw-ca-'))
+        for name in ('ca.pem', 'ca-key.pem'):
+            shutil.copy(s.data / 'certificates' / name, keep / name)
+    finally:
+        s.remove()
+    yield keep
+    shutil.rmtree(keep, ignore_errors=True)
+
+
+@pytest.fixture
+def pair(authority):
+    made = []
+
+    def make(kind, more=()):
+        settings = {'certificate': [], 'dialback': ['s2s.require_certificate=false'],
+                    'plain': ['s2s.require_certificate=false', 's2s.tls=off']}[kind]
+        ca = authority if kind == 'certificate' else None
+        a = Peer('a.test', '127.0.3.1', ca, [*settings, *more])
+        made.append(a)
+        b = Peer('b.test', '127.0.3.2', ca, [*settings, *more])
+        made.append(b)
+        a.know('b.test', b.ip, b.s2s_port)
+        b.know('a.test', a.ip, a.s2s_port)
+        for s in (a, b):
+            s.start()
+        return a, b
+    yield make
+    for s in made:
+        s.remove()
+
+
+def message(to, text, id_='m1'):
+    return f"<message to='{to}' type='chat' id='{id_}'><body>{text}</body></message>"
+
+
+def body(element):
+    return element.find('c:body', NS).text
+
+
+def log_of(server):
+    return server.of('s2s').text()
+
+
+@pytest.mark.parametrize('bidi', ['true', 'false'])
+@pytest.mark.parametrize('kind', ['certificate', 'dialback', 'plain'])
+def test_messages_both_ways(pair, kind, bidi, placement):
+    a, b = pair(kind, [f's2s.bidi={bidi}'])
+    a.user('romeo'), b.user('juliet')
+    romeo, juliet = a.client('romeo'), b.client('juliet')
+    juliet.send('<presence/>')
+    juliet.ping()
+    romeo.send('<presence/>')
+    romeo.send(message('juliet@b.test', 'O'))
+    got = juliet.wait_for('message')
+    assert got.get('from') == romeo.jid and body(got) == 'O'
+    juliet.send(message(romeo.jid, 'speak'))
+    got = romeo.wait_for('message')
+    assert got.get('from') == juliet.jid and body(got) == 'speak'
+    listing = a.listing()
+    states = {d['domain']: d for d in listing['domains']}
+    assert states['b.test']['pairs'][0]['state'] == 'open'
+    assert states['b.test']['pairs'][0]['tls'] == (kind != 'plain')
+    if kind == 'certificate':
+        assert states['b.test']['pairs'][0]['by'] == 'certificate'
+    if kind == 'certificate' and bidi == 'true':  # with dialback the other side has to call back
+        assert listing['incoming'] == []
+    romeo.close(), juliet.close()
+    a.stop(), b.stop()
+
+
+def test_an_iq_and_its_answer(pair, placement):
+    a, b = pair('certificate')
+    a.user('romeo')
+    romeo = a.client('romeo')
+    romeo.send("<iq to='b.test' type='get' id='v'><query xmlns='jabber:iq:version'/></iq>")
+    got = romeo.wait_for('iq', id='v')
+    assert got.get('type') == 'result' and got.get('from') == 'b.test'
+    assert local(got[0]) == 'query' and got[0].tag == '{jabber:iq:version}query'
+
+
+def test_subscription_and_presence(pair, placement):
+    a, b = pair('certificate')
+    a.user('romeo'), b.user('juliet')
+    romeo, juliet = a.client('romeo'), b.client('juliet')
+    for c in (romeo, juliet):
+        c.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq><presence/>")
+        c.wait_for('iq', id='r')
+    romeo.send("<presence to='juliet@b.test' type='subscribe'/>")
+    assert juliet.wait_for('presence', type='subscribe').get('from') == 'romeo@a.test'
+    juliet.send("<presence to='romeo@a.test' type='subscribed'/>")
+    romeo.wait_for('presence', type='subscribed')
+    assert romeo.wait_for('presence').get('from') == juliet.jid
+    juliet.send("<presence type='unavailable'/>")
+    assert romeo.wait_for('presence', type='unavailable').get('from') == juliet.jid
+
+
+def test_a_domain_that_cannot_be_reached(authority, placement):
+    a = Peer('a.test', '127.0.3.1', authority, ['s2s.queue_time=5'])
+    a.know('nobody.test', '127.0.3.9', 1)
+    try:
+        a.start()
+        a.user('romeo')
+        romeo = a.client('romeo')
+        romeo.send(message('juliet@nobody.test', 'hello?'))
+        error = romeo.wait_for('message', 20, type='error')
+        assert error.get('from') == 'juliet@nobody.test'
+        assert error.find('c:error/st:remote-server-timeout', NS) is not None
+        a.stop()
+    finally:
+        a.remove()
+
+
+def test_a_certificate_nobody_vouches_for(authority, placement):
+    """b has an authority of its own: a must not speak with it."""
+    a = Peer('a.test', '127.0.3.1', authority, ['s2s.queue_time=5'])
+    b = Peer('b.test', '127.0.3.2', None, ['s2s.require_certificate=false'])
+    a.know('b.test', b.ip, b.s2s_port)
+    b.know('a.test', a.ip, a.s2s_port)
+    try:
+        a.start(), b.start()
+        a.user('romeo'), b.user('juliet')
+        romeo, juliet = a.client('romeo'), b.client('juliet')
+        juliet.send('<presence/>')
+        romeo.send('<presence/>')
+        romeo.send(message('juliet@b.test', 'to whom?'))
+        error = romeo.wait_for('message', 20, type='error')
+        assert 'certificate' in error.find('c:error/st:text', NS).text
+        juliet.send(message('romeo@a.test', 'it is I'))
+        assert juliet.wait_for('message', 20, type='error') is not None
+        assert romeo.nothing() == ''
+    finally:
+        a.remove(), b.remove()
+
+
+@pytest.mark.parametrize('kind', ['certificate', 'dialback'])
+def test_the_other_server_is_killed_in_the_middle(pair, kind, placement):
+    """Whatever is sent while it is away arrives when it is back, once and in order."""
+    a, b = pair(kind)
+    a.user('romeo'), b.user('juliet')
+    romeo = a.client('romeo')
+    romeo.send(message('juliet@b.test', '0', 'm0'))
+    time.sleep(1)
+    b.of('s2s').kill()
+    for i in range(1, 20):
+        romeo.send(message('juliet@b.test', str(i), f'm{i}'))
+    romeo.ping()
+    time.sleep(1)
+    b.start_one('serve')
+    juliet = b.client('juliet')
+    juliet.send('<presence/>')
+    bodies = []
+    while len(bodies) < 20:
+        bodies.append(body(juliet.wait_for('message', 20)))
+    assert bodies == [str(i) for i in range(20)]
+    assert juliet.nothing(1) == ''
