@@ -27,10 +27,10 @@ def local(element):
 class Raw:
     """Blocking; every wait is bounded. `elements` are what came and was not looked at yet."""
 
-    def __init__(self, port, domain, ca=None, direct_tls=False, alpn=None, context=None, source=None):
+    def __init__(self, port, domain, ca=None, direct_tls=False, alpn=None, context=None, source=None, ip='127.0.0.1'):
         self.domain = domain
         self.ca = ca
-        self.sock = socket.create_connection(('127.0.0.1', port), WAIT, (source, 0) if source else None)
+        self.sock = socket.create_connection((ip, port), WAIT, (source, 0) if source else None)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.received = b''  # everything, for assertions on bytes
         self.ended = self.closed = False

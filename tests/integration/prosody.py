@@ -1,0 +1,137 @@
+"""Debian's Prosody 0.12 as the other server, on a loopback address of its own. It finds us by DNS: an unbound that knows our
+names is the only server in its resolv.conf, which only it sees (a mount namespace of its own). Needs root."""
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import free_port
+
+DNS = '127.0.4.53'
+
+
+class Names:
+    """unbound with local data, at DNS port 53."""
+
+    def __init__(self, records):
+        self.folder = Path(tempfile.mkdtemp(prefix='jackdaw-names-'))
+        self.folder.chmod(0o755)
+        lines = ''.join(f'  local-data: "{r}"\n' for r in records)
+        (self.folder / 'unbound.conf').write_text(f'''server:
+  interface: {DNS}
+  port: 53
+  access-control: 127.0.0.0/8 allow
+  do-daemonize: no
+  username: ""
+  chroot: ""
+  pidfile: ""
+  use-syslog: no
+  logfile: "{self.folder}/log"
+  module-config: "iterator"
+  local-zone: "jd." static
+{lines}''')
+        self.popen = subprocess.Popen(['/usr/sbin/unbound', '-d', '-c', str(self.folder / 'unbound.conf')],
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until = time.monotonic() + 10
+        while True:
+            try:
+                socket.create_connection((DNS, 53), 1).close()
+                return
+            except OSError:
+                assert time.monotonic() < until and self.popen.poll() is None, 'unbound does not start'
+                time.sleep(0.05)
+
+    def close(self):
+        self.popen.terminate()
+        self.popen.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Prosody:
+    """One installation: `domain` at ip:s2s_port."""
+    password = 'correct horse'
+
+    def __init__(self, domain, ip, ca, options=''):
+        if not shutil.which('prosody') or not shutil.which('unshare') or os.geteuid() != 0:
+            pytest.skip('needs prosody, unshare and root')
+        self.domain, self.ip, self.s2s_port, self.port = domain, ip, free_port(), free_port()
+        self.data = Path(tempfile.mkdtemp(prefix='jackdaw-prosody-'))
+        self.popen = None
+        self.ca = str(self.data / 'own-ca.pem')
+        self.certificate(ca)
+        (self.data / 'resolv.conf').write_text(f'nameserver {DNS}\n')
+        (self.data / 'prosody.cfg.lua').write_text(f'''
+run_as_root = true
+daemonize = false
+pidfile = "{self.data}/pid"
+data_path = "{self.data}"
+certificates = "{self.data}"
+interfaces = {{ "{ip}" }}
+s2s_ports = {{ {self.s2s_port} }}
+c2s_ports = {{ {self.port} }}
+http_ports = {{ }}
+https_ports = {{ }}
+use_libevent = false
+modules_enabled = {{ "roster", "saslauth", "tls", "dialback", "disco", "ping", "smacks", "s2s_bidi", "presence", "message", "iq", "offline" }}
+modules_disabled = {{ "s2s_auth_dane", "http", "posix" }}
+authentication = "internal_plain"
+{options}
+log = {{ debug = "{self.data}/log" }}
+VirtualHost "{domain}"
+  ssl = {{ key = "{self.data}/key.pem"; certificate = "{self.data}/cert.pem"; cafile = "{ca or self.ca}/ca.pem"; }}
+'''.replace(f'{self.ca}/ca.pem', self.ca))
+
+    def certificate(self, ca):
+        """Signed by the authority in the folder `ca`, or by itself."""
+        run = lambda *a: subprocess.run(a, check=True, capture_output=True)
+        key, cert, san = self.data / 'key.pem', self.data / 'cert.pem', f'subjectAltName=DNS:{self.domain}'
+        if ca is None:
+            run('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key,
+                '-out', cert, '-days', '30', '-subj', f'/CN={self.domain}', '-addext', san)
+            shutil.copy(cert, self.ca)
+            return
+        run('openssl', 'req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key,
+            '-out', self.data / 'csr.pem', '-subj', f'/CN={self.domain}')
+        (self.data / 'ext').write_text(san + '\n')
+        run('openssl', 'x509', '-req', '-in', self.data / 'csr.pem', '-CA', Path(ca) / 'ca.pem', '-CAkey',
+            Path(ca) / 'ca-key.pem', '-CAcreateserial', '-CAserial', self.data / 'serial', '-days', '30', '-out', cert,
+            '-extfile', self.data / 'ext')
+        shutil.copy(Path(ca) / 'ca.pem', self.ca)
+
+    def start(self):
+        self.popen = subprocess.Popen(
+            ['unshare', '-m', 'sh', '-c', f'mount --bind {self.data}/resolv.conf /etc/resolv.conf && '
+             f'exec prosody --config {self.data}/prosody.cfg.lua -F'],
+            stdout=open(self.data / 'out', 'a'), stderr=subprocess.STDOUT)
+        until = time.monotonic() + 20
+        while True:
+            try:
+                socket.create_connection((self.ip, self.port), 1).close()
+                return self
+            except OSError:
+                assert time.monotonic() < until and self.popen.poll() is None, 'prosody does not start:\n' + self.text()
+                time.sleep(0.1)
+
+    def user(self, name):
+        folder = self.data / self.domain.replace('.', '%2e') / 'accounts'
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f'{name}.dat').write_text(f'return {{ ["password"] = "{self.password}"; }};\n')
+
+    def text(self):
+        log = self.data / 'log'
+        return (self.data / 'out').read_text() + (log.read_text()[-12000:] if log.exists() else '')
+
+    def kill(self):
+        self.popen.kill()
+        self.popen.wait()
+
+    def remove(self):
+        if self.popen and self.popen.poll() is None:
+            self.kill()
+        shutil.rmtree(self.data, ignore_errors=True)
