@@ -28,7 +28,7 @@ struct dns_unbound {
 /* What differs from the defaults of the library, which are made for one question at a time. */
 static const char *const options[][2] = {
     /* Questions to silent servers hold a port each: with few ports they would hold up the rest. */
-    {"outgoing-range:", "512"},
+    {"outgoing-range:", "4096"},
     {"outgoing-num-tcp:", "32"},
     {"num-queries-per-thread:", "1024"},
     {"msg-cache-size:", "4m"},
@@ -36,8 +36,7 @@ static const char *const options[][2] = {
     /* A forwarder that is silent about one domain is not dead for the others (dependencies.md 6).
      */
     {"infra-keep-probing:", "yes"},
-    {"infra-host-ttl:", "30"},
-    {"infra-cache-max-rtt:", "2000"},
+    {"infra-host-ttl:", "2"},
     {"do-not-query-localhost:", "no"}, /* a forwarder on this machine */
     {"harden-below-nxdomain:", "yes"},
     {"harden-dnssec-stripped:", "yes"},

@@ -146,6 +146,7 @@ static void ask_addresses(struct lookup *l)
 {
     uint64_t now = loop_now(l->loop);
 
+    loop_timer_stop(&l->timer);
     loop_timer_init(&l->timer, l->loop, on_late_addresses);
     loop_timer_start(&l->timer, l->deadline > now ? l->deadline - now : 0);
     order_targets(l->targets, l->target_count, l->random);
