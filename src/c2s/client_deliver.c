@@ -81,7 +81,8 @@ void client_deliver(struct c2s *s, struct packet *p)
         packet_destroy(p);
         return;
     }
-    if (!c || c->phase != SESSION_ATTACHED) {
+    /* What an sm said before its session moved to another is said to the client all the same. */
+    if (!c || (c->phase != SESSION_ATTACHED && c->state != STREAM_BOUND)) {
         no_session(s, p);
         return;
     }

@@ -15,7 +15,7 @@
 #define SESSION_RETRY_MS 10000u /* a start that nobody answers is asked for again */
 #define ROUTE_NOT_FOUND  404    /* jabberd2.md 1.2 */
 
-static const struct str resumed = {"resumed", 7};
+static const struct str resumed = {"resumed", 7}, moved = {"moved", 5};
 
 /* --- session managers --- */
 
@@ -131,9 +131,9 @@ static void start_again(struct client *c)
 /* --- end --- */
 
 static void send_end(struct c2s *s, struct str sm, const struct session_id *c2s_sid,
-                     const struct session_id *sm_sid, struct jid *target)
+                     const struct session_id *sm_sid, struct jid *target, struct str reason)
 {
-    struct packet *p = packet_create_session(sm, c2s_id(s), SESSION_END, target, STR_NULL);
+    struct packet *p = packet_create_session(sm, c2s_id(s), SESSION_END, target, reason);
 
     p->c2s = *c2s_sid;
     p->sm = *sm_sid;
@@ -145,7 +145,7 @@ void client_session_end(struct client *c)
     struct c2s *s = c->c2s;
 
     if (c->phase == SESSION_ATTACHED) {
-        send_end(s, manager_name(c->manager), &c->id, &c->sm, c->jid);
+        send_end(s, manager_name(c->manager), &c->id, &c->sm, c->jid, STR_NULL);
         c->manager->count--;
         c->manager = NULL;
         s->session_count--;
@@ -246,7 +246,7 @@ static void on_started(struct c2s *s, struct client *c, const struct packet *p)
     if (!mine) {
         /* The client has left meanwhile, or has been started elsewhere. */
         if (!p->failed && p->sm.len > 0)
-            send_end(s, p->route_from, &p->c2s, &p->sm, p->target);
+            send_end(s, p->route_from, &p->c2s, &p->sm, p->target, STR_NULL);
         return;
     }
     if (!p->failed) {
@@ -354,10 +354,34 @@ static void manager_down(struct c2s *s, struct session_manager *m)
     free(m);
 }
 
+/* Another sm shares the domain now: what comes for some of the users goes there, so their sessions
+ * follow. They end where they are without a word to others, and start in the timer's next turn:
+ * until then the old sm has written down what it knew. True when any did. */
+static bool follow(struct c2s *s, struct str domain)
+{
+    struct session_manager *m;
+    bool any = false;
+
+    for (size_t i = 0; (m = hash_next(&s->sms, &i)) != NULL;) {
+        LIST_EACH_SAFE (it, &m->clients) {
+            struct client *c = LIST_ENTRY(it, struct client, phase_node);
+            struct str owner = component_owner(s->component, domain, jid_bare(c->jid));
+            if (!owner.data || !str_is(domain, c->domain) || str_eq(owner, manager_name(m)))
+                continue;
+            send_end(s, manager_name(m), &c->id, &c->sm, c->jid, moved);
+            detach(c);
+            any = true;
+        }
+    }
+    return any;
+}
+
 void client_session_peer(struct c2s *s, struct str name, bool up)
 {
     struct session_manager *m = up ? NULL : hash_get(&s->sms, name);
 
+    if (up && c2s_domain(s, name) && follow(s, name))
+        return; /* whoever waits is started by the timer */
     if (m)
         manager_down(s, m);
     if (!up && c2s_domain(s, name))

@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "link/spread.h"
 
 #define COMPONENT_BIND_RETRY_MS 1000
 
@@ -31,6 +32,7 @@ struct request {
 
 struct peer {
     size_t len;
+    char *nodes; /* who shares it; NULL: one alone, or not known */
     char name[];
 };
 
@@ -173,16 +175,27 @@ static void forget_requests(struct component *c)
 
 /* --- who else is there --- */
 
-static void peer_up(struct component *c, struct str name)
+static void peer_free(struct peer *peer)
 {
-    struct peer *peer;
+    free(peer->nodes);
+    free(peer);
+}
 
-    if (hash_get(&c->impl->peers, name))
-        return;
-    peer = mem_alloc(sizeof(*peer) + name.len + 1);
-    peer->len = name.len;
-    memcpy(peer->name, name.data, name.len);
-    hash_put(&c->impl->peers, (struct str){peer->name, peer->len}, peer);
+/* Repeated when others share the name than before. */
+static void peer_up(struct component *c, struct str name, struct str nodes)
+{
+    struct peer *peer = hash_get(&c->impl->peers, name);
+
+    if (peer && (peer->nodes ? str_is(nodes, peer->nodes) : !nodes.len))
+        return; /* no news */
+    if (!peer) {
+        peer = mem_alloc(sizeof(*peer) + name.len + 1);
+        peer->len = name.len;
+        memcpy(peer->name, name.data, name.len);
+        hash_put(&c->impl->peers, (struct str){peer->name, peer->len}, peer);
+    }
+    free(peer->nodes);
+    peer->nodes = nodes.len ? str_dup(nodes) : NULL;
     if (c->ops->peer)
         c->ops->peer(c, (struct str){peer->name, peer->len}, true);
 }
@@ -195,7 +208,7 @@ static void peer_down(struct component *c, struct str name)
         return;
     if (c->ops->peer)
         c->ops->peer(c, (struct str){peer->name, peer->len}, false);
-    free(peer);
+    peer_free(peer);
 }
 
 static void forget_peers(struct component *c, bool tell)
@@ -206,8 +219,15 @@ static void forget_peers(struct component *c, bool tell)
         hash_del(&c->impl->peers, (struct str){peer->name, peer->len});
         if (tell && c->ops->peer)
             c->ops->peer(c, (struct str){peer->name, peer->len}, false);
-        free(peer);
+        peer_free(peer);
     }
+}
+
+struct str component_owner(const struct component *c, struct str name, struct str key)
+{
+    const struct peer *peer = hash_get(&c->impl->peers, name);
+
+    return peer && peer->nodes ? spread_pick(str_of(peer->nodes), key) : STR_NULL;
 }
 
 bool component_peer_up(const struct component *c, struct str name)
@@ -232,7 +252,7 @@ static void on_packet(void *owner, struct packet *p)
         return;
     case PACKET_PRESENCE:
         if (p->up)
-            peer_up(c, p->name);
+            peer_up(c, p->name, p->nodes);
         else
             peer_down(c, p->name);
         break;

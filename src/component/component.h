@@ -29,14 +29,15 @@ struct env {
 struct component;
 
 struct component_ops {
-    const char *name; /* "c2s" */
+    const char *name;    /* "c2s" */
     unsigned bind_flags; /* of its own name: PACKET_BIND_DEFAULT for the default route */
     /* Allocates component->state, opens listeners and stores, binds names. On failure logs what to
      * do and returns it. */
     enum error (*start)(struct component *c);
     void (*packet)(struct component *c, struct packet *p); /* route packets; the callee owns it */
-    /* A name came or went anywhere behind the router (domain presence). Also called with up ==
-     * false for each name known when the link is lost. May be NULL, as all below. */
+    /* A name came or went anywhere behind the router (domain presence); up comes again when those
+     * who share the name have changed (component_owner). Also called with up == false for each name
+     * known when the link is lost. May be NULL, as all below. */
     void (*peer)(struct component *c, struct str name, bool up);
     /* A bind was answered; error 0 or a code of jabberd2.md 1.2. */
     void (*bound)(struct component *c, struct str name, int error);
@@ -88,6 +89,10 @@ void component_unbind(struct component *c, struct str name);
 void component_send(struct component *c, struct packet *p);
 bool component_full(const struct component *c);
 bool component_peer_up(const struct component *c, struct str name); /* as last told by the router */
+/* When several components share `name`: which of them gets what is for `key`, a bare JID - its own
+ * name on the router, e.g. "sm-2". data == NULL: one has it alone, or the router (jabberd2's) does
+ * not say. */
+struct str component_owner(const struct component *c, struct str name, struct str key);
 void component_stopped(struct component *c);
 
 /* The components there are; each is defined in its own folder's <name>.c. */

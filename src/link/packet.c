@@ -55,13 +55,12 @@ static struct str keep(char **at, struct str s)
     return kept;
 }
 
-/* Absent strings have length 0. */
+/* Absent strings have length 0. `more` is the nodes of a presence, else the reason. */
 static struct packet *make(enum packet_kind kind, struct str to, struct str from, struct str name,
-                           struct str reason)
+                           struct str more)
 {
     /* Not mem_alloc: the strings need no zeroing, and this is on every stanza's path. */
-    struct packet *p =
-        mem_realloc(NULL, sizeof(*p) + to.len + from.len + name.len + reason.len + 1);
+    struct packet *p = mem_realloc(NULL, sizeof(*p) + to.len + from.len + name.len + more.len + 1);
     char *at = p->text;
 
     memset(p, 0, sizeof(*p));
@@ -70,7 +69,10 @@ static struct packet *make(enum packet_kind kind, struct str to, struct str from
     p->route_to = keep(&at, to);
     p->route_from = keep(&at, from);
     p->name = keep(&at, name);
-    p->reason = keep(&at, reason);
+    if (kind == PACKET_PRESENCE)
+        p->nodes = keep(&at, more);
+    else
+        p->reason = keep(&at, more);
     return p;
 }
 
@@ -84,6 +86,14 @@ struct packet *packet_create_control(enum packet_kind kind, struct str name, uns
     struct packet *p = make(kind, STR_NULL, STR_NULL, name, STR_NULL);
 
     p->bind_flags = bind_flags;
+    return p;
+}
+
+struct packet *packet_create_presence(struct str name, bool up, struct str nodes)
+{
+    struct packet *p = make(PACKET_PRESENCE, STR_NULL, STR_NULL, name, nodes);
+
+    p->up = up;
     return p;
 }
 
@@ -112,7 +122,8 @@ void packet_destroy(struct packet *p)
 
 struct packet *packet_copy(const struct packet *p)
 {
-    struct packet *copy = make(p->kind, p->route_to, p->route_from, p->name, p->reason);
+    struct packet *copy = make(p->kind, p->route_to, p->route_from, p->name,
+                               p->kind == PACKET_PRESENCE ? p->nodes : p->reason);
 
     copy->error = p->error;
     copy->bind_flags = p->bind_flags;
@@ -142,7 +153,8 @@ void packet_bounce(struct packet *p, int error)
 
 size_t packet_size(const struct packet *p)
 {
-    size_t size = sizeof(*p) + p->route_to.len + p->route_from.len + p->name.len + p->reason.len;
+    size_t size = sizeof(*p) + p->route_to.len + p->route_from.len + p->name.len + p->reason.len +
+                  p->nodes.len;
 
     if (p->stanza)
         size += stanza_size(p->stanza);

@@ -70,7 +70,9 @@ struct packet {
     struct str route_to, route_from; /* names of components or domains; point into `text` */
     struct str name;                 /* bind, unbind, presence; points into `text` */
     unsigned bind_flags;
-    bool up; /* presence */
+    bool up;          /* presence */
+    struct str nodes; /* presence: who bound it, when several share it: names with spaces between;
+                         into `text` */
 
     /* payload */
     struct stanza *stanza; /* PACKET_STANZA; also a bounced one */
@@ -93,6 +95,8 @@ struct packet {
  * it and is unref'ed with it; `target` here is shared: the packet takes a reference of its own. */
 struct packet *packet_create(enum packet_kind kind, struct str route_to, struct str route_from);
 struct packet *packet_create_control(enum packet_kind kind, struct str name, unsigned bind_flags);
+/* PACKET_PRESENCE; `nodes` may be STR_NULL. */
+struct packet *packet_create_presence(struct str name, bool up, struct str nodes);
 struct packet *packet_create_session(struct str route_to, struct str route_from,
                                      enum session_action action, struct jid *target,
                                      struct str reason);

@@ -179,7 +179,7 @@ static size_t escaped(struct str s)
 size_t wire_size(const struct packet *p)
 {
     size_t size = WIRE_FIXED + escaped(p->route_to) + escaped(p->route_from) + escaped(p->name) +
-                  escaped(p->reason) + escaped(session_id_str(&p->c2s)) +
+                  escaped(p->reason) + escaped(p->nodes) + escaped(session_id_str(&p->c2s)) +
                   escaped(session_id_str(&p->sm)) + escaped(session_id_str(&p->request));
 
     if (p->target)
@@ -214,6 +214,7 @@ size_t wire_write(const struct packet *p, char *out)
     case PACKET_PRESENCE:
         put(&at, STR("<presence xmlns='http://jabberd.jabberstudio.org/ns/component/1.0'"));
         put_attr(&at, STR(" from='"), p->name);
+        put_attr(&at, STR(" nodes='"), p->nodes);
         put(&at, p->up ? STR("/>") : STR(" type='unavailable'/>"));
         break;
     case PACKET_THROTTLE:
@@ -380,15 +381,14 @@ static struct packet *parse_bind(const struct stanza *s)
 static struct packet *parse_presence(const struct stanza *s, const char **ret_why)
 {
     struct str from = attr(s, STANZA_ROOT, STR("from"));
-    struct packet *p;
 
     if (!from.len) {
         *ret_why = "presence of a component without from";
         return NULL;
     }
-    p = packet_create_control(PACKET_PRESENCE, from, 0);
-    p->up = !str_eq(attr(s, STANZA_ROOT, STR("type")), STR("unavailable"));
-    return p;
+    return packet_create_presence(from,
+                                  !str_eq(attr(s, STANZA_ROOT, STR("type")), STR("unavailable")),
+                                  attr(s, STANZA_ROOT, STR("nodes")));
 }
 
 struct packet *wire_parse(const struct stanza *s, const char **ret_why)

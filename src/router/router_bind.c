@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "link/spread.h"
 
 static bool plain_name(struct str s)
 {
@@ -36,35 +37,51 @@ bool router_prepare_name(struct str name, char *out, struct str *ret)
 
 /* --- presence of names --- */
 
-static void tell(struct port *to, struct str name, bool up)
-{
-    struct packet *p = packet_create_control(PACKET_PRESENCE, name, 0);
+#define NODES_MAX (NAME_MAX_PORTS * (sizeof((struct port *)0)->id + 1))
 
-    p->up = up;
-    link_send(to->link, p);
+static void tell(struct port *to, struct str name, bool up, struct str nodes)
+{
+    link_send(to->link, packet_create_presence(name, up, nodes));
 }
 
-static void tell_others(struct port *except, struct str name, bool up)
+/* Who shares a name, so that others can foretell where it leads (link/spread.h); nothing when one
+ * has it for itself. */
+static struct str nodes_of(const struct name *n, struct buffer *out)
+{
+    if (n->kind != NAME_MULTI_TO || n->node_count < 2)
+        return STR_NULL;
+    for (uint32_t i = 0; i < n->node_count; i++)
+        (void)buffer_printf(out, "%s%s", i ? " " : "", n->nodes[i].port->id);
+    return buffer_str(out);
+}
+
+static void tell_others(struct port *except, struct str name, bool up, struct str nodes)
 {
     LIST_EACH (it, &except->router->ports) {
         struct port *port = LIST_ENTRY(it, struct port, node);
         if (port != except && port->name_count)
-            tell(port, name, up);
+            tell(port, name, up, nodes);
     }
 }
 
-/* Its aliases share the fate of a name. */
+/* A name came, went, or is shared by others than before. Its aliases share its fate. */
 static void announce(struct port *port, const struct name *n, bool up)
 {
     struct table *t = &port->router->table;
     struct name *other;
+    struct buffer space;
+    struct str nodes;
 
-    log_info(&port->router->component->log, "%.*s is %s (%s)", STR_ARG(name_str(n)),
-             up ? "online" : "offline", link_peer(port->link));
-    tell_others(port, name_str(n), up);
+    buffer_init(&space, NODES_MAX);
+    nodes = nodes_of(n, &space);
+    log_info(&port->router->component->log, "%.*s is %s (%s%s%.*s)", STR_ARG(name_str(n)),
+             up ? "online" : "offline", link_peer(port->link), nodes.len ? "; shared by " : "",
+             STR_ARG(nodes));
+    tell_others(port, name_str(n), up, nodes);
     for (size_t i = 0; (other = hash_next(&t->names, &i)) != NULL;)
         if (other->alias_of == n)
-            tell_others(port, name_str(other), up);
+            tell_others(port, name_str(other), up, nodes);
+    buffer_finish(&space);
 }
 
 void router_announce_alias(struct router *r, const struct name *alias, bool up)
@@ -74,7 +91,7 @@ void router_announce_alias(struct router *r, const struct name *alias, bool up)
     LIST_EACH (it, &r->ports) {
         struct port *port = LIST_ENTRY(it, struct port, node);
         if (port->name_count && !name_has_port(alias->alias_of, port))
-            tell(port, name_str(alias), up);
+            tell(port, name_str(alias), up, STR_NULL);
     }
 }
 
@@ -85,8 +102,12 @@ static void tell_newcomer(struct port *port)
 
     for (size_t i = 0; (n = hash_next(&t->names, &i)) != NULL;) {
         const struct name *bound = n->alias_of ? n->alias_of : n;
-        if (bound->node_count && !name_has_port(bound, port))
-            tell(port, name_str(n), true);
+        struct buffer space;
+        if (!bound->node_count || name_has_port(bound, port))
+            continue;
+        buffer_init(&space, NODES_MAX);
+        tell(port, name_str(n), true, nodes_of(bound, &space));
+        buffer_finish(&space);
     }
 }
 
@@ -170,8 +191,8 @@ static int bind_name(struct port *port, struct str name, unsigned flags, struct 
     if (error)
         return error;
     if (port->name_count == 0) {
-        port->node_id = table_node_id(name);
         (void)snprintf(port->id, sizeof(port->id), "%.*s", STR_ARG(name));
+        port->node_id = spread_node(str_of(port->id));
     }
     *ret_why = "it is bound in another way, or by this component already";
     if (table_bind(t, name, kind_of(flags), port, port->node_id, flags & PACKET_BIND_LOG, ret) !=
@@ -199,8 +220,7 @@ void router_bind(struct port *port, struct packet *p)
     answer(port, p, PACKET_BIND, error, flags);
     if (error)
         return;
-    if (n->node_count == 1)
-        announce(port, n, true);
+    announce(port, n, true);
     if (port->name_count == 1)
         tell_newcomer(port);
 }
@@ -214,8 +234,10 @@ static void unbind_name(struct port *port, struct port_name *pn)
     list_remove(&pn->node);
     free(pn);
     port->name_count--;
-    if (!table_unbind(&port->router->table, n, port))
+    if (!table_unbind(&port->router->table, n, port)) {
+        announce(port, n, true);
         return;
+    }
     announce(port, n, false);
     table_drop_if_unused(&port->router->table, n);
 }

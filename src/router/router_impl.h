@@ -72,7 +72,7 @@ struct port {
     struct list waiters; /* ports that wait for this one */
     struct loop_timer stall;
     uint64_t received, sent;
-    char id[64]; /* its first name, else the peer's address: for status and log */
+    char id[256]; /* its first name, else the peer's address: for status and log */
 };
 
 /* router_users.c: reads router.users and the built-in user; `secret` is the built-in's. On failure

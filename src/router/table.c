@@ -5,10 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-
-/* Part of the clustering contract: every router must spread alike, so this key is a constant. It
- * protects nothing; the table's own hash is keyed at random. */
-static const uint64_t spread_seed[2] = {0x6a61636b64617721u, 0x726f757465723031u};
+#include "link/spread.h"
 
 void table_init(struct table *t, const uint64_t seed[2])
 {
@@ -157,21 +154,6 @@ void table_unalias(struct table *t, struct name *alias)
 
 /* --- spreading --- */
 
-uint64_t table_node_id(struct str own_name)
-{
-    return hash_bytes(spread_seed, own_name.data, own_name.len);
-}
-
-/* A good mix of two hashes (the finalizer of splitmix64). */
-static uint64_t weight(uint64_t key, uint64_t node)
-{
-    uint64_t x = key ^ node;
-
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-
 struct node *name_pick(const struct name *n, struct str key)
 {
     uint64_t hash, best = 0;
@@ -179,9 +161,9 @@ struct node *name_pick(const struct name *n, struct str key)
 
     if (n->node_count == 1)
         return node;
-    hash = hash_bytes(spread_seed, key.data, key.len);
+    hash = spread_key(key);
     for (uint32_t i = 0; i < n->node_count; i++) {
-        uint64_t w = weight(hash, n->nodes[i].id);
+        uint64_t w = spread_weight(hash, n->nodes[i].id);
         if (w > best || (w == best && n->nodes[i].id < node->id)) {
             best = w;
             node = &n->nodes[i];

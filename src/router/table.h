@@ -22,7 +22,7 @@ enum name_kind {
 
 struct node {
     struct port *port;
-    uint64_t id; /* stable over restarts: a hash of the port's own name */
+    uint64_t id; /* spread_node of the port's own name */
     bool log;    /* bound here as a log sink */
 };
 
@@ -71,7 +71,6 @@ void table_unalias(struct table *t, struct name *alias); /* frees it */
 /* The node of a name for a key (a bare JID); the same for the same set of nodes, in every router.
  */
 struct node *name_pick(const struct name *n, struct str key);
-uint64_t table_node_id(struct str own_name);
 
 /* Frees a name nobody needs any more: no nodes, and nothing aliases it. */
 void table_drop_if_unused(struct table *t, struct name *n);

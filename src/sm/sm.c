@@ -156,9 +156,17 @@ static void on_user_action(struct sm *sm, struct packet *p)
 static void on_session_end(struct sm *sm, struct packet *p)
 {
     struct session *session = session_find(sm, &p->sm);
+    bool moved = str_is(p->reason, "moved");
     session_answer(sm, p, SESSION_ENDED, STR_NULL); /* also when it had ended already */
+    if (session && moved) {
+        /* It goes on at the sm that has the user now: nobody is told that it went. */
+        stanza_unref(session->presence);
+        session->presence = NULL;
+    }
     if (session)
         session_end(session);
+    if (moved)
+        user_unload_idle(sm);
 }
 
 static void on_session_packet(struct sm *sm, struct packet *p)
@@ -357,8 +365,12 @@ static enum error sm_start(struct component *c)
 static void sm_peer(struct component *c, struct str name, bool up)
 {
     struct sm *sm = c->state;
-    if (up)
+    if (up) {
+        /* Users may be another's from now on: what we remember of them grows old. */
+        if (sm_domain(sm, name))
+            user_unload_idle(sm);
         return;
+    }
     bool link_lost = !link_is_up(c->link);
     session_peer_down(sm, name, link_lost);
 }

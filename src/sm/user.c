@@ -74,6 +74,12 @@ void user_unload_timer(struct loop_timer *timer)
     }
 }
 
+void user_unload_idle(struct sm *sm)
+{
+    while (!list_empty(&sm->idle))
+        user_destroy(LIST_ENTRY(sm->idle.next, struct user, idle));
+}
+
 /* --- waiting --- */
 
 bool user_wait(struct user *user, struct packet *p)

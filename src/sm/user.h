@@ -77,6 +77,7 @@ void user_delete_wait(struct user *user);
 void user_delete_done(struct user *user);
 
 void user_unload_timer(struct loop_timer *timer);
+void user_unload_idle(struct sm *sm); /* all that have no session, now */
 void user_destroy(struct user *user); /* the end of the instance alone */
 
 #endif

@@ -135,6 +135,14 @@ static inline void expect_presence(struct fake *f, const char *name, bool up)
     assert_int_equal(p->up, up);
 }
 
+static inline void expect_nodes(struct fake *f, const char *name, const char *nodes)
+{
+    struct packet *p = expect(f, PACKET_PRESENCE, 0);
+
+    assert_true(p->up && str_is(p->name, name));
+    assert_true(nodes ? str_is(p->nodes, nodes) : !p->nodes.len);
+}
+
 static inline void send_control(struct world *w, struct fake *f, enum packet_kind kind,
                                 const char *name, unsigned flags)
 {

@@ -248,6 +248,36 @@ static void knows_who_is_there(void **state)
     expect(w->told, "-y.test; link down; ");
 }
 
+static void says_nodes(struct world *w, const char *nodes)
+{
+    link_send(w->router_end, packet_create_presence(STR("y.test"), true, str_of(nodes)));
+    settle(w);
+}
+
+static void knows_who_shares_a_name(void **state)
+{
+    struct world *w = *state;
+    struct str owner;
+    bool other = false;
+
+    w->told[0] = '\0';
+    says_nodes(w, NULL);
+    expect(w->told, "+y.test; ");
+    assert_null(component_owner(w->c, STR("y.test"), STR("a@y.test")).data);
+    assert_null(component_owner(w->c, STR("z.test"), STR("a@z.test")).data);
+    says_nodes(w, "sm-1 sm-2");
+    says_nodes(w, "sm-1 sm-2"); /* no news */
+    expect(w->told, "+y.test; ");
+    owner = component_owner(w->c, STR("y.test"), STR("a@y.test"));
+    assert_true(str_is(owner, "sm-1") || str_is(owner, "sm-2"));
+    for (char key[] = "b@y.test"; key[0] <= 'z' && !other; key[0]++)
+        other = !str_eq(component_owner(w->c, STR("y.test"), str_of(key)), owner);
+    assert_true(other);
+    says_nodes(w, NULL);
+    expect(w->told, "+y.test; ");
+    assert_null(component_owner(w->c, STR("y.test"), STR("a@y.test")).data);
+}
+
 static void sends_and_receives(void **state)
 {
     struct world *w = *state;
@@ -319,6 +349,7 @@ int main(void)
         PLAYED(binds_its_id_first_then_the_rest),
         PLAYED(asks_again_for_a_refused_name),
         PLAYED(knows_who_is_there),
+        PLAYED(knows_who_shares_a_name),
         PLAYED(sends_and_receives),
         PLAYED(status_and_stop),
         cmocka_unit_test_setup_teardown(a_router_that_comes_back, setup, teardown),

@@ -1,5 +1,6 @@
 /* The router: every error code of jabberd2.md 1.2, names and who hears of them, spreading,
  * throttle, log copies, aliases, slow components. test_router_users.c has what a user may do. */
+#include "link/spread.h"
 #include "router_world.h"
 
 /* --- binding --- */
@@ -55,15 +56,17 @@ static void presence_of_names(void **state)
     assert_true(str_is(first->name, "alias.test") != str_is(second->name, "alias.test"));
     nothing_more(b);
     expect_presence(a, "b", true);
-    /* The second of a multi name is no news; nor is it when one of two goes. */
+    /* When another shares it, or no longer does, everybody hears who has it now. */
     send_control(w, b, PACKET_BIND, "x.test", PACKET_BIND_MULTI);
     expect(b, PACKET_BIND, 0);
     nothing_more(b);
-    nothing_more(a);
+    expect_nodes(a, "x.test", "x.test b");
+    expect_nodes(a, "alias.test", "x.test b");
     send_control(w, a, PACKET_UNBIND, "x.test", 0);
     expect(a, PACKET_UNBIND, 0);
-    nothing_more(a);
-    nothing_more(b);
+    nothing_more(a); /* it has no name left */
+    expect_nodes(b, "x.test", NULL);
+    expect_nodes(b, "alias.test", NULL);
     send_control(w, a, PACKET_BIND, "a", 0);
     expect(a, PACKET_BIND, 0);
     expect_presence(b, "a", true);
@@ -73,6 +76,33 @@ static void presence_of_names(void **state)
     expect_presence(a, "x.test", false);
     expect_presence(a, "alias.test", false);
     nothing_more(idle); /* who bound nothing is told nothing */
+}
+
+/* A newcomer learns who shares what, and can tell where a user's packets go. */
+static void nodes_foretell_the_way(void **state)
+{
+    struct world *w = *state;
+    struct fake *sm[2] = {attach(w, "1"), attach(w, "2")}, *c2s = attach(w, "c2s");
+    struct packet *p;
+    struct str nodes = STR_NULL;
+    char to[32];
+
+    for (int i = 0; i < 2; i++) {
+        bound(w, sm[i], i ? "sm-2" : "sm-1");
+        bind_expect(w, sm[i], "x.test", PACKET_BIND_MULTI, 0);
+    }
+    send_control(w, c2s, PACKET_BIND, "c2s", 0);
+    while ((p = take(c2s)) != NULL)
+        if (str_is(p->name, "x.test"))
+            nodes = p->nodes;
+    assert_true(str_is(nodes, "sm-1 sm-2"));
+    forget(w);
+    for (int i = 0; i < 50; i++) {
+        (void)snprintf(to, sizeof(to), "u%d@x.test", i);
+        link_send(c2s->link, message("x.test", "c2s", NULL, to));
+        settle(w);
+        expect(str_is(spread_pick(nodes, str_of(to)), "sm-1") ? sm[0] : sm[1], PACKET_STANZA, 0);
+    }
 }
 
 static void a_lost_component_frees_its_names(void **state)
@@ -452,6 +482,7 @@ int main(void)
         TEST(bind_errors),
         TEST(unbind_errors),
         TEST(presence_of_names),
+        TEST(nodes_foretell_the_way),
         TEST(a_lost_component_frees_its_names),
         TEST(route_errors),
         TEST(names_in_other_forms),

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "link/spread.h"
 #include "router/table.h"
 
 static const uint64_t seed[2] = {1, 2};
@@ -84,21 +85,21 @@ static void spreading_is_stable(void **state)
     for (size_t i = 0; i < 4; i++) {
         (void)snprintf(key, sizeof(key), "sm-%zu", i);
         assert_int_equal(table_bind(&t, STR("x.test"), NAME_MULTI_TO, port(i + 1),
-                                    table_node_id(str_of(key)), false, &n),
+                                    spread_node(str_of(key)), false, &n),
                          ERR_OK);
     }
     for (size_t i = 0; i < 3000; i++) {
         (void)snprintf(key, sizeof(key), "user%zu@x.test", i);
         before[i] = name_pick(n, str_of(key))->id;
     }
-    assert_int_equal(table_bind(&t, STR("x.test"), NAME_MULTI_TO, port(5),
-                                table_node_id(STR("sm-4")), false, &n),
-                     ERR_OK);
+    assert_int_equal(
+        table_bind(&t, STR("x.test"), NAME_MULTI_TO, port(5), spread_node(STR("sm-4")), false, &n),
+        ERR_OK);
     for (size_t i = 0; i < 3000; i++) {
         (void)snprintf(key, sizeof(key), "user%zu@x.test", i);
         uint64_t now = name_pick(n, str_of(key))->id;
         if (now != before[i]) {
-            assert_int_equal(now, table_node_id(STR("sm-4")));
+            assert_int_equal(now, spread_node(STR("sm-4")));
             moved++;
         }
     }
@@ -108,7 +109,7 @@ static void spreading_is_stable(void **state)
     for (size_t i = 0; i < 3000; i++) {
         (void)snprintf(key, sizeof(key), "user%zu@x.test", i);
         uint64_t now = name_pick(n, str_of(key))->id;
-        assert_true(now == before[i] || before[i] == table_node_id(STR("sm-0")));
+        assert_true(now == before[i] || before[i] == spread_node(STR("sm-0")));
         lost += now != before[i];
     }
     assert_in_range(lost, 600, 900); /* a quarter */

@@ -311,6 +311,11 @@ static void bind_unbind_presence_throttle(void **state)
     assert_true(p->up);
     assert_str(p->name, "x.test");
     packet_destroy(p);
+    p = packet_create_presence(STR("x.test"), true, STR("sm-1 sm-2"));
+    assert_written(p, "<presence" COMP " from='x.test' nodes='sm-1 sm-2'/>");
+    p = again(p);
+    assert_str(p->nodes, "sm-1 sm-2");
+    packet_destroy(p);
     p = again(packet_create_control(PACKET_THROTTLE, STR_NULL, 0));
     assert_int_equal(p->kind, PACKET_THROTTLE);
     packet_destroy(p);
