@@ -200,12 +200,24 @@ static bool anybody(const struct user *user)
     return false;
 }
 
+/* Several sm share the domain, and the user belongs to another. */
+static bool moved_away(const struct sm *sm, const struct jid *to)
+{
+    struct str owner = to ? component_owner(sm->c, jid_domain(to), jid_bare(to)) : STR_NULL;
+    return owner.data && !str_is(owner, sm->c->id);
+}
+
 /* A stanza for a client that has gone, back from its c2s; the session has ended before. It is tried
  * again without it, so that it reaches another resource or the offline queue. What went to the bare
  * JID is not repeated to those who got their own copy. */
 static void on_returned(struct sm *sm, struct packet *p)
 {
     struct user *user = p->to ? user_find(sm, jid_bare(p->to)) : NULL;
+    if (moved_away(sm, p->to)) { /* the sm that has the user now knows better */
+        p->route_to = p->route_from = jid_domain(p->to);
+        component_send(sm->c, p);
+        return;
+    }
     if (!user || user->state != USER_READY || send_kind_of(p->stanza) != SEND_MESSAGE) {
         deliver(sm, p);
         return;
