@@ -14,6 +14,7 @@
 #include "sm/offline.h"
 #include "sm/presence.h"
 #include "sm/send.h"
+#include "sm/services.h"
 #include "xmpp/namespaces.h"
 
 #define DRAIN_POLL_MS 20
@@ -358,6 +359,7 @@ static enum error sm_start(struct component *c)
     sm->started = loop_now(sm->loop);
     list_init(&sm->idle);
     list_init(&sm->paused);
+    list_init(&sm->services);
     loop_timer_init(&sm->unload, sm->loop, user_unload_timer);
     loop_timer_init(&sm->resume, sm->loop, session_resume_timer);
     loop_timer_init(&sm->reaper, sm->loop, session_reap_timer);
@@ -377,6 +379,7 @@ static enum error sm_start(struct component *c)
 static void sm_peer(struct component *c, struct str name, bool up)
 {
     struct sm *sm = c->state;
+    services_peer(sm, name, up);
     if (up) {
         /* Users may be another's from now on: what we remember of them grows old. */
         if (sm_domain(sm, name))
@@ -480,6 +483,7 @@ static void sm_destroy(struct component *c)
     hash_finish(&sm->sessions);
     hash_finish(&sm->users);
     hash_finish(&sm->peers);
+    services_finish(sm);
     for (size_t i = 0; i < sm->domain_count; i++)
         jid_unref(sm->domains[i]);
     free(sm->domains);

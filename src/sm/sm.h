@@ -41,6 +41,7 @@ struct sm {
     struct hash peers;    /* name -> struct peer; few, kept until the end */
     struct list idle;     /* users without work, longest idle first */
     struct list paused;   /* users whose offline messages wait for room in the link */
+    struct list services; /* struct service: names below our domains */
     struct loop_timer unload;
     struct loop_timer resume; /* runs after a lost link */
     struct loop_timer reaper; /* runs while sessions of a lost c2s end */

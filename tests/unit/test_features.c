@@ -60,6 +60,24 @@ static void disco_of_the_server(void **state)
                          "cancel", "item-not-found"));
 }
 
+static void services_of_the_server(void **state) /* XEP-0030 section 4 */
+{
+    struct sm_world *w = *state;
+    struct client *c = client_online(w, "juliet@example.net/balcony");
+    link_send(w->remote, packet_create_control(PACKET_BIND, STR("rooms.example.net"), 0));
+    link_send(w->remote, packet_create_control(PACKET_BIND, STR("notexample.net"), 0));
+    world_settle(w);
+    ask(c, "example.net", "<query xmlns='http://jabber.org/protocol/disco#items'/>");
+    client_expect(c, "<iq type='result' id='1' from='example.net' to='juliet@example.net/balcony'>"
+                     "<query xmlns='http://jabber.org/protocol/disco#items'>"
+                     "<item jid='rooms.example.net'/></query></iq>");
+    link_send(w->remote, packet_create_control(PACKET_UNBIND, STR("rooms.example.net"), 0));
+    world_settle(w);
+    ask(c, "example.net", "<query xmlns='http://jabber.org/protocol/disco#items'/>");
+    client_expect(c, "<iq type='result' id='1' from='example.net' to='juliet@example.net/balcony'>"
+                     "<query xmlns='http://jabber.org/protocol/disco#items'/></iq>");
+}
+
 /* XEP-0030 section 8: only for those who may see presence; others cannot tell whether the account
  * exists. */
 static void disco_of_an_account(void **state)
@@ -184,11 +202,9 @@ int main(void)
 {
 #define WORLD_TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
     const struct CMUnitTest tests[] = {
-        WORLD_TEST(disco_of_the_server),
-        WORLD_TEST(disco_of_an_account),
-        WORLD_TEST(version_and_time),
-        WORLD_TEST(last_activity),
-        WORLD_TEST(ping),
+        WORLD_TEST(disco_of_the_server), WORLD_TEST(services_of_the_server),
+        WORLD_TEST(disco_of_an_account), WORLD_TEST(version_and_time),
+        WORLD_TEST(last_activity),       WORLD_TEST(ping),
         WORLD_TEST(unknown_requests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

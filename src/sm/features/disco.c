@@ -1,6 +1,7 @@
 /* Service discovery (XEP-0030) of domains and accounts. What is told comes from the features'
  * registrations: nothing is advertised that is not there. */
 #include "sm/iq.h"
+#include "sm/services.h"
 #include "xmpp/namespaces.h"
 
 static void add_identity(struct builder *b, const struct feature_identity *identity)
@@ -56,6 +57,17 @@ static enum stanza_condition on_info(struct iq *iq)
     return STANZA_ERR_NONE;
 }
 
+static void add_resources(struct builder *b, const struct user *user)
+{
+    for (const struct session *s = user->sessions; s; s = s->next) {
+        if (!session_available(s))
+            continue;
+        builder_start(b, STR("item"), STR_NULL);
+        builder_attr(b, STR("jid"), jid_full(s->jid));
+        builder_end(b);
+    }
+}
+
 static enum stanza_condition on_items(struct iq *iq)
 {
     if (iq->user && !iq->entitled)
@@ -64,13 +76,10 @@ static enum stanza_condition on_items(struct iq *iq)
         return STANZA_ERR_ITEM_NOT_FOUND;
     struct builder *b = iq_result_open(iq);
     builder_start(b, STR("query"), NS_DISCO_ITEMS);
-    for (struct session *s = iq->user ? iq->user->sessions : NULL; s; s = s->next) {
-        if (!session_available(s))
-            continue;
-        builder_start(b, STR("item"), STR_NULL);
-        builder_attr(b, STR("jid"), jid_full(s->jid));
-        builder_end(b);
-    }
+    if (iq->user)
+        add_resources(b, iq->user);
+    else
+        services_write(iq->sm, jid_domain(iq->packet->to), b);
     builder_end(b);
     iq_result_send(iq, b);
     return STANZA_ERR_NONE;
