@@ -65,6 +65,12 @@ struct link_tcp_server {
     const char *(*secret_of)(void *arg, struct str user);
     void *arg;
     struct tls_server *tls; /* NULL: STARTTLS not offered */
+    /* External components (XEP-0114) come on the same port: their secret by the name they want,
+     * NULL when there is none such. Such a link binds its name by itself, which is its link_user
+     * too, and looks like any other from then on. NULL: none may come. */
+    const char *(*external_secret_of)(void *arg, struct str name);
+    size_t external_max_stanza;
+    struct log_limit *limit; /* for what strangers can cause; NULL: one of each link's own */
 };
 struct link *link_tcp_accept(struct loop *l, struct net *n, struct parser_pool *pool,
                              struct random *random, struct log log, struct conn *conn,

@@ -52,7 +52,7 @@ static size_t conn_bound(const struct link_tcp *l)
 
 static bool write_packet(struct link_tcp *l, const struct packet *p)
 {
-    size_t size = wire_size(p);
+    size_t size = l->form->size(p);
     bool alone = size > conn_bound(l) && conn_queued(l->conn) == 0 && size <= TCP_PACKET_MAX;
     char *out;
 
@@ -60,7 +60,7 @@ static bool write_packet(struct link_tcp *l, const struct packet *p)
         conn_set_max_queue(l->conn, size);
     out = conn_reserve(l->conn, size);
     if (out)
-        conn_commit(l->conn, wire_write(p, out));
+        conn_commit(l->conn, l->form->write(p, out));
     if (alone)
         conn_set_max_queue(l->conn, conn_bound(l));
     return out != NULL;
@@ -70,6 +70,8 @@ static void tcp_send(struct link *base, struct packet *p)
 {
     struct link_tcp *l = tcp_of(base);
 
+    if (l->form->outgoing && !(p = l->form->outgoing(l, p)))
+        return;
     if (list_empty(&l->queue) && write_packet(l, p)) {
         packet_destroy(p);
         return;
@@ -126,7 +128,7 @@ static void on_header(void *owner, const struct stanza *header)
     l->role->header(l, header);
 }
 
-static void take_packet(struct link_tcp *l, const struct stanza *s)
+static void take_packet(struct link_tcp *l, struct stanza *s)
 {
     const char *why;
     struct packet *p = wire_parse(s, &why);
@@ -138,6 +140,13 @@ static void take_packet(struct link_tcp *l, const struct stanza *s)
         log_warn(&l->log, "dropped from %s: %s", l->base.peer, why);
     }
 }
+
+static const struct tcp_form wire_form = {
+    .header = TCP_STREAM_HEADER,
+    .size = wire_size,
+    .write = wire_write,
+    .incoming = take_packet,
+};
 
 static void on_stanza(void *owner, struct stanza *s)
 {
@@ -151,7 +160,7 @@ static void on_stanza(void *owner, struct stanza *s)
                                                         : stanza_name(s, condition)));
         link_tcp_lost(l, why);
     } else if (l->state == TCP_UP) {
-        take_packet(l, s);
+        l->form->incoming(l, s);
     } else {
         l->role->element(l, s);
     }
@@ -160,7 +169,11 @@ static void on_stanza(void *owner, struct stanza *s)
 
 static void on_stream_close(void *owner)
 {
-    link_tcp_lost(owner, "the peer closed the stream");
+    struct link_tcp *l = owner;
+
+    if (l->header_sent) /* RFC 6120 section 4.4: answered in kind */
+        link_tcp_write(l, STR("</stream:stream>"));
+    link_tcp_lost(l, "the peer closed the stream");
 }
 
 static const struct parser_events parser_events = {
@@ -226,7 +239,7 @@ void link_tcp_error(struct link_tcp *l, enum stream_condition c, const char *why
         return;
     buffer_init(&out, 4096);
     if (!l->header_sent)
-        (void)buffer_add_str(&out, STR(TCP_STREAM_HEADER ">"));
+        (void)buffer_printf(&out, "%s>", l->form->header);
     (void)stream_error_write(&out, c, why);
     (void)conn_write(l->conn, buffer_str(&out).data, buffer_len(&out));
     buffer_finish(&out);
@@ -362,6 +375,7 @@ void link_tcp_init(struct link_tcp *l, const struct tcp_role *role, struct loop 
 {
     link_init(&l->base, &tcp_ops, loop);
     l->role = role;
+    l->form = &wire_form;
     l->net = net;
     l->pool = pool;
     l->random = random;

@@ -35,9 +35,24 @@ struct tcp_role {
     void (*finish)(struct link_tcp *l);                /* frees the role's own */
 };
 
+/* How packets look on the stream: as elements of the component protocol (wire.c), unless the role
+ * sets another form. */
+struct tcp_form {
+    const char *header; /* what the stream's header says before its id */
+    /* What shall be written for a packet; the callee owns it. NULL: nothing. May be NULL itself. */
+    struct packet *(*outgoing)(struct link_tcp *l, struct packet *p);
+    size_t (*size)(const struct packet *p);
+    size_t (*write)(const struct packet *p, char *out);
+    void (*incoming)(struct link_tcp *l, struct stanza *s); /* borrowed; in TCP_UP */
+};
+
+struct external; /* link_external.c */
+
 struct link_tcp {
     struct link base;
     const struct tcp_role *role;
+    const struct tcp_form *form;
+    struct external *external; /* NULL: not one */
     struct net *net;
     struct parser_pool *pool;
     struct random *random;
@@ -69,6 +84,11 @@ void link_tcp_up(struct link_tcp *l);
 void link_tcp_lost(struct link_tcp *l, const char *why);
 /* Sends the stream error first. */
 void link_tcp_error(struct link_tcp *l, enum stream_condition c, const char *why);
+
+/* link_external.c: from the stream header of an external component on (XEP-0114), the link is its.
+ * `config` must live as long as the link. */
+void link_external_begin(struct link_tcp *l, const struct link_tcp_server *config,
+                         const struct stanza *header);
 
 /* <NAME xmlns='urn:ietf:params:xml:ns:xmpp-sasl' [mechanism]>base64 of data</NAME> */
 void link_tcp_write_sasl(struct link_tcp *l, const char *name, const char *mechanism,

@@ -85,6 +85,27 @@ static void send_features(struct server *s)
                "<mechanism>DIGEST-MD5</mechanism></mechanisms></stream:features>"));
 }
 
+/* One port for both protocols: the default namespace of the stream tells them apart. That of
+ * components (jabberd2.md 1.2) has none. */
+static bool is_foreign(struct server *s, const struct stanza *header)
+{
+    struct link_tcp *l = &s->tcp;
+    struct str xmlns = stanza_attr(header, STANZA_ROOT, STR("xmlns"));
+
+    if (str_eq(xmlns, NS_COMPONENT_ACCEPT) && s->config.external_secret_of &&
+        l->state == TCP_HEADER) {
+        link_external_begin(l, &s->config, header);
+        return true;
+    }
+    if (str_starts(xmlns, STR("jabber:"))) {
+        link_tcp_error(l, STREAM_ERR_INVALID_NAMESPACE,
+                       "streams of components have no default namespace, or "
+                       "jabber:component:accept");
+        return true;
+    }
+    return false;
+}
+
 static void on_server_header(struct link_tcp *l, const struct stanza *header)
 {
     struct server *s = server_of(l);
@@ -93,6 +114,8 @@ static void on_server_header(struct link_tcp *l, const struct stanza *header)
         link_tcp_error(l, STREAM_ERR_INVALID_NAMESPACE, "not a stream of the component protocol");
         return;
     }
+    if (is_foreign(s, header))
+        return;
     if (!str_eq(stanza_attr(header, STANZA_ROOT, STR("version")), STR("1.0"))) {
         link_tcp_error(l, STREAM_ERR_UNSUPPORTED_VERSION,
                        "the component protocol has version='1.0'");
@@ -125,8 +148,9 @@ static void fail(struct server *s, enum sasl_failure failure)
 static void refuse_login(struct server *s, struct str name)
 {
     struct link_tcp *l = &s->tcp;
+    struct log_limit *limit = s->config.limit ? s->config.limit : &l->limit;
 
-    if (log_limit_pass(&l->limit, loop_now(l->base.loop), &l->log))
+    if (log_limit_pass(limit, loop_now(l->base.loop), &l->log))
         log_warn(&l->log, "%s tried to log in as \"%.*s\" with a wrong secret or an unknown name",
                  l->base.peer, STR_ARG(name));
     fail(s, SASL_FAIL_NOT_AUTHORIZED);

@@ -72,8 +72,12 @@ static void on_down(void *owner, const char *why)
     struct port *port = owner;
     struct list *node;
 
-    log_info(&port->router->component->log, "%s (%s) is gone: %s", port->id, link_peer(port->link),
-             why);
+    /* Who never bound a name may be a stranger, and come again and again. */
+    if (port->name_count ||
+        log_limit_pass(&port->router->refused_limit, loop_now(port->router->component->env->loop),
+                       &port->router->component->log))
+        log_info(&port->router->component->log, "%s (%s) is gone: %s", port->id,
+                 link_peer(port->link), why);
     port->throttled = false;
     port->throttle_bytes = 0;
     while ((node = list_pop(&port->throttle_queue)) != NULL)
@@ -151,12 +155,27 @@ static const char *secret_of(void *arg, struct str name)
     return user ? user->secret : NULL;
 }
 
+static const char *external_secret_of(void *arg, struct str name)
+{
+    const struct router *r = arg;
+    const struct router_user *external = router_users_find(&r->externals, name);
+
+    return external ? external->secret : NULL;
+}
+
 static void on_accept(void *arg, struct conn *conn)
 {
     struct router *r = arg;
     struct component *c = r->component;
     const struct env *env = c->env;
-    const struct link_tcp_server config = {.secret_of = secret_of, .arg = r, .tls = NULL};
+    const struct link_tcp_server config = {
+        .secret_of = secret_of,
+        .arg = r,
+        .tls = NULL,
+        .external_secret_of = external_secret_of,
+        .external_max_stanza = (size_t)env->config->router_max_stanza,
+        .limit = &r->refused_limit,
+    };
     struct link *link;
 
     if (r->port_count >= ROUTER_MAX_PORTS) {
@@ -207,6 +226,8 @@ static enum error load_users(struct router *r)
     if (e == ERR_OK)
         e = router_users_load(&r->users, config, wanted ? secret : NULL, &r->component->log);
     mem_wipe(secret, sizeof(secret));
+    if (e == ERR_OK)
+        e = router_externals_load(&r->externals, config, &r->component->log);
     return e;
 }
 
@@ -276,6 +297,7 @@ static void router_destroy(struct component *c)
         port_destroy(port);
     }
     router_users_finish(&r->users);
+    router_users_finish(&r->externals);
     table_finish(&r->table);
     free(r);
     c->state = NULL;

@@ -148,6 +148,11 @@ static int check_bind(const struct port *port, struct str name, unsigned flags,
     *ret_why = "somebody else has it";
     if (n && n->node_count && !multi)
         return ROUTE_CONFLICT;
+    /* External components (XEP-0114) come in several instances, but join nobody else. */
+    *ret_why = "it belongs to another user";
+    if (n && n->node_count && !(port->acl & ACL_BIND) &&
+        !str_eq(link_user(n->nodes[0].port->link), link_user(port->link)))
+        return ROUTE_CONFLICT;
     *ret_why = "it is an alias";
     if (n && n->alias_of)
         return ROUTE_CONFLICT;
@@ -173,6 +178,28 @@ static enum name_kind kind_of(unsigned flags)
     return flags & PACKET_BIND_MULTI_FROM ? NAME_MULTI_FROM : NAME_SINGLE;
 }
 
+static bool id_taken(const struct name *n, const char *id)
+{
+    for (uint32_t i = 0; n && i < n->node_count; i++)
+        if (strcmp(n->nodes[i].port->id, id) == 0)
+            return true;
+    return false;
+}
+
+/* A port is called by its first name. Instances of an external component have nothing but that:
+ * they are numbered, and one that comes again gets the share it had. */
+static void call_port(struct port *port, struct str name)
+{
+    const struct name *n = table_entry(&port->router->table, name);
+    unsigned number = 1;
+
+    (void)snprintf(port->id, sizeof(port->id), "%.*s", STR_ARG(name));
+    while (id_taken(n, port->id))
+        (void)snprintf(port->id, sizeof(port->id), "%.*s#%u",
+                       (int)(name.len < 240 ? name.len : 240), name.data, ++number);
+    port->node_id = spread_node(str_of(port->id));
+}
+
 static void take_name(struct port *port, struct name *n)
 {
     struct port_name *pn = MEM_NEW(struct port_name);
@@ -190,10 +217,8 @@ static int bind_name(struct port *port, struct str name, unsigned flags, struct 
 
     if (error)
         return error;
-    if (port->name_count == 0) {
-        (void)snprintf(port->id, sizeof(port->id), "%.*s", STR_ARG(name));
-        port->node_id = spread_node(str_of(port->id));
-    }
+    if (port->name_count == 0)
+        call_port(port, name);
     *ret_why = "it is bound in another way, or by this component already";
     if (table_bind(t, name, kind_of(flags), port, port->node_id, flags & PACKET_BIND_LOG, ret) !=
         ERR_OK)

@@ -48,6 +48,7 @@ struct router {
     size_t port_count;
     struct net_listener *listener;
     struct router_users users;
+    struct router_users externals; /* router.components: names and secrets */
     struct log_limit refused_limit, bounce_limit;
     uint64_t routed, bounced, dropped, broadcasts, logged;
 };
@@ -80,6 +81,9 @@ struct port {
 enum error router_users_load(struct router_users *users, const struct config *config,
                              const char *secret, const struct log *log);
 void router_users_finish(struct router_users *users);
+/* The same for external components (router.components), whose names are domains. */
+enum error router_externals_load(struct router_users *externals, const struct config *config,
+                                 const struct log *log);
 const struct router_user *router_users_find(const struct router_users *users, struct str name);
 
 /* router_alias.c: makes the aliases those of the configuration and tells everybody what changed.

@@ -202,8 +202,10 @@ static int find_target(struct port *port, const struct packet *p, struct name **
         return ROUTE_OK;
     /* The default route's own packets to nowhere must not come back to it as news; and what
      * belongs to a session is for the one who holds it, or comes back to be told so. */
-    if (!by_default || str_eq(p->route_from, name_str(by_default)) || p->kind != PACKET_STANZA ||
-        p->c2s.len || p->sm.len)
+    /* Nor is DNS asked for a component of ours that is away. */
+    if (!by_default || router_users_find(&port->router->externals, p->route_to) ||
+        str_eq(p->route_from, name_str(by_default)) || p->kind != PACKET_STANZA || p->c2s.len ||
+        p->sm.len)
         return ROUTE_NOT_FOUND;
     *ret = by_default;
     return ROUTE_OK;

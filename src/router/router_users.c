@@ -86,6 +86,61 @@ enum error router_users_load(struct router_users *users, const struct config *co
     return ERR_OK;
 }
 
+/* --- external components --- */
+
+static bool serves(const struct config *config, struct str name)
+{
+    char buffer[1024];
+    struct str domain;
+
+    for (size_t i = 0; i < config->server_domains.count; i++)
+        if (router_prepare_name(str_of(config->server_domains.items[i]), buffer, &domain) &&
+            str_eq(domain, name))
+            return true;
+    return false;
+}
+
+/* NULL when all is well, else what is wrong with it. */
+static const char *parse_external(const char *item, const struct config *config,
+                                  const struct router_users *so_far, struct router_user *ret)
+{
+    struct str secret = str_of(item), text, name;
+    char buffer[1024];
+
+    if (!str_split(&secret, ':', &text) || !secret.len)
+        return "is not name:secret";
+    if (!router_prepare_name(text, buffer, &name) || name.len > 255)
+        return "does not begin with a domain name like irc.example.org";
+    if (serves(config, name))
+        return "names a domain of users (server.domains); give the component one of its own, like "
+               "irc.example.org";
+    if (router_users_find(so_far, name))
+        return "has the name of an earlier one";
+    *ret = (struct router_user){str_dup(name), str_dup(secret), 0};
+    return NULL;
+}
+
+enum error router_externals_load(struct router_users *externals, const struct config *config,
+                                 const struct log *log)
+{
+    const struct config_list *list = &config->router_components;
+    struct router_users fresh = {mem_alloc_array(list->count + 1, sizeof(*fresh.items)), 0};
+
+    for (size_t i = 0; i < list->count; i++) {
+        const char *wrong =
+            parse_external(list->items[i], config, &fresh, &fresh.items[fresh.count]);
+        if (wrong) {
+            log_error(log, "router.components: item %zu %s", i + 1, wrong);
+            router_users_finish(&fresh);
+            return ERR_CONFIG;
+        }
+        fresh.count++;
+    }
+    router_users_finish(externals);
+    *externals = fresh;
+    return ERR_OK;
+}
+
 const struct router_user *router_users_find(const struct router_users *users, struct str name)
 {
     for (size_t i = 0; i < users->count; i++)

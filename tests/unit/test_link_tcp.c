@@ -586,6 +586,8 @@ static void what_strangers_send(void **state)
     hostile(w,
             "<stream:stream xmlns:stream='http://etherx.jabber.org/streams' "
             "xmlns='jabber:component:accept' to='x'>",
+            "<invalid-namespace");
+    hostile(w, "<stream:stream xmlns:stream='http://etherx.jabber.org/streams'>",
             "<unsupported-version");
     hostile(w, "<stream xmlns='urn:other' version='1.0'>", "<invalid-namespace");
     hostile(w, HEADER "<bind " COMP_NS " name='sm'/>", "<not-authorized");
