@@ -507,6 +507,26 @@ static void an_account_goes(void **state)
                          "<query xmlns='jabber:iq:roster' ver='0'/></iq>");
 }
 
+static void an_account_goes_by_command(void **state) /* jackdaw user del on a running server */
+{
+    struct sm_world *w = *state;
+    struct client *romeo = client_online(w, "romeo@example.net/orchard");
+    struct client *juliet = client_online(w, "juliet@example.net/balcony");
+    befriend(romeo, juliet);
+    json_t *request = json_pack("{s:s, s:s}", "command", "user-gone", "jid", "romeo@example.net");
+    json_t *answer = w->sm->ops->command(w->sm, request);
+    assert_true(json_is_true(json_object_get(answer, "ok")));
+    json_decref(request);
+    json_decref(answer);
+    world_settle(w);
+    assert_int_equal(romeo->last, SESSION_ENDED);
+    client_expect_some(
+        juliet, "<presence type='unsubscribed' from='romeo@example.net' to='juliet@example.net'/>");
+    request = json_pack("{s:s}", "command", "status");
+    assert_null(w->sm->ops->command(w->sm, request)); /* not ours */
+    json_decref(request);
+}
+
 static void an_unknown_session_is_started_again(void **state)
 {
     struct sm_world *w = *state;
@@ -555,6 +575,7 @@ int main(void)
         WORLD_TEST(a_resource_is_replaced),
         WORLD_TEST(resources_have_a_limit),
         WORLD_TEST(an_account_goes),
+        WORLD_TEST(an_account_goes_by_command),
         WORLD_TEST(an_unknown_session_is_started_again),
         WORLD_TEST(a_resumed_session_wants_pushes),
     };
