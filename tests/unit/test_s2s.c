@@ -1,0 +1,565 @@
+/* The s2s component on a simulated network: what it answers to servers that lie, and what becomes
+ * of stanzas for servers that do not answer. The other servers are played by the test, in plain
+ * text.
+ */
+#include "unit.h"
+
+#include "base/mem.h"
+#include "component/component.h"
+#include "config/config.h"
+#include "xml/builder.h"
+
+#define GOT_MAX 64
+#define HEADER(from, to)                                                                           \
+    "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "        \
+    "xmlns:db='jabber:server:dialback' from='" from "' to='" to "' version='1.0' id='theirs'>"
+
+struct end {
+    struct conn *conn;
+    struct buffer text; /* what s2s said */
+    bool closed;
+};
+
+struct world {
+    struct env env;
+    struct config *config;
+    struct component *router, *s2s;
+    struct link *home; /* whoever has bound home.test */
+    struct packet *got[GOT_MAX];
+    size_t got_count;
+    struct net_listener *listener; /* their.test's */
+    struct end in, out;            /* made by the test; made by s2s */
+    size_t accepted;
+};
+
+static void settle(struct world *w)
+{
+    loop_sim_advance(w->env.loop, 300);
+}
+
+/* --- ends --- */
+
+static void end_data(void *owner, const char *bytes, size_t len)
+{
+    assert_true(buffer_add(&((struct end *)owner)->text, bytes, len));
+}
+
+static void end_close(void *owner, enum error e, const char *why)
+{
+    struct end *end = owner;
+
+    (void)e, (void)why;
+    conn_close(end->conn, 0);
+    end->conn = NULL;
+    end->closed = true;
+}
+
+static const struct conn_events end_events = {.on_data = end_data, .on_close = end_close};
+
+static void on_accept(void *arg, struct conn *conn)
+{
+    struct world *w = arg;
+
+    w->accepted++;
+    if (w->out.conn)
+        conn_close(w->out.conn, 0);
+    w->out.conn = conn;
+    w->out.closed = false;
+    buffer_clear(&w->out.text);
+    conn_start(conn, &end_events, &w->out, 0);
+}
+
+static void say(struct world *w, struct end *e, const char *text)
+{
+    assert_non_null(e->conn);
+    buffer_clear(&e->text);
+    assert_int_equal(conn_write(e->conn, text, strlen(text)), ERR_OK);
+    settle(w);
+}
+
+static bool heard(const struct end *e, const char *text)
+{
+    struct str all = buffer_str(&e->text);
+
+    return memmem(all.data, all.len, text, strlen(text)) != NULL;
+}
+
+static void assert_heard(const struct end *e, const char *text)
+{
+    if (!heard(e, text))
+        fail_msg("not '%s' but '%.*s'", text, STR_ARG(buffer_str(&e->text)));
+}
+
+static void come_in(struct world *w, const char *header)
+{
+    struct net_address at = {.ip = "10.0.0.1", .port = 5269};
+
+    w->in.conn = conn_connect(w->env.net, &at, &end_events, &w->in);
+    say(w, &w->in, header);
+}
+
+/* --- home --- */
+
+static void home_packet(void *owner, struct packet *p)
+{
+    struct world *w = owner;
+
+    if (p->kind != PACKET_STANZA) {
+        packet_destroy(p);
+        return;
+    }
+    assert_true(w->got_count < GOT_MAX);
+    w->got[w->got_count++] = p;
+}
+
+static void nothing(void *owner)
+{
+    (void)owner;
+}
+
+static void home_down(void *owner, const char *why)
+{
+    (void)owner, (void)why;
+}
+
+static const struct link_events home_events = {
+    .packet = home_packet, .up = nothing, .down = home_down, .writable = nothing};
+
+static void send_out(struct world *w, const char *to, const char *id)
+{
+    struct jid *from = jid_parse(STR("romeo@home.test")), *receiver = jid_parse(str_of(to));
+    struct packet *p = packet_create(PACKET_STANZA, jid_domain(receiver), jid_domain(from));
+    struct builder *b = builder_create(STR("message"), STR("jabber:client"));
+
+    builder_attr(b, STR("id"), str_of(id));
+    builder_leaf(b, STR("body"), STR_NULL, STR("hello"));
+    p->stanza = builder_finish(b);
+    p->from = from;
+    p->to = receiver;
+    link_send(w->home, p);
+    settle(w);
+}
+
+/* --- the world --- */
+
+static void report(void *arg, const char *message)
+{
+    (void)arg;
+    fail_msg("%s", message);
+}
+
+static const char *const sets[] = {
+    "server.domains=home.test",
+    "s2s.tls=off",
+    "s2s.require_certificate=false",
+    "s2s.address=10.0.0.1",
+    "s2s.queue_time=20",
+    "s2s.hosts=their.test=10.0.0.9:5269,gone.test=10.0.0.8:1",
+    "s2s.deny=bad.test",
+    "router.port=0",
+};
+
+static int set_up(void **state)
+{
+    struct world *w = MEM_NEW(struct world);
+    struct net_address at = {.ip = "10.0.0.9", .port = 5269};
+    struct link *theirs;
+
+    w->env.loop = loop_create_sim(1767225600000);
+    w->env.random = random_create_seeded(7);
+    w->env.net = net_create_sim(w->env.loop, 7);
+    w->env.parsers = parser_pool_create(w->env.random);
+    w->env.data_dir = "";
+    if (getenv("TEST_LOG"))
+        w->env.log.sink = log_sink_create(stderr, LOG_DEBUG, LOG_TEXT);
+    w->config = config_load(NULL, sets, sizeof(sets) / sizeof(sets[0]), report, NULL);
+    w->env.config = w->config;
+    buffer_init(&w->in.text, 1 << 20);
+    buffer_init(&w->out.text, 1 << 20);
+    w->router = component_create(&router_component, &w->env, NULL);
+    assert_int_equal(component_start(w->router), ERR_OK);
+    w->s2s = component_create(&s2s_component, &w->env, "s2s");
+    component_attach_local(w->s2s, w->router);
+    assert_int_equal(component_start(w->s2s), ERR_OK);
+    link_local_pair(w->env.loop, "home", &w->home, &theirs);
+    link_set_events(w->home, &home_events, w);
+    router_component.attach(w->router, theirs, "home");
+    settle(w);
+    link_send(w->home, packet_create_control(PACKET_BIND, STR("home.test"), 0));
+    assert_int_equal(net_listen(w->env.net, &at, on_accept, w, &w->listener), ERR_OK);
+    net_sim_set_client(w->env.net, "10.0.0.9");
+    settle(w);
+    *state = w;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+
+    conn_close(w->in.conn, 0);
+    conn_close(w->out.conn, 0);
+    link_close(w->home);
+    settle(w);
+    component_destroy(w->s2s);
+    component_destroy(w->router);
+    for (size_t i = 0; i < w->got_count; i++)
+        packet_destroy(w->got[i]);
+    buffer_finish(&w->in.text);
+    buffer_finish(&w->out.text);
+    net_listener_close(w->listener);
+    net_destroy(w->env.net);
+    parser_pool_destroy(w->env.parsers);
+    loop_destroy(w->env.loop);
+    random_destroy(w->env.random);
+    log_sink_destroy(w->env.log.sink);
+    config_destroy(w->config);
+    free(w);
+    return 0;
+}
+
+static void assert_error(const struct world *w, size_t at, const char *condition)
+{
+    const struct stanza *s;
+    stanza_el error;
+
+    assert_true(at < w->got_count);
+    s = w->got[at]->stanza;
+    assert_true(str_is(stanza_attr(s, STANZA_ROOT, STR("type")), "error"));
+    error = stanza_child(s, STANZA_ROOT, STR("error"), STR_NULL);
+    assert_int_not_equal(error, STANZA_NONE);
+    if (stanza_child(s, error, str_of(condition), STR_NULL) == STANZA_NONE)
+        fail_msg("not %s: %.*s", condition, STR_ARG(stanza_inner(s, STANZA_ROOT)));
+}
+
+/* --- who comes in --- */
+
+static void headers_of_liars(void **state)
+{
+    static const struct {
+        const char *header, *condition;
+    } cases[] = {
+        {HEADER("home.test", "home.test"), "invalid-from"},
+        {HEADER("their.test", "other.test"), "host-unknown"},
+        {HEADER("bad.test", "home.test"), "policy-violation"},
+        {HEADER("their test", "home.test"), "improper-addressing"},
+        {"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' "
+         "to='home.test' version='1.0'>",
+         "invalid-namespace"},
+        {"GET / HTTP/1.0\r\n\r\n", "not-well-formed"},
+    };
+    struct world *w = *state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        come_in(w, cases[i].header);
+        assert_heard(&w->in, cases[i].condition);
+        loop_sim_advance(w->env.loop, 5000);
+        assert_true(w->in.closed);
+    }
+    assert_int_equal(w->got_count, 0);
+}
+
+#define MESSAGE(from, to) "<message from='" from "' to='" to "'><body>x</body></message>"
+
+static void nothing_before_the_proof(void **state)
+{
+    struct world *w = *state;
+
+    come_in(w, HEADER("their.test", "home.test"));
+    assert_heard(&w->in, "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>");
+    say(w, &w->in, MESSAGE("a@their.test", "romeo@home.test"));
+    assert_heard(&w->in, "not-authorized");
+    assert_int_equal(w->got_count, 0);
+}
+
+static void external_without_tls(void **state)
+{
+    struct world *w = *state;
+
+    come_in(w, HEADER("their.test", "home.test"));
+    assert_false(heard(&w->in, "EXTERNAL"));
+    say(w, &w->in, "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>");
+    assert_heard(&w->in, "encryption-required");
+    say(w, &w->in, MESSAGE("a@their.test", "romeo@home.test"));
+    assert_heard(&w->in, "not-authorized");
+}
+
+/* Takes what stands between `before` and the next apostrophe of what was heard. */
+static void pick(const struct end *e, const char *before, char *out, size_t size)
+{
+    struct str all = buffer_str(&e->text);
+    const char *at = memmem(all.data, all.len, before, strlen(before));
+    size_t len = 0;
+
+    assert_non_null(at);
+    for (at += strlen(before); at[len] != '\'' && len + 1 < size; len++)
+        out[len] = at[len];
+    out[len] = '\0';
+}
+
+/* their.test shows a key; s2s calls back; the authority says `type`. */
+static void dialback(struct world *w, const char *type)
+{
+    char id[64], text[512];
+
+    come_in(w, HEADER("their.test", "home.test"));
+    pick(&w->in, " id='", id, sizeof(id));
+    say(w, &w->in, "<db:result from='their.test' to='home.test'>a-key</db:result>");
+    assert_int_equal(w->accepted, 1); /* it calls back */
+    assert_heard(&w->out, "from='home.test' to='their.test'");
+    say(w, &w->out,
+        HEADER("their.test", "home.test") "<stream:features><dialback "
+                                          "xmlns='urn:xmpp:features:dialback'/></stream:features>");
+    (void)snprintf(text, sizeof(text),
+                   "<db:verify from='home.test' to='their.test' id='%s'>a-key</db:verify>", id);
+    assert_heard(&w->out, text);
+    (void)snprintf(text, sizeof(text),
+                   "<db:verify from='their.test' to='home.test' id='%s' type='%s'/>", id, type);
+    buffer_clear(&w->in.text);
+    say(w, &w->out, text);
+}
+
+static void proven_by_dialback(void **state)
+{
+    struct world *w = *state;
+
+    dialback(w, "valid");
+    assert_heard(&w->in, "<db:result from='home.test' to='their.test' type='valid'/>");
+    say(w, &w->in, MESSAGE("a@their.test/x", "romeo@home.test"));
+    assert_int_equal(w->got_count, 1);
+    assert_true(str_is(stanza_ns(w->got[0]->stanza, STANZA_ROOT), "jabber:client"));
+    assert_true(str_is(stanza_ns(w->got[0]->stanza, 1), "jabber:client"));
+    assert_true(str_is(jid_full(w->got[0]->from), "a@their.test/x"));
+    assert_true(str_is(w->got[0]->route_from, "s2s"));
+    say(w, &w->in, MESSAGE("a@their.test", "nobody@elsewhere.test"));
+    assert_heard(&w->in, "host-unknown");
+    assert_int_equal(w->got_count, 1);
+}
+
+static void only_for_that_pair(void **state)
+{
+    struct world *w = *state;
+
+    dialback(w, "valid");
+    say(w, &w->in, MESSAGE("admin@home.test", "romeo@home.test"));
+    assert_heard(&w->in, "invalid-from");
+    assert_int_equal(w->got_count, 0);
+}
+
+static void refused_by_the_authority(void **state)
+{
+    struct world *w = *state;
+
+    dialback(w, "invalid");
+    assert_heard(&w->in, "type='invalid'");
+    say(w, &w->in, MESSAGE("a@their.test", "romeo@home.test"));
+    assert_heard(&w->in, "not-authorized");
+    assert_int_equal(w->got_count, 0);
+}
+
+static void answers_nobody_asked_for(void **state)
+{
+    struct world *w = *state;
+
+    come_in(w, HEADER("their.test", "home.test"));
+    say(w, &w->in, "<db:verify from='their.test' to='home.test' id='x' type='valid'/>");
+    assert_heard(&w->in, "invalid-from");
+    loop_sim_advance(w->env.loop, 5000);
+    dialback(w, "valid");
+    say(w, &w->out, "<db:verify from='their.test' to='home.test' id='other' type='valid'/>");
+    assert_heard(&w->out, "invalid-from");
+}
+
+static void own_domain_and_foreign_target(void **state)
+{
+    struct world *w = *state;
+
+    come_in(w, HEADER("their.test", "home.test"));
+    say(w, &w->in, "<db:result from='their.test' to='not-here.test'>k</db:result>");
+    assert_heard(&w->in, "item-not-found");
+    say(w, &w->in, "<db:result from='bad.test' to='home.test'>k</db:result>");
+    assert_heard(&w->in, "<not-authorized");
+    say(w, &w->in, "<db:result from='home.test' to='home.test'>k</db:result>");
+    assert_heard(&w->in, "invalid-from");
+    assert_int_equal(w->accepted, 0);
+}
+
+/* B 47: 8 of one connection. */
+static void no_amplification(void **state)
+{
+    struct world *w = *state;
+    char text[200];
+
+    come_in(w, HEADER("their.test", "home.test"));
+    for (int i = 0; i < 9; i++) {
+        (void)snprintf(text, sizeof(text),
+                       "<db:result from='fake%d.their.test' to='home.test'>k</db:result>", i);
+        assert_int_equal(conn_write(w->in.conn, text, strlen(text)), ERR_OK);
+    }
+    buffer_clear(&w->in.text);
+    loop_sim_advance(w->env.loop, 50);
+    assert_heard(&w->in, "from='home.test' to='fake8.their.test' type='error'");
+    assert_heard(&w->in, "resource-constraint");
+}
+
+static void keys_that_claim_to_be_ours(void **state)
+{
+    struct world *w = *state;
+    char key[128], text[512];
+
+    /* s2s shows a key to their.test, which asks home.test about it, and about another one. */
+    send_out(w, "juliet@their.test", "m1");
+    say(w, &w->out,
+        HEADER("their.test", "home.test") "<stream:features><dialback "
+                                          "xmlns='urn:xmpp:features:dialback'/></stream:features>");
+    assert_heard(&w->out, "<db:result from='home.test' to='their.test'>");
+    {
+        struct str all = buffer_str(&w->out.text);
+        const char *at = memmem(all.data, all.len, "'>", 2);
+        assert_non_null(at);
+        memcpy(key, at + 2, 64);
+        key[64] = '\0';
+    }
+    come_in(w, HEADER("their.test", "home.test"));
+    (void)snprintf(text, sizeof(text),
+                   "<db:verify from='their.test' to='home.test' id='theirs'>%s</db:verify>", key);
+    say(w, &w->in, text);
+    assert_heard(&w->in, "id='theirs' type='valid'");
+    say(w, &w->in, "<db:verify from='their.test' to='home.test' id='theirs'>bogus</db:verify>");
+    assert_heard(&w->in, "id='theirs' type='invalid'");
+    say(w, &w->in, "<db:verify from='their.test' to='no.test' id='theirs'>bogus</db:verify>");
+    assert_heard(&w->in, "item-not-found");
+    say(w, &w->out, "<db:result from='their.test' to='home.test' type='valid'/>");
+    assert_heard(&w->out, "<message id='m1' from='romeo@home.test' to='juliet@their.test'>");
+    assert_false(heard(&w->out, "jabber:client"));
+}
+
+/* --- what goes out --- */
+
+static void no_stanza_before_we_are_proven(void **state)
+{
+    struct world *w = *state;
+
+    send_out(w, "juliet@their.test", "m1");
+    say(w, &w->out,
+        HEADER("their.test", "home.test") "<stream:features><dialback "
+                                          "xmlns='urn:xmpp:features:dialback'/></stream:features>");
+    assert_false(heard(&w->out, "<message"));
+    say(w, &w->out, "<db:result from='their.test' to='home.test' type='invalid'/>");
+    assert_false(heard(&w->out, "<message"));
+    assert_error(w, 0, "remote-server-timeout");
+}
+
+static void unsolicited_result(void **state)
+{
+    struct world *w = *state;
+
+    send_out(w, "juliet@their.test", "m1");
+    say(w, &w->out,
+        HEADER("their.test", "home.test") "<stream:features><dialback "
+                                          "xmlns='urn:xmpp:features:dialback'/></stream:features>");
+    say(w, &w->out, "<db:result from='other.test' to='home.test' type='valid'/>");
+    assert_heard(&w->out, "invalid-from");
+}
+
+static void nobody_there(void **state)
+{
+    struct world *w = *state;
+
+    send_out(w, "a@gone.test", "m1");
+    assert_int_equal(w->got_count, 0); /* it is tried again first */
+    loop_sim_advance(w->env.loop, 25000);
+    assert_int_equal(w->got_count, 1);
+    assert_error(w, 0, "remote-server-timeout");
+}
+
+static void no_resolver(void **state)
+{
+    struct world *w = *state;
+
+    send_out(w, "a@unknown.test", "m1");
+    loop_sim_advance(w->env.loop, 30000);
+    assert_int_equal(w->got_count, 1);
+    assert_error(w, 0, "remote-server-timeout");
+}
+
+static void denied(void **state)
+{
+    struct world *w = *state;
+
+    send_out(w, "a@bad.test", "m1");
+    assert_error(w, 0, "not-allowed");
+}
+
+static void it_serves_another_domain(void **state)
+{
+    struct world *w = *state;
+
+    send_out(w, "a@their.test", "m1");
+    say(w, &w->out,
+        HEADER("x.test", "home.test") "<stream:error><host-unknown "
+                                      "xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
+                                      "</stream:error></stream:stream>");
+    assert_error(w, 0, "remote-server-not-found");
+    send_out(w, "a@their.test", "m2"); /* believed for a while: at once, without asking again */
+    assert_error(w, 1, "remote-server-not-found");
+    assert_int_equal(w->accepted, 1);
+}
+
+/* XEP-0198: what was not acknowledged goes again, in order; what was, does not. */
+static void unacknowledged_goes_again(void **state)
+{
+    static const char features[] = "<stream:features><dialback "
+                                   "xmlns='urn:xmpp:features:dialback'/><sm "
+                                   "xmlns='urn:xmpp:sm:3'/></stream:features>";
+    struct world *w = *state;
+    char text[1024];
+
+    (void)snprintf(text, sizeof(text), "%s%s", HEADER("their.test", "home.test"), features);
+    send_out(w, "a@their.test", "m1");
+    say(w, &w->out, text);
+    say(w, &w->out, "<db:result from='their.test' to='home.test' type='valid'/>");
+    assert_heard(&w->out, "<enable xmlns='urn:xmpp:sm:3'/><message id='m1'");
+    say(w, &w->out, "<enabled xmlns='urn:xmpp:sm:3'/><a xmlns='urn:xmpp:sm:3' h='1'/>");
+    send_out(w, "a@their.test", "m2");
+    send_out(w, "a@their.test", "m3");
+    conn_close(w->out.conn, 0);
+    w->out.conn = NULL;
+    loop_sim_advance(w->env.loop, 3000);
+    assert_int_equal(w->accepted, 2);
+    say(w, &w->out, text);
+    say(w, &w->out, "<db:result from='their.test' to='home.test' type='valid'/>");
+    assert_false(heard(&w->out, "id='m1'"));
+    assert_heard(&w->out, "id='m2'");
+    assert_heard(&w->out, "id='m3'");
+    say(w, &w->out, "<a xmlns='urn:xmpp:sm:3' h='3'/>"); /* of two */
+    assert_heard(&w->out, "undefined-condition");
+    assert_int_equal(w->got_count, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(headers_of_liars),
+        TEST(nothing_before_the_proof),
+        TEST(external_without_tls),
+        TEST(proven_by_dialback),
+        TEST(only_for_that_pair),
+        TEST(refused_by_the_authority),
+        TEST(answers_nobody_asked_for),
+        TEST(own_domain_and_foreign_target),
+        TEST(no_amplification),
+        TEST(keys_that_claim_to_be_ours),
+        TEST(no_stanza_before_we_are_proven),
+        TEST(unsolicited_result),
+        TEST(nobody_there),
+        TEST(no_resolver),
+        TEST(denied),
+        TEST(it_serves_another_domain),
+        TEST(unacknowledged_goes_again),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
