@@ -195,6 +195,7 @@ class World:
   pidfile: "{self.folder}/nsd.pid"
   server-count: 1
   minimal-responses: yes
+  rrl-ratelimit: 0
 remote-control:
   control-enable: no
 {zones}''')
@@ -213,6 +214,8 @@ remote-control:
   pidfile: "{self.folder}/unbound.pid"
   use-syslog: no
   do-not-query-localhost: no
+  num-queries-per-thread: 16384
+  outgoing-range: 16384
   trust-anchor-file: "{self.anchor}"
 {stubs}
 forward-zone:

@@ -227,23 +227,23 @@ def test_what_is_no_question_has_no_answer(probe):
 
 def test_a_dead_server_delays_only_its_own(probe, shared):
     """Many questions to it, and the others go on; each of its own ends at its deadline."""
-    for i in range(300):
+    for i in range(100):
         probe.ask(f'n{i}.dead.jd', f'dead{i}')
     begun = time.monotonic()
     for i in range(50):
-        probe.ask(f'fresh{i}.jd', f'fresh{i}')
+        probe.ask(f'host{i}.big.jd', f'fresh{i}')
     probe.ask('plain.jd', 'plain')
     got = {}
     while sum(not i.startswith('dead') for i in got) < 51:
         answer = probe.answer(10)
         got[answer.get('id')] = answer
     assert time.monotonic() - begun < 3, 'the dead server delayed others'
-    assert ips(got['plain']) and got['fresh7'].get('error') == 'not-found'
-    while len(got) < 351:
+    assert ips(got['plain']) and len(ips(got['fresh7'])) == 6
+    while len(got) < 151:
         answer = probe.answer(10)
         got[answer.get('id')] = answer
     assert time.monotonic() - begun < 6
-    assert {got[f'dead{i}'].get('error') for i in range(300)} == {'timeout'}
+    assert {got[f'dead{i}'].get('error') for i in range(100)} == {'timeout'}
     assert shared.status()['components']['resolver']['pending'] == 0
 
 
@@ -257,12 +257,12 @@ def test_a_forwarder_silent_about_one_domain_is_not_dead(world, installation):
                 probe.ask(f'r{round}n{i}.unsigned.jd', f'lost{round}-{i}')
             time.sleep(1)
             begun = time.monotonic()
-            id = probe.ask(f'fresh{round}.jd')
+            id = probe.ask(f'host{round}.big.jd')
             while True:
                 answer = probe.answer(10)
                 if answer.get('id') == id:
                     break
-            assert answer.get('error') == 'not-found', 'the forwarder was taken for dead'
+            assert len(ips(answer)) == 6, 'the forwarder was taken for dead'
             assert time.monotonic() - begun < 3
         assert moody.dropped > 10
     finally:
