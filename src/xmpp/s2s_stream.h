@@ -11,16 +11,26 @@
 
 enum s2s_role { S2S_ACCEPTED, S2S_MADE, S2S_ROLES };
 
+/* clang-format off */
 /* X(id, text) */
-#define S2S_STATES_X(X)                                                                            \
-    X(WAIT_HEADER, "wait-header")     /* the peer's stream header is due */                        \
-    X(WAIT_FEATURES, "wait-features") /* made: header seen, features are due */                    \
-    X(NEGOTIATING, "negotiating")     /* accepted: features sent, nobody proven */                 \
-    X(WAIT_PROCEED, "wait-proceed")   /* made: <starttls/> sent */                                 \
-    X(TLS, "tls")                     /* handshake under way */                                    \
-    X(SASL, "sasl")                   /* made: EXTERNAL sent */                                    \
-    X(OPEN, "open") /* stanzas flow for the pairs that are proven; dialback adds pairs */          \
+#define S2S_STATES_X(X)                                                     \
+    X(WAIT_HEADER, "wait-header")     /* the peer's stream header is due */ \
+    X(WAIT_FEATURES, "wait-features") /* made: features are due */          \
+    X(NEGOTIATING, "negotiating")     /* accepted: nobody proven */         \
+    X(WAIT_PROCEED, "wait-proceed")   /* made: <starttls/> sent */          \
+    X(TLS, "tls")                     /* handshake under way */             \
+    X(SASL, "sasl")                   /* made: EXTERNAL sent */             \
+    X(OPEN, "open")                   /* stanzas flow for proven pairs */   \
     X(CLOSED, "closed")
+
+/* X(id): what a first-level element is. */
+#define S2S_INPUTS_X(X)                                              \
+    X(HEADER) X(FEATURES) X(STARTTLS) X(PROCEED) X(TLS_FAILURE)      \
+    X(AUTH) X(SUCCESS) X(FAILURE) X(CHALLENGE)                       \
+    X(RESULT) X(RESULT_ANSWER) X(VERIFY) X(VERIFY_ANSWER)            \
+    X(BIDI) X(SM) X(STANZA) X(OTHER_NS_STANZA) X(ERROR) X(UNKNOWN)   \
+    X(CLOSE)
+/* clang-format on */
 
 enum s2s_state {
 #define X(id, text) S2S_##id,
@@ -28,13 +38,6 @@ enum s2s_state {
 #undef X
         S2S_STATES
 };
-
-/* X(id): what a first-level element is. */
-#define S2S_INPUTS_X(X)                                                                            \
-    X(HEADER)                                                                                      \
-    X(FEATURES) X(STARTTLS) X(PROCEED) X(TLS_FAILURE) X(AUTH) X(SUCCESS) X(FAILURE) X(CHALLENGE)   \
-        X(RESULT) X(RESULT_ANSWER) X(VERIFY) X(VERIFY_ANSWER) X(BIDI) X(SM) X(STANZA)              \
-            X(OTHER_NS_STANZA) X(ERROR) X(UNKNOWN) X(CLOSE)
 
 enum s2s_input {
 #define X(id) S2S_IN_##id,
