@@ -9,6 +9,9 @@
  * call. */
 static _Thread_local struct lane_account *account;
 
+/* A fresh parser takes 10 KB or so. */
+enum { RECYCLED_MAX = 24 * 1024 };
+
 /* Stands before every allocation of expat's. */
 struct piece {
     struct lane_account *account;
@@ -55,6 +58,20 @@ static void *piece_realloc(void *data, size_t size)
     return p + 1;
 }
 
+/* What expat forgets in a reset. */
+static void prepare(struct lane *lane, struct random *random)
+{
+    unsigned long salt;
+    random_fill(random, &salt, sizeof salt);
+    XML_SetHashSalt(lane->expat, salt);
+#ifdef HAVE_EXPAT_REPARSE_DEFERRAL
+    /* On, it withholds a start tag that came in two segments, until more arrives: for ever
+     * (libexpat issue 840). */
+    XML_SetReparseDeferralEnabled(lane->expat, XML_FALSE);
+#endif
+    XML_SetUserData(lane->expat, lane);
+}
+
 struct lane *lane_create(struct random *random)
 {
     static const XML_Memory_Handling_Suite memory = {piece_malloc, piece_realloc, piece_free};
@@ -70,17 +87,30 @@ struct lane *lane_create(struct random *random)
     account = &lane->account;
     lane->expat = XML_ParserCreate_MM("UTF-8", &memory, separator);
     account = outer;
-
-    unsigned long salt;
-    random_fill(random, &salt, sizeof salt);
-    XML_SetHashSalt(lane->expat, salt);
-#ifdef HAVE_EXPAT_REPARSE_DEFERRAL
-    /* On, it withholds a start tag that came in two segments, until more arrives: for ever
-     * (libexpat issue 840). */
-    XML_SetReparseDeferralEnabled(lane->expat, XML_FALSE);
-#endif
-    XML_SetUserData(lane->expat, lane);
+    prepare(lane, random);
     return lane;
+}
+
+bool lane_recycle(struct lane *lane, struct random *random)
+{
+    if (lane->account.used > RECYCLED_MAX)
+        return false;
+    lane->account.max = SIZE_MAX;
+    struct lane_account *outer = account;
+    account = &lane->account;
+    bool done = XML_ParserReset(lane->expat, "UTF-8");
+    account = outer;
+    block_writer_reset(&lane->writer);
+    buffer_clear(&lane->decls);
+    free(lane->content_ns);
+    lane->content_ns = NULL;
+    lane->key = NULL;
+    lane->stream = NULL;
+    lane->fed = lane->mark = 0;
+    lane->depth = lane->namespaces = 0;
+    if (done)
+        prepare(lane, random);
+    return done;
 }
 
 void lane_destroy(struct lane *lane)

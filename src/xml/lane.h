@@ -40,6 +40,8 @@ struct lane {
 /* At the start of a document, as `lane->stream` NULL. */
 struct lane *lane_create(struct random *random);
 void lane_destroy(struct lane *lane);
+/* As new, with the memory it has; only outside of lane_feed. False when it is too large to keep. */
+bool lane_recycle(struct lane *lane, struct random *random);
 /* Events happen inside. XML_ERROR_NONE or what ended it; after that only lane_destroy is allowed.
  */
 enum XML_Error lane_feed(struct lane *lane, const char *bytes, size_t len);

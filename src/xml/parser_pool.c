@@ -8,6 +8,7 @@
 enum {
     WARM_PER_KEY = 4,
     WARM_PER_POOL = 32,
+    BLANK_PER_POOL = 4,
     LANE_MEMORY = 32 * 1024,        /* of expat's, above which a lane is not kept */
     LANE_BYTES = 256 * 1024 * 1024, /* parsed, likewise: a new hash salt now and then */
 };
@@ -20,8 +21,28 @@ struct parser_pool *parser_pool_create(struct random *random)
     pool->random = random;
     hash_init(&pool->keys, seed);
     list_init(&pool->idle);
+    list_init(&pool->blank);
     pool->document = parser_pool_key(pool, STR("<document>"));
     return pool;
+}
+
+/* A lane that nobody keeps warm: back to the start, or away. */
+static void drop_lane(struct parser_pool *pool, struct lane *lane)
+{
+    if (pool->blank_count < BLANK_PER_POOL && lane_recycle(lane, pool->random)) {
+        list_push(&pool->blank, &lane->in_pool);
+        pool->blank_count++;
+    } else {
+        lane_destroy(lane);
+    }
+}
+
+static struct lane *blank_lane(struct parser_pool *pool)
+{
+    if (list_empty(&pool->blank))
+        return lane_create(pool->random);
+    pool->blank_count--;
+    return LIST_ENTRY(list_pop(&pool->blank), struct lane, in_pool);
 }
 
 static void forget_lane(struct parser_pool *pool, struct lane *lane)
@@ -30,13 +51,15 @@ static void forget_lane(struct parser_pool *pool, struct lane *lane)
     list_remove(&lane->in_pool);
     lane->key->warm--;
     pool->warm--;
-    lane_destroy(lane);
+    drop_lane(pool, lane);
 }
 
 void parser_pool_destroy(struct parser_pool *pool)
 {
     if (pool) {
         parser_pool_unref_key(pool, pool->document);
+        while (!list_empty(&pool->blank))
+            lane_destroy(blank_lane(pool));
         hash_finish(&pool->keys);
         free(pool);
     }
@@ -77,7 +100,7 @@ struct lane *parser_pool_borrow(struct parser_pool *pool, struct parser_key *key
         key->warm--;
         pool->warm--;
     } else {
-        lane = lane_create(pool->random);
+        lane = blank_lane(pool);
         if (key) {
             lane_feed(lane, key->header, key->len); /* our own bytes: cannot fail */
             lane->depth = 1;
@@ -97,7 +120,7 @@ void parser_pool_return(struct parser_pool *pool, struct lane *lane)
     lane->account.max = SIZE_MAX;
     block_writer_reset(&lane->writer);
     if (lane->account.used > LANE_MEMORY || lane->fed > LANE_BYTES || key->warm == WARM_PER_KEY) {
-        lane_destroy(lane);
+        drop_lane(pool, lane);
         return;
     }
     list_push(&key->lanes, &lane->in_key);

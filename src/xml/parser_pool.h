@@ -24,6 +24,9 @@ struct parser_pool {
     struct hash keys; /* header -> struct parser_key */
     struct list idle; /* lanes of all keys, oldest first */
     uint32_t warm;
+    struct list blank; /* lanes at the very start, to be used again: making one costs more than a
+                          stanza */
+    uint32_t blank_count;
     struct parser_key *document; /* for parser_document: a root without namespaces */
 };
 
