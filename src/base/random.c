@@ -109,11 +109,14 @@ uint32_t random_below(struct random *r, uint32_t bound)
 void random_token(struct random *r, char *out, size_t chars)
 {
     static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-    for (size_t i = 0; i < chars; i++) {
-        unsigned char byte;
-        do
-            random_fill(r, &byte, 1);
-        while (byte >= 252); /* 7 * 36 */
-        out[i] = alphabet[byte % 36];
+    unsigned char bytes[32];
+    for (size_t i = 0; i < chars;) {
+        size_t n = chars - i < sizeof bytes ? chars - i : sizeof bytes;
+        random_fill(r, bytes, n);
+        for (size_t k = 0; k < n; k++) {
+            if (bytes[k] < 252) /* 7 * 36 */
+                out[i++] = alphabet[bytes[k] % 36];
+        }
     }
+    mem_wipe(bytes, sizeof bytes);
 }
