@@ -4,18 +4,17 @@
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/* -1 for anything outside the alphabet: white space and line breaks too (RFC 6120 section 13.9.1).
- */
-static int value_of(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
+/* Of each character its place in the alphabet plus one; 0 for anything outside it: white space and
+ * line breaks too (RFC 6120 section 13.9.1). */
+static const uint8_t places[256] = {
+    ['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,  ['H'] = 8,
+    ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16,
+    ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24,
+    ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32,
+    ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40,
+    ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48,
+    ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
+    ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['+'] = 63, ['/'] = 64};
 
 /* Four characters to `want` (1 to 3) bytes; the bits beyond them must be zero (RFC 4648
  * section 3.5). */
@@ -23,10 +22,10 @@ static bool decode_group(const char *in, size_t want, char *out)
 {
     uint32_t bits = 0;
     for (size_t i = 0; i < 4; i++) {
-        int v = i <= want ? value_of(in[i]) : 0;
-        if (v < 0)
+        uint32_t place = i <= want ? places[(uint8_t)in[i]] : 1;
+        if (place == 0)
             return false;
-        bits = bits << 6 | (uint32_t)v;
+        bits = bits << 6 | (place - 1);
     }
     for (size_t i = 0; i < want; i++)
         out[i] = (char)(bits >> (16 - 8 * i) & 0xFF);
