@@ -3,6 +3,7 @@
  * fast short-input PRF" (2012). */
 #include "base/hash.h"
 
+#include <endian.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -28,6 +29,22 @@ static inline void sip_round(uint64_t v[4])
     v[2] = rotate(v[2], 32);
 }
 
+/* The bytes behind the last whole word, little-endian, and the length on top. A key of at least one
+ * word lends the bytes before them, to be shifted out. */
+static inline uint64_t last_word(const unsigned char *p, size_t len)
+{
+    uint64_t m = 0;
+    size_t rest = len % 8;
+    if (len >= 8 && rest) {
+        memcpy(&m, p + rest - 8, 8);
+        m = le64toh(m) >> 8 * (8 - rest);
+    } else {
+        for (size_t i = 0; i < rest; i++)
+            m |= (uint64_t)p[i] << (8 * i);
+    }
+    return m | (uint64_t)len << 56;
+}
+
 uint64_t hash_bytes(const uint64_t seed[2], const void *bytes, size_t len)
 {
     uint64_t v[4] = {seed[0] ^ 0x736f6d6570736575u, seed[1] ^ 0x646f72616e646f6du,
@@ -40,9 +57,7 @@ uint64_t hash_bytes(const uint64_t seed[2], const void *bytes, size_t len)
         sip_round(v);
         v[0] ^= m;
     }
-    m = (uint64_t)len << 56;
-    for (size_t i = 0; i < len % 8; i++)
-        m |= (uint64_t)p[i] << (8 * i);
+    m = last_word(p, len);
     v[3] ^= m;
     sip_round(v);
     v[0] ^= m;

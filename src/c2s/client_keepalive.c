@@ -60,10 +60,12 @@ void client_keepalive_timer(struct client *c)
 
 bool client_keepalive_answer(struct client *c, const struct stanza *s)
 {
-    struct str to = stanza_attr(s, STANZA_ROOT, STR("to"));
-    struct str type = stanza_attr(s, STANZA_ROOT, STR("type"));
+    struct str to, type;
 
+    if (!str_is(stanza_name(s, STANZA_ROOT), "iq")) /* every message comes by here */
+        return false;
+    to = stanza_attr(s, STANZA_ROOT, STR("to"));
+    type = stanza_attr(s, STANZA_ROOT, STR("type"));
     return str_is(stanza_attr(s, STANZA_ROOT, STR("id")), KEEPALIVE_ID) &&
-           (str_is(type, "result") || str_is(type, "error")) &&
-           (!to.data || str_is(to, c->domain)) && str_is(stanza_name(s, STANZA_ROOT), "iq");
+           (str_is(type, "result") || str_is(type, "error")) && (!to.data || str_is(to, c->domain));
 }

@@ -79,7 +79,18 @@ struct str stanza_attr_ns(const struct stanza *s, stanza_el el, struct str name,
 
 struct str stanza_attr(const struct stanza *s, stanza_el el, struct str name)
 {
-    return stanza_attr_ns(s, el, name, STR(""));
+    /* The plain ones come first. Most names differ in length or in the first character: no call is
+     * needed to see that. */
+    const struct block_element *e = &s->elements[el];
+    const struct block_attr *a = s->attrs + e->attrs, *end = a + e->attr_count;
+    for (; a < end && a->ns.len == 0; a++) {
+        if (a->name.len != name.len)
+            continue;
+        const char *own = block_view(s, a->name).data;
+        if (*own == *name.data && memcmp(own, name.data, name.len) == 0)
+            return block_view(s, a->value);
+    }
+    return STR_NULL;
 }
 
 struct str stanza_lang(const struct stanza *s, stanza_el el)
@@ -136,6 +147,17 @@ struct stanza *stanza_with_ns(struct stanza *s, struct str ns)
         return stanza_ref(s);
     block_writer_init_with(&w, memory, sizeof memory);
     block_copy_into_ns(&w, s, STANZA_ROOT, ns);
+    struct stanza *changed = block_take(&w);
+    block_writer_finish(&w);
+    return changed;
+}
+
+struct stanza *stanza_with_lang(const struct stanza *s, struct str lang)
+{
+    char memory[2048] __attribute__((aligned(16)));
+    struct block_writer w;
+    block_writer_init_with(&w, memory, sizeof memory);
+    block_copy_with_lang(&w, s, STANZA_ROOT, lang);
     struct stanza *changed = block_take(&w);
     block_writer_finish(&w);
     return changed;
