@@ -78,6 +78,8 @@ static void announce(struct port *port, const struct name *n, bool up)
              up ? "online" : "offline", link_peer(port->link), nodes.len ? "; shared by " : "",
              STR_ARG(nodes));
     tell_others(port, name_str(n), up, nodes);
+    if (nodes.len && name_has_port(n, port)) /* who came last must know, too, with whom it shares */
+        tell(port, name_str(n), up, nodes);
     for (size_t i = 0; (other = hash_next(&t->names, &i)) != NULL;)
         if (other->alias_of == n)
             tell_others(port, name_str(other), up, nodes);

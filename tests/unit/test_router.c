@@ -59,6 +59,7 @@ static void presence_of_names(void **state)
     /* When another shares it, or no longer does, everybody hears who has it now. */
     send_control(w, b, PACKET_BIND, "x.test", PACKET_BIND_MULTI);
     expect(b, PACKET_BIND, 0);
+    expect_nodes(b, "x.test", "x.test b");
     nothing_more(b);
     expect_nodes(a, "x.test", "x.test b");
     expect_nodes(a, "alias.test", "x.test b");
