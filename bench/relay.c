@@ -1,7 +1,7 @@
-/* The physical limit: a relay that does nothing but move bytes between two connections, by raw
- * epoll. What a server costs above this is the server; below is the kernel. Connections pair up in
- * the order they come: 1 with 2, 3 with 4. relay PORT; prints "ready" and runs until it is killed.
- */
+/* The physical limit: a relay that does nothing but move bytes between connections, by raw epoll.
+ * What a server costs above this is the server; below is the kernel. Connections to PORT pair up in
+ * the order they come: 1 with 2, 3 with 4. Of those to PORT + 1, what the first sends goes to every
+ * other. relay PORT; prints "ready" and runs until it is killed. */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -13,8 +13,9 @@
 enum { MAX_FD = 20000, BATCH = 256 };
 
 struct relay {
-    int epoll, listener, waiting;
+    int epoll, listener, fan_listener, waiting;
     int partner[MAX_FD];
+    int fan[MAX_FD], fan_count; /* connections to PORT + 1; the first is the sender */
     char buffer[65536];
 };
 
@@ -25,14 +26,16 @@ static void watch(struct relay *r, int fd)
     epoll_ctl(r->epoll, EPOLL_CTL_ADD, fd, &ev);
 }
 
-static void on_connection(struct relay *r)
+static void on_connection(struct relay *r, int listener)
 {
-    int one = 1, fd = accept4(r->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int one = 1, fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (fd < 0 || fd >= MAX_FD)
         return;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    if (r->waiting) {
+    if (listener == r->fan_listener) {
+        r->fan[r->fan_count++] = fd;
+    } else if (r->waiting) {
         r->partner[fd] = r->waiting;
         r->partner[r->waiting] = fd;
         r->waiting = 0;
@@ -49,38 +52,54 @@ static void on_bytes(struct relay *r, int fd)
     if (n <= 0) {
         if (r->waiting == fd)
             r->waiting = 0;
+        if (r->fan_count && r->fan[0] == fd)
+            r->fan_count = 0;
         close(fd);
+    } else if (r->fan_count && r->fan[0] == fd) {
+        for (int i = 1; i < r->fan_count; i++)
+            (void)!send(r->fan[i], r->buffer, (size_t)n, MSG_NOSIGNAL);
     } else if (r->partner[fd]) {
         (void)!send(r->partner[fd], r->buffer, (size_t)n, MSG_NOSIGNAL);
     }
 }
 
+static int listen_on(struct relay *r, int port)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, 1024) < 0) {
+        perror("relay");
+        exit(1);
+    }
+    watch(r, fd);
+    return fd;
+}
+
 int main(int argc, char **argv)
 {
     static struct relay r;
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct epoll_event events[BATCH];
-    int one = 1;
+    int port = argc > 1 ? atoi(argv[1]) : 0;
 
-    at.sin_port = htons((uint16_t)(argc > 1 ? atoi(argv[1]) : 0));
-    r.listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     r.epoll = epoll_create1(EPOLL_CLOEXEC);
-    setsockopt(r.listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (bind(r.listener, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(r.listener, 1024) < 0) {
-        perror("relay");
-        return 1;
-    }
-    watch(&r, r.listener);
+    r.listener = listen_on(&r, port);
+    r.fan_listener = listen_on(&r, port + 1);
     puts("ready");
     fflush(stdout);
     for (;;) {
         int n = epoll_wait(r.epoll, events, BATCH, -1);
 
         for (int i = 0; i < n; i++) {
-            if (events[i].data.fd == r.listener)
-                on_connection(&r);
+            int fd = events[i].data.fd;
+
+            if (fd == r.listener || fd == r.fan_listener)
+                on_connection(&r, fd);
             else
-                on_bytes(&r, events[i].data.fd);
+                on_bytes(&r, fd);
         }
     }
 }

@@ -297,6 +297,8 @@ def load(server, options, build, command):
             server.mechanism, '--pids', ','.join(map(str, server.pids()))]
     if server.raw:
         full.append('--raw')
+        if command[0] == 'fanout':
+            full[full.index('--port') + 1] = str(server.port + 1)
     full = [c.format(sessions=options.sessions) for c in full]
     done = subprocess.run(full, capture_output=True, text=True, timeout=600)
     if done.returncode:
@@ -320,7 +322,7 @@ def measure(server, options, key):
 def wanted_of(server, options):
     keys = [k for k in MEASURES if k in options.only and k != 'deliver']
     if server.raw:
-        keys = [k for k in keys if k in ('message', 'message-8')]
+        keys = [k for k in keys if k in ('message', 'message-8', 'fanout')]
     return keys
 
 
@@ -400,7 +402,8 @@ the same load generator on the same machine.
 CPU is the time of all threads of all processes of the server, system calls included, by the scheduler's own account
 (/proc/PID/task/*/schedstat). On loopback the sender of a packet also pays for its reception. Memory is the growth of the
 proportional set size for each further session that has sent presence; the kernel's socket memory (4 KB each) is not in it.
-The relay only moves the bytes from one socket to the other: no server can cost less.
+The relay only moves the bytes from one socket to the other, or for presence from one to a hundred: no server can cost
+less.
 ''')
 
 
