@@ -4,19 +4,35 @@
 set -euo pipefail
 dir=$1
 shift
-if [[ -f $dir/build.ninja ]]; then
-    # Asking meson costs a second; the same request as last time needs no question.
-    if [[ ! -f $dir/.configured ]] || [[ $(<"$dir/.configured") != "$*" ]]; then
-        meson configure "$dir" "$@"
-        echo "$*" >"$dir/.configured"
-    fi
-else
+asked=$dir/.configured # what has been asked of meson so far: asking again for the same would cost seconds
+quietly() {
+    local log
     log=$(mktemp)
-    if ! meson setup "$dir" --buildtype=debugoptimized -Dtests=false -Dbench=false "$@" >"$log" 2>&1; then
+    if ! "$@" >"$log" 2>&1; then
         cat "$log" >&2
         rm -f "$log"
         exit 1
     fi
     rm -f "$log"
-    echo "$*" >"$dir/.configured"
+}
+remember() {
+    local option
+    for option in "$@"; do
+        { grep -v "^${option%%=*}=" "$asked" 2>/dev/null || true; echo "$option"; } >"$asked.new"
+        mv "$asked.new" "$asked"
+    done
+}
+if [[ ! -f $dir/build.ninja ]]; then
+    quietly meson setup "$dir" --buildtype=debugoptimized -Dtests=false -Dbench=false "$@"
+    rm -f "$asked"
+    remember "$@"
+    exit 0
+fi
+changed=()
+for option in "$@"; do
+    grep -qxF -e "$option" "$asked" 2>/dev/null || changed+=("$option")
+done
+if [[ ${#changed[@]} -gt 0 ]]; then
+    quietly meson configure "$dir" "${changed[@]}"
+    remember "${changed[@]}"
 fi
