@@ -1,19 +1,15 @@
 """Federation: our server with another of ours, and with Prosody (Debian's 0.12), each on a loopback address of its own.
 By certificate (a private authority), by dialback (self-signed), without TLS; killed and restarted; strangers who lie."""
 import json
-import os
 import shutil
-import socket
-import subprocess
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from conftest import Process, Server, free_port
-from raw import NS, Raw, Closed, local
+from conftest import Server, free_port
+from raw import NS, Raw, local
 
 PLACEMENTS = ['inline']
 
@@ -21,8 +17,8 @@ PLACEMENTS = ['inline']
 class Peer(Server):
     """One of ours, as `domain`, on its own loopback address."""
 
-    def __init__(self, domain, ip, authority=None, settings=()):
-        super().__init__('inline')
+    def __init__(self, domain, ip, authority=None, settings=(), placement='inline'):
+        super().__init__(placement)
         self.domain, self.ip, self.s2s_port = domain, ip, free_port()
         certificates = self.data / 'certificates'
         certificates.mkdir()
@@ -34,6 +30,18 @@ class Peer(Server):
                          *settings]
         self.hosts = {}
 
+    @property
+    def names(self):
+        return ['serve'] if self.placement == 'inline' else ['router', 'sm', 'c2s', 'resolver', 's2s']
+
+    def start_s2s(self):
+        """And waits until the router knows its default route again."""
+        self.start_one('s2s')
+        until = time.monotonic() + 10
+        while self.status()['components']['s2s']['link']['peers'] == 0:
+            assert time.monotonic() < until, self.of('s2s').text()
+            time.sleep(0.1)
+
     def know(self, domain, ip, port):
         self.hosts[domain] = f'{ip}:{port}'
 
@@ -43,10 +51,10 @@ class Peer(Server):
         certificates = self.data / 'certificates'
         if not (certificates / 'ca.pem').exists():  # s2s.ca_file must be there: let the server make it
             bare = [s for s in self.settings if not s.startswith('s2s.')]
-            kept, self.settings = self.settings, bare
+            kept, self.settings, placement, self.placement = self.settings, bare, self.placement, 'inline'
             super().start()
             self.stop()
-            self.settings = kept
+            self.settings, self.placement = kept, placement
         return super().start()
 
     def listing(self):
@@ -215,3 +223,95 @@ def test_the_other_server_is_killed_in_the_middle(pair, kind, placement):
         bodies.append(body(juliet.wait_for('message', 20)))
     assert bodies == [str(i) for i in range(20)]
     assert juliet.nothing(1) == ''
+
+
+def test_each_process_by_itself_and_s2s_killed(authority, placement):
+    """All five apart; the s2s dies by -9 and comes back, the streams with it."""
+    a = Peer('a.test', '127.0.3.1', authority, placement='processes')
+    b = Peer('b.test', '127.0.3.2', authority)
+    a.know('b.test', b.ip, b.s2s_port)
+    b.know('a.test', a.ip, a.s2s_port)
+    try:
+        a.start(), b.start()
+        a.user('romeo'), b.user('juliet')
+        romeo, juliet = a.client('romeo'), b.client('juliet')
+        for c in (romeo, juliet):
+            c.send('<presence/>')
+            c.ping()
+        for i in range(3):
+            romeo.send(message(juliet.jid, f'out {i}'))
+            assert body(juliet.wait_for('message')) == f'out {i}'
+            juliet.send(message(romeo.jid, f'in {i}'))
+            assert body(romeo.wait_for('message')) == f'in {i}'
+            if i < 2:
+                a.of('s2s').kill()
+                a.start_s2s()
+        a.processes['s2s'].terminate()
+        romeo.send(message(juliet.jid, 'nobody to take it'))
+        error = romeo.wait_for('message', type='error')  # at once: the router knows that there is no way out
+        assert error.find('c:error/st:remote-server-not-found', NS) is not None
+        del a.processes['s2s']
+        a.start_s2s()
+        a.stop(), b.stop()
+    finally:
+        a.remove(), b.remove()
+
+
+# ---- strangers ----
+
+class Stranger(Raw):
+    """Speaks to the s2s port in whatever name it likes."""
+
+    def hello(self, from_, to):
+        self.restart()
+        self.send(f"<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
+                  f"xmlns:db='jabber:server:dialback' from='{from_}' to='{to}' version='1.0'>")
+        return self.next()
+
+
+@pytest.fixture(scope='module')
+def house(authority):
+    a = Peer('a.test', '127.0.3.1', authority, ['s2s.max_per_address=0'])
+    try:
+        a.start()
+        a.user('romeo')
+        yield a
+        a.stop()
+    finally:
+        a.remove()
+
+
+def test_strangers_get_nothing_through(house, placement):
+    def stranger():
+        return Stranger(house.s2s_port, 'a.test', house.ca, ip=house.ip)
+
+    romeo = house.client('romeo')
+    romeo.send('<presence/>')
+    romeo.ping()
+    s = stranger()  # in our own name
+    assert s.hello('a.test', 'a.test').find('se:invalid-from', NS) is not None
+    s = stranger()  # in one of its own, without proof
+    assert s.hello('evil.test', 'a.test').find('tls:starttls/tls:required', NS) is not None
+    s.send("<message from='x@evil.test' to='romeo@a.test'><body>boo</body></message>")
+    assert s.stream_error()[0] == 'not-authorized'
+    # TLS without a certificate: no EXTERNAL is offered, and dialback is refused for want of one
+    s = stranger()
+    s.hello('evil.test', 'a.test')
+    s.starttls()
+    features = s.hello('evil.test', 'a.test')
+    assert s.mechanisms(features) == []
+    s.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>")
+    assert local(s.next()) == 'failure'
+    s.send("<db:result from='evil.test' to='a.test'>key</db:result>")
+    answer = s.next()
+    assert answer.get('type') == 'error' and answer.find('.//st:not-authorized', NS) is not None
+    s.send("<message from='x@evil.test' to='romeo@a.test'><body>boo</body></message>")
+    assert s.stream_error()[0] == 'not-authorized'
+    assert 'boo' not in romeo.nothing()
+
+
+def test_plaintext_behind_starttls(house, placement):
+    s = Stranger(house.s2s_port, 'a.test', house.ca, ip=house.ip)
+    s.hello('evil.test', 'a.test')
+    s.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/><db:result from='evil.test' to='a.test'>k</db:result>")
+    assert s.stream_error()[0] == 'policy-violation'

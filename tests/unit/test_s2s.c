@@ -125,9 +125,9 @@ static void home_down(void *owner, const char *why)
 static const struct link_events home_events = {
     .packet = home_packet, .up = nothing, .down = home_down, .writable = nothing};
 
-static void send_out(struct world *w, const char *to, const char *id)
+static void send_from(struct world *w, const char *sender, const char *to, const char *id)
 {
-    struct jid *from = jid_parse(STR("romeo@home.test")), *receiver = jid_parse(str_of(to));
+    struct jid *from = jid_parse(str_of(sender)), *receiver = jid_parse(str_of(to));
     struct packet *p = packet_create(PACKET_STANZA, jid_domain(receiver), jid_domain(from));
     struct builder *b = builder_create(STR("message"), STR("jabber:client"));
 
@@ -140,6 +140,11 @@ static void send_out(struct world *w, const char *to, const char *id)
     settle(w);
 }
 
+static void send_out(struct world *w, const char *to, const char *id)
+{
+    send_from(w, "romeo@home.test", to, id);
+}
+
 /* --- the world --- */
 
 static void report(void *arg, const char *message)
@@ -149,12 +154,12 @@ static void report(void *arg, const char *message)
 }
 
 static const char *const sets[] = {
-    "server.domains=home.test",
+    "server.domains=home.test,second.test",
     "s2s.tls=off",
     "s2s.require_certificate=false",
     "s2s.address=10.0.0.1",
     "s2s.queue_time=20",
-    "s2s.hosts=their.test=10.0.0.9:5269,gone.test=10.0.0.8:1",
+    "s2s.hosts=their.test=10.0.0.9:5269,also.test=10.0.0.9:5269,gone.test=10.0.0.8:1",
     "s2s.deny=bad.test",
     "router.port=0",
 };
@@ -186,6 +191,7 @@ static int set_up(void **state)
     router_component.attach(w->router, theirs, "home");
     settle(w);
     link_send(w->home, packet_create_control(PACKET_BIND, STR("home.test"), 0));
+    link_send(w->home, packet_create_control(PACKET_BIND, STR("second.test"), 0));
     assert_int_equal(net_listen(w->env.net, &at, on_accept, w, &w->listener), ERR_OK);
     net_sim_set_client(w->env.net, "10.0.0.9");
     settle(w);
@@ -537,6 +543,88 @@ static void unacknowledged_goes_again(void **state)
     assert_int_equal(w->got_count, 0);
 }
 
+/* XEP-0220 section 2.6: more senders and, where the other server can say no, more targets. */
+static void many_pairs_over_one_stream(void **state)
+{
+    struct world *w = *state;
+
+    send_out(w, "a@their.test", "m1");
+    say(w, &w->out,
+        HEADER("their.test", "home.test") "<stream:features><dialback "
+                                          "xmlns='urn:xmpp:features:dialback'><errors/></dialback>"
+                                          "</stream:features>");
+    say(w, &w->out, "<db:result from='their.test' to='home.test' type='valid'/>");
+    buffer_clear(&w->out.text);
+    send_from(w, "x@second.test", "a@their.test", "m2");
+    assert_heard(&w->out, "<db:result from='second.test' to='their.test'>");
+    assert_false(heard(&w->out, "m2"));
+    say(w, &w->out, "<db:result from='their.test' to='second.test' type='valid'/>");
+    assert_heard(&w->out, "id='m2' from='x@second.test'");
+    buffer_clear(&w->out.text);
+    send_out(w, "b@also.test", "m3");
+    assert_heard(&w->out, "<db:result from='home.test' to='also.test'>");
+    say(w, &w->out, "<db:result from='also.test' to='home.test' type='valid'/>");
+    assert_heard(&w->out, "id='m3'");
+    assert_int_equal(w->accepted, 1);
+}
+
+/* A server that does not want to share gets a stream of its own for the domain. */
+static void a_shared_stream_is_refused(void **state)
+{
+    struct world *w = *state;
+
+    send_out(w, "a@their.test", "m1");
+    say(w, &w->out,
+        HEADER("their.test", "home.test") "<stream:features><dialback "
+                                          "xmlns='urn:xmpp:features:dialback'><errors/></dialback>"
+                                          "</stream:features>");
+    say(w, &w->out, "<db:result from='their.test' to='home.test' type='valid'/>");
+    send_out(w, "b@also.test", "m2");
+    say(w, &w->out,
+        "<db:result from='also.test' to='home.test' type='error'><error type='cancel'>"
+        "<item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></db:result>");
+    assert_int_equal(w->accepted, 2);
+    assert_heard(&w->out, "to='also.test'");
+    assert_int_equal(w->got_count, 0); /* nothing has come back */
+}
+
+static const char bidi_header[] = "<stream:features><dialback xmlns='urn:xmpp:features:dialback'/>"
+                                  "<bidi xmlns='urn:xmpp:features:bidi'/></stream:features>";
+
+/* XEP-0288: both ways on the stream that we made, for the inverse of what was proven and nothing
+ * else. */
+static void both_ways_on_our_stream(void **state)
+{
+    struct world *w = *state;
+    char text[1024];
+
+    (void)snprintf(text, sizeof(text), "%s%s", HEADER("their.test", "home.test"), bidi_header);
+    send_out(w, "a@their.test", "m1");
+    say(w, &w->out, text);
+    assert_heard(&w->out, "<bidi xmlns='urn:xmpp:bidi'/><db:result");
+    say(w, &w->out,
+        "<db:result from='their.test' to='home.test' type='valid'/>" MESSAGE("a@their.test",
+                                                                             "romeo@home.test"));
+    assert_int_equal(w->got_count, 1);
+    say(w, &w->out, MESSAGE("a@their.test", "romeo@second.test"));
+    assert_heard(&w->out, "not-authorized");
+    assert_int_equal(w->got_count, 1);
+}
+
+static void no_stanza_on_our_stream_without_bidi(void **state)
+{
+    struct world *w = *state;
+
+    send_out(w, "a@their.test", "m1");
+    say(w, &w->out,
+        HEADER("their.test", "home.test") "<stream:features><dialback "
+                                          "xmlns='urn:xmpp:features:dialback'/></stream:features>");
+    say(w, &w->out, "<db:result from='their.test' to='home.test' type='valid'/>");
+    say(w, &w->out, MESSAGE("a@their.test", "romeo@home.test"));
+    assert_heard(&w->out, "invalid-from");
+    assert_int_equal(w->got_count, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -559,6 +647,10 @@ int main(void)
         TEST(denied),
         TEST(it_serves_another_domain),
         TEST(unacknowledged_goes_again),
+        TEST(many_pairs_over_one_stream),
+        TEST(a_shared_stream_is_refused),
+        TEST(both_ways_on_our_stream),
+        TEST(no_stanza_on_our_stream_without_bidi),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
