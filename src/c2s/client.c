@@ -183,6 +183,7 @@ static void destroy(struct client *c)
     parser_destroy(c->parser);
     jid_unref(c->jid);
     jid_unref(c->last_to);
+    free(c->lang);
     stanza_unref(c->presence);
     free(c);
 }

@@ -83,6 +83,7 @@ struct client {
     struct registration *registration; /* while a request of XEP-0077 is being worked on */
     struct backlog *backlog;
     struct jid *jid;     /* bare when authenticated, full when bound */
+    char *lang;          /* xml:lang of its stream header; NULL: it had none */
     struct jid *last_to; /* most clients write to the same address many times */
     struct stanza
         *presence; /* the last broadcast one, while available: to be repeated at another sm */

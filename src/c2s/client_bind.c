@@ -126,5 +126,6 @@ void client_bind_session(struct client *c, const struct stanza *iq)
              stanza_attr(iq, STANZA_ROOT, STR("id")).len == 0)
         client_refuse(c, iq, STANZA_ERR_BAD_REQUEST, NULL);
     else
-        client_reply(c, stanza_result(iq, STR_NULL, STR_NULL));
+        /* In the name of whom it was sent to (RFC 6120 section 8.1.2.1), which cannot be but us. */
+        client_reply(c, stanza_result(iq, stanza_attr(iq, STANZA_ROOT, STR("to")), STR_NULL));
 }

@@ -58,6 +58,18 @@ static enum iq_check check_iq(const struct stanza *s)
     return IQ_BAD;
 }
 
+/* RFC 6120 section 4.7.4: who receives it has a stream of its own, in another language. */
+static struct stanza *with_lang(const struct client *c, struct stanza *s)
+{
+    struct stanza *changed;
+
+    if (!c->lang || stanza_lang(s, STANZA_ROOT).data)
+        return s;
+    changed = stanza_with_lang(s, str_of(c->lang));
+    stanza_unref(s);
+    return changed;
+}
+
 /* The last broadcast presence, for a session manager that has to be told anew. */
 static void remember(struct client *c, struct stanza *s)
 {
@@ -87,7 +99,8 @@ void client_stanza(struct client *c, struct stanza *s)
     } else if (!parse_to(c, s, &to)) {
         client_refuse(c, s, STANZA_ERR_JID_MALFORMED, NULL);
     } else {
-        if (str_is(name, "presence"))
+        s = with_lang(c, s);
+        if (str_is(stanza_name(s, STANZA_ROOT), "presence"))
             remember(c, s);
         client_session_send(c, s, to);
         return;

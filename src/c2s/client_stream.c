@@ -5,6 +5,7 @@
  */
 #include "c2s/client.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -149,6 +150,18 @@ static enum stream_condition choose_domain(struct client *c, struct str to)
     return STREAM_ERR_NONE;
 }
 
+/* RFC 6120 section 4.7.4: a language tag, or it is as if there were none. */
+static struct str take_lang(struct client *c, struct str lang)
+{
+    bool ok = lang.len > 0 && lang.len <= STREAM_LANG_MAX;
+
+    for (size_t i = 0; ok && i < lang.len; i++)
+        ok = isalnum((unsigned char)lang.data[i]) || lang.data[i] == '-';
+    free(c->lang);
+    c->lang = ok ? str_dup(lang) : NULL;
+    return ok ? lang : STR("en");
+}
+
 static void on_stream_open(void *owner, const struct stanza *header)
 {
     struct client *c = owner;
@@ -161,8 +174,7 @@ static void on_stream_open(void *owner, const struct stanza *header)
     struct buffer out;
 
     c->header_sent = false;
-    if (lang.len == 0 || lang.len > STREAM_LANG_MAX)
-        lang = STR("en");
+    lang = take_lang(c, lang);
     if (action == STREAM_DO_OPEN)
         condition = stream_check_header(header, to_out, &to);
     if (condition == STREAM_ERR_NONE)

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include "base/mem.h"
+#include "sm/deliver.h"
 #include "sm/send.h"
 #include "xmpp/namespaces.h"
 
@@ -14,6 +15,7 @@ struct change {
     struct stanza *push;   /* NULL: none */
     struct packet *origin; /* NULL: nobody to answer */
     struct session_id origin_session;
+    bool goes_first;
 };
 
 struct change *change_begin(struct user *user, struct jid *jid)
@@ -71,6 +73,40 @@ static void send_push(const struct change *c)
             send_session(s, c->push, NULL, s->jid); /* no `from`: section 2.1.6 */
 }
 
+/* --- who waits for it --- */
+
+void change_goes_first(struct change *c)
+{
+    c->goes_first = true;
+    c->user->behind.open = true;
+}
+
+bool change_wait(struct user *user, struct packet *p)
+{
+    struct user_behind *behind = &user->behind;
+    if (behind->count >= SM_MAX_WAITING)
+        return false;
+    behind->count++;
+    list_push(&behind->packets, &p->node);
+    return true;
+}
+
+/* In order; stops when one of them begins another change that goes first. At the end of the
+ * instance they stay: the store takes nothing any more. */
+static void go_on(struct user *user)
+{
+    struct list *node;
+    user->behind.open = false;
+    while (!user->sm->closing && !user->behind.open && (node = list_pop(&user->behind.packets))) {
+        struct packet *p = LIST_ENTRY(node, struct packet, node);
+        user->behind.count--;
+        if (user->state == USER_READY)
+            deliver_user(user, p);
+        else if (!user_wait(user, p))
+            send_error(user->sm, NULL, p, STANZA_ERR_RESOURCE_CONSTRAINT, NULL);
+    }
+}
+
 /* --- the commit --- */
 
 /* As it was, unless a later change has been built on top: that one's write has the whole item. */
@@ -111,6 +147,7 @@ static void on_committed(void *arg, enum error e, const struct store_rows *rows)
 {
     struct change *c = arg;
     struct user *user = c->user;
+    bool went_first = c->goes_first;
     if (e)
         undo(c);
     else if (c->push)
@@ -121,6 +158,8 @@ static void on_committed(void *arg, enum error e, const struct store_rows *rows)
     roster_item_destroy(c->before);
     jid_unref(c->jid);
     free(c);
+    if (went_first)
+        go_on(user);
     user_release(user);
 }
 

@@ -20,6 +20,15 @@ void change_origin(struct change *c, struct packet *request);
  * the commit. At most one. */
 void change_push(struct change *c);
 
+/* Whatever arrives for the user waits until this change is committed, so that its clients see the
+ * push before what the change brings: `subscribed`, push, presence (RFC 6121
+ * sections 3.1.6, 3.2.3).
+ */
+void change_goes_first(struct change *c);
+/* A stanza from the router, for a user with such a change under way. False, and the packet
+ * untouched, when too many wait. */
+bool change_wait(struct user *user, struct packet *p);
+
 /* Writes the item as it is now, or its removal when it is no longer in the roster; frees c later.
  */
 void change_commit(struct change *c);

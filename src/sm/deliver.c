@@ -6,6 +6,7 @@
  */
 #include "sm/deliver.h"
 
+#include "sm/change.h"
 #include "sm/iq.h"
 #include "sm/presence.h"
 #include "sm/send.h"
@@ -116,6 +117,10 @@ static void deliver_iq(struct user *user, struct packet *p)
         iq_handle(user->sm, user, NULL, p);
         return;
     }
+    if (iq_forbidden(user, p)) {
+        send_error(user->sm, NULL, p, STANZA_ERR_FORBIDDEN, NULL);
+        return;
+    }
     struct session *match = session_of(user, jid_resource(p->to));
     if (!match) {
         send_error(user->sm, NULL, p, STANZA_ERR_SERVICE_UNAVAILABLE, NULL);
@@ -130,6 +135,11 @@ static void deliver_iq(struct user *user, struct packet *p)
 void deliver_user(struct user *user, struct packet *p)
 {
     struct path_event e = {.sm = user->sm, .user = user, .packet = p};
+    if (user->behind.open) {
+        if (!change_wait(user, p))
+            send_error(user->sm, NULL, p, STANZA_ERR_RESOURCE_CONSTRAINT, NULL);
+        return;
+    }
     if (user->active && path_run(&user->sm->path, PATH_FROM_ROUTER, &e) == PATH_DONE)
         return;
     switch (send_kind_of(p->stanza)) {

@@ -25,6 +25,20 @@ static void judge(struct iq *iq)
     iq->entitled = iq->owner || (item && subscription_from(item->state));
 }
 
+bool iq_forbidden(struct user *user, struct packet *p)
+{
+    struct iq iq = {.sm = user->sm, .user = user, .packet = p};
+    stanza_el payload = stanza_first(p->stanza, STANZA_ROOT);
+    if (payload == STANZA_NONE || !str_is(send_type(p->stanza), "get"))
+        return false;
+    const struct iq_handler *handler = path_iq(
+        stanza_ns(p->stanza, payload), stanza_name(p->stanza, payload), IQ_TO_ACCOUNT, IQ_GET);
+    if (!handler || !(handler->flags & IQ_GUARDED))
+        return false;
+    judge(&iq);
+    return !iq.entitled;
+}
+
 void iq_handle(struct sm *sm, struct user *user, struct session *session, struct packet *p)
 {
     struct str type = send_type(p->stanza);

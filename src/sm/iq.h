@@ -21,6 +21,9 @@ struct iq {
 
 /* A stanza of kind iq for a served domain (`user` NULL) or a bare JID. The packet is taken. */
 void iq_handle(struct sm *sm, struct user *user, struct session *session, struct packet *p);
+/* True for a request to a full JID that this sender may not make; the same whether the account is
+ * there or not. */
+bool iq_forbidden(struct user *user, struct packet *p);
 /* True when the root is what RFC 6120 section 8.2.3 asks for: id, known type, one child for get and
  * set. */
 bool iq_valid(const struct stanza *s);

@@ -39,6 +39,7 @@ typedef enum path_result (*path_fn)(struct path_event *e);
 #define IQ_TO_ACCOUNT 2u /* addressed to a user's bare JID, or by a client to nobody */
 #define IQ_GET        4u
 #define IQ_SET        8u
+#define IQ_GUARDED    16u /* a full JID gets it from those alone who may see the user's presence */
 
 /* An iq request: answered by iq_result*, or by returning a condition, or later after iq_take. */
 struct iq_handler {

@@ -12,13 +12,23 @@
 
 /* --- priority: section 4.7.2.3 --- */
 
+/* The schema's xs:byte collapses white space. */
+static struct str trim(struct str s)
+{
+    while (s.len && memchr(" \t\r\n", s.data[0], 4))
+        s = (struct str){s.data + 1, s.len - 1};
+    while (s.len && memchr(" \t\r\n", s.data[s.len - 1], 4))
+        s.len--;
+    return s;
+}
+
 static bool parse_priority(const struct stanza *s, int8_t *ret)
 {
     stanza_el el = stanza_child(s, STANZA_ROOT, STR("priority"), stanza_ns(s, STANZA_ROOT));
     *ret = 0;
     if (el == STANZA_NONE)
         return true;
-    struct str text = stanza_text(s, el);
+    struct str text = trim(stanza_text(s, el));
     bool negative = text.len && text.data[0] == '-';
     if (negative || (text.len && text.data[0] == '+'))
         text = (struct str){text.data + 1, text.len - 1};

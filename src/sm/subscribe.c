@@ -174,6 +174,7 @@ static void commit_inbound(struct user *user, enum subscription_event e,
     }
     packet_destroy(p);
     apply(c, user, contact, step.next, item && item->approved, request);
+    change_goes_first(c);
     change_commit(c);
     stanza_unref(request);
     jid_unref(contact);

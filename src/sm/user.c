@@ -29,6 +29,8 @@ void user_destroy(struct user *user)
         packet_destroy(LIST_ENTRY(node, struct packet, node));
     while ((node = list_pop(&user->offline.held)))
         packet_destroy(LIST_ENTRY(node, struct packet, node));
+    while ((node = list_pop(&user->behind.packets)))
+        packet_destroy(LIST_ENTRY(node, struct packet, node));
     packet_destroy(user->deletion);
     free(user->offline.handed);
     roster_finish(&user->roster);
@@ -169,6 +171,7 @@ static struct user *load(struct sm *sm, struct jid *jid)
     list_init(&user->idle);
     list_init(&user->offline.held);
     list_init(&user->offline.paused);
+    list_init(&user->behind.packets);
     hash_put(&sm->users, jid_full(user->jid), user);
     user_hold(user); /* until user_load_end */
     user_load_begin(user);

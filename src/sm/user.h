@@ -33,6 +33,13 @@ struct user_offline {
     struct session *session; /* that gets the flush; NULL when it has gone */
 };
 
+/* Packets that wait for a change of the roster to be committed: change.c. */
+struct user_behind {
+    struct list packets;
+    uint32_t count;
+    bool open; /* the change is under way */
+};
+
 struct user {
     struct sm *sm;
     struct jid *jid; /* bare */
@@ -51,6 +58,7 @@ struct user {
     bool active;    /* the account exists */
     bool load_failed;
     struct user_offline offline;
+    struct user_behind behind;
     struct packet *deletion; /* the request to answer when the account has gone */
 };
 

@@ -93,6 +93,9 @@ void block_copy(struct block_writer *w, const struct stanza *from, stanza_el el)
 /* The same with the element's own namespace replaced, and with it that of what inherits it. */
 void block_copy_into_ns(struct block_writer *w, const struct stanza *from, stanza_el el,
                         struct str ns);
+/* An element with this xml:lang, which it does not have yet. */
+void block_copy_with_lang(struct block_writer *w, const struct stanza *from, stanza_el el,
+                          struct str lang);
 void block_copy_inner(struct block_writer *w, const struct stanza *from, stanza_el el);
 /* The block, when everything is closed; the writer is reset. */
 struct stanza *block_take(struct block_writer *w);

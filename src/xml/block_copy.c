@@ -138,6 +138,17 @@ void block_copy_into_ns(struct block_writer *w, const struct stanza *from, stanz
     block_close(w);
 }
 
+void block_copy_with_lang(struct block_writer *w, const struct stanza *from, stanza_el el,
+                          struct str lang)
+{
+    const struct block_element *e = &from->elements[el];
+    block_open(w, block_view(from, e->name), block_view(from, e->ns));
+    copy_attrs(w, from, el);
+    block_attr_ns(w, STR("lang"), STR(BLOCK_NS_XML), lang);
+    copy_bytes(w, from, el);
+    block_close(w);
+}
+
 void block_copy(struct block_writer *w, const struct stanza *from, stanza_el el)
 {
     block_copy_into_ns(w, from, el, block_view(from, from->elements[el].ns));

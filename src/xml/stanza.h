@@ -66,6 +66,9 @@ struct stanza *stanza_extract(const struct stanza *s, stanza_el el);
  * it (RFC 6120 section 4.8.3: jabber:server to jabber:client). A reference of its own. */
 struct stanza *stanza_with_ns(struct stanza *s, struct str ns);
 
+/* The same stanza with xml:lang on its root, which has none. A reference of its own. */
+struct stanza *stanza_with_lang(const struct stanza *s, struct str lang);
+
 /* What a forwarder writes over the root's own attributes. data == NULL keeps the sender's;
  * STANZA_DROP leaves the attribute out. `xmlns` non-NULL is written as the default namespace
  * (inside a route), else none is. `extra` is raw canonical text for the end of the start tag (e.g.

@@ -107,6 +107,7 @@ struct client {
     struct parser *parser;
     struct list inbox;
     bool header_seen, verbose;
+    char *lang;      /* of its stream headers; NULL: none */
     char why[128];   /* why the connection closed */
     char error[512]; /* what a failed function says */
 };

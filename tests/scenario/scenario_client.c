@@ -109,6 +109,7 @@ void actor_destroy(struct client *c)
     actor_forget(c);
     conn_close(c->conn, 0);
     parser_destroy(c->parser);
+    free(c->lang);
     free(c);
 }
 
@@ -213,9 +214,12 @@ static bool skip(struct client *c, enum item_kind kind, const char *name)
 
 bool actor_header(struct client *c, struct str domain)
 {
-    return send_fmt(
-               c, "<?xml version='1.0'?><stream:stream" NS_DECLARATIONS " to='%.*s' version='1.0'>",
-               STR_ARG(domain)) &&
+    const char *lang = c->lang ? c->lang : "";
+    const char *before = c->lang ? " xml:lang='" : "", *after = c->lang ? "'" : "";
+    return send_fmt(c,
+                    "<?xml version='1.0'?><stream:stream" NS_DECLARATIONS
+                    " to='%.*s' version='1.0'%s%s%s>",
+                    STR_ARG(domain), before, lang, after) &&
            skip(c, ITEM_HEADER, "a stream header") && skip(c, ITEM_STANZA, "features");
 }
 

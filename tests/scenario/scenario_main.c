@@ -219,6 +219,8 @@ static bool do_open(struct run *r, struct str rest)
 {
     struct client *c = make_client(r, script_word(&rest));
 
+    free(c->lang);
+    c->lang = rest.len ? str_dup(rest) : NULL;
     return ok_or(r, c, actor_open(c));
 }
 

@@ -41,6 +41,7 @@ static void disco_of_the_server(void **state)
            "var='jabber:iq:last'/>"
            "<feature var='http://jabber.org/protocol/disco#info'/>"
            "<feature var='http://jabber.org/protocol/disco#items'/>"
+           "<feature var='jabber:iq:register'/>"
            "<feature var='urn:xmpp:ping'/><feature var='jabber:iq:version'/><feature "
            "var='urn:xmpp:time'/>"
            "<x xmlns='jabber:x:data' type='result'>"

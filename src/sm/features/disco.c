@@ -89,15 +89,19 @@ static const struct iq_handler iqs[] = {
     {&NS_DISCO_INFO, "query", IQ_TO_SERVER | IQ_TO_ACCOUNT | IQ_GET, on_info},
     {&NS_DISCO_ITEMS, "query", IQ_TO_SERVER | IQ_TO_ACCOUNT | IQ_GET, on_items},
     {NULL, NULL, 0, NULL}};
-static const struct str *const features[] = {&NS_DISCO_INFO, &NS_DISCO_ITEMS, NULL};
+static const struct str *const account_features[] = {&NS_DISCO_INFO, &NS_DISCO_ITEMS, NULL};
+/* XEP-0077 section 5: who is logged in can change the password at the c2s, which has no disco of
+ * its own. */
+static const struct str *const server_features[] = {&NS_DISCO_INFO, &NS_DISCO_ITEMS, &NS_REGISTER,
+                                                    NULL};
 static const struct feature_identity server = {"server", "im", "Jackdaw"};
 static const struct feature_identity account = {"account", "registered", NULL};
 
 const struct feature disco_feature = {
     .name = "disco",
     .iqs = iqs,
-    .server_features = features,
-    .account_features = features,
+    .server_features = server_features,
+    .account_features = account_features,
     .server_identity = &server,
     .account_identity = &account,
 };

@@ -15,21 +15,13 @@ static void answer(struct iq *iq, uint64_t seconds, struct str status)
     iq_result_send(iq, b);
 }
 
-static bool online(const struct user *user)
-{
-    for (const struct session *s = user->sessions; s; s = s->next)
-        if (session_available(s))
-            return true;
-    return false;
-}
-
 /* Sections 3 and 4. Who may not know gets the same answer whether the account exists or not. */
 static enum stanza_condition on_account(struct iq *iq)
 {
     struct user *user = iq->user;
     if (!iq->entitled)
         return STANZA_ERR_FORBIDDEN;
-    if (online(user)) {
+    if (user->sessions) { /* connected is enough */
         answer(iq, 0, STR_NULL);
         return STANZA_ERR_NONE;
     }
@@ -60,9 +52,10 @@ static enum path_result at_session_end(struct path_event *e)
     return PATH_PASS;
 }
 
-static const struct iq_handler iqs[] = {{&NS_LAST, "query", IQ_TO_ACCOUNT | IQ_GET, on_account},
-                                        {&NS_LAST, "query", IQ_TO_SERVER | IQ_GET, on_server},
-                                        {NULL, NULL, 0, NULL}};
+static const struct iq_handler iqs[] = {
+    {&NS_LAST, "query", IQ_TO_ACCOUNT | IQ_GET | IQ_GUARDED, on_account},
+    {&NS_LAST, "query", IQ_TO_SERVER | IQ_GET, on_server},
+    {NULL, NULL, 0, NULL}};
 static const struct str *const features[] = {&NS_LAST, NULL};
 
 const struct feature last_feature = {
