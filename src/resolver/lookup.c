@@ -53,6 +53,18 @@ static void finish(struct lookup *l)
     l->done(l);
 }
 
+/* The best there can be has come: what else was asked gets a little longer, not the whole time (RFC
+ * 8305 section 3 waits 50 ms for AAAA; but what is late here may be keys or other hosts). */
+static void hurry(struct lookup *l)
+{
+    uint64_t now = loop_now(l->loop);
+    uint64_t left = l->timer.due > now ? l->timer.due - now : 0;
+
+    if (!l->hurried && left > LOOKUP_LATE_MS)
+        loop_timer_start(&l->timer, LOOKUP_LATE_MS);
+    l->hurried = true;
+}
+
 /* --- the second stage: addresses --- */
 
 static struct lookup_host *host_of(struct lookup *l, const char *name)
@@ -102,10 +114,21 @@ static void on_late_addresses(struct loop_timer *timer)
     finish(l);
 }
 
+static bool first_is_usable(const struct lookup *l)
+{
+    const struct lookup_service *s = &l->services[0];
+
+    return s->host->count[0] + s->host->count[1] > 0 &&
+           (!s->tlsa_asked || !s->tlsa_part.question.dns);
+}
+
 static void addresses_answered(struct lookup *l)
 {
-    if (l->waiting > 0)
+    if (l->waiting > 0) {
+        if (first_is_usable(l))
+            hurry(l);
         return;
+    }
     lookup_result(l);
     finish(l);
 }
@@ -149,6 +172,7 @@ static void ask_addresses(struct lookup *l)
     loop_timer_stop(&l->timer);
     loop_timer_init(&l->timer, l->loop, on_late_addresses);
     loop_timer_start(&l->timer, l->deadline > now ? l->deadline - now : 0);
+    l->hurried = false;
     order_targets(l->targets, l->target_count, l->random);
     for (size_t i = 0; i < l->target_count && i < LOOKUP_MAX_TARGETS; i++)
         add_service(l, &l->targets[i]);
@@ -207,6 +231,8 @@ static void on_srv(struct dns_question *q, const struct dns_answer *answer)
     order_add(l->targets, &l->target_count, answer, part == &l->srv[1], &l->says_none);
     if (l->waiting == 0)
         srv_answered(l);
+    else if (l->target_count > 0)
+        hurry(l);
 }
 
 static void on_late_srv(struct loop_timer *timer)

@@ -16,6 +16,7 @@ enum {
     LOOKUP_MAX_IPS = 32,
     LOOKUP_MAX_TLSA = 8,         /* of one target */
     LOOKUP_MAX_TLSA_DATA = 2048, /* bytes: a whole certificate with matching type 0 */
+    LOOKUP_LATE_MS = 1000,       /* for the rest, once something can be tried */
     LOOKUP_PORT = 5269           /* without SRV: RFC 6120 section 3.2.2 */
 };
 
@@ -87,6 +88,7 @@ struct lookup {
     struct loop *loop;
     struct random *random;
     struct loop_timer timer;
+    bool hurried; /* the timer has been shortened in this stage */
     uint64_t deadline;
     size_t waiting;            /* questions not answered */
     struct lookup_part srv[2]; /* [0] _xmpp-server, [1] _xmpps-server */

@@ -73,6 +73,7 @@ class Silent:
 
     def __init__(self):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 21)
         self.socket.bind(('127.0.0.1', 0))
         self.port = self.socket.getsockname()[1]
 

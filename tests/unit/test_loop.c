@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/random.h"
@@ -302,6 +303,53 @@ static void signals_come_on_the_loop(void **state)
     assert_string_equal(trace, "s");
 }
 
+struct watched {
+    struct loop_watch watch;
+    struct loop *loop;
+    int fd, left;
+};
+
+static void on_watched(struct loop_watch *watch)
+{
+    struct watched *w = MEM_CONTAINER(watch, struct watched, watch);
+    char c;
+
+    assert_int_equal(read(w->fd, &c, 1), 1);
+    note(c);
+    if (--w->left > 0)
+        return;
+    loop_watch_stop(w->loop, watch); /* there is more to read, but nobody looks any more */
+    loop_watch_stop(w->loop, watch);
+    loop_stop(w->loop);
+}
+
+static void foreign_descriptors_are_watched(void **state)
+{
+    int fds[2];
+    struct watched w = {.watch.fn = on_watched, .loop = *state, .left = 2};
+
+    assert_int_equal(pipe(fds), 0);
+    w.fd = fds[0];
+    assert_true(loop_watch_start(*state, &w.watch, fds[0]));
+    assert_int_equal(write(fds[1], "abc", 3), 3);
+    loop_run(*state);
+    assert_string_equal(trace, "ab");
+    assert_true(loop_watch_start(*state, &w.watch, fds[0])); /* destroy finds it stopped */
+    loop_watch_stop(*state, &w.watch);
+    assert_false(loop_watch_start(*state, &w.watch, -1));
+    loop_watch_stop(*state, &w.watch);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void the_simulation_watches_nothing(void **state)
+{
+    struct loop_watch watch = {.fn = NULL};
+
+    assert_false(loop_watch_start(*state, &watch, 0));
+    loop_watch_stop(*state, &watch);
+}
+
 /* --- simulated time only --- */
 
 static void advance_stops_on_the_millisecond(void **state)
@@ -412,6 +460,8 @@ int main(void)
         BOTH(work_is_finished_by_destroy),
         BOTH(posts_keep_their_order),
         REAL(signals_come_on_the_loop),
+        REAL(foreign_descriptors_are_watched),
+        SIM(the_simulation_watches_nothing),
         SIM(advance_stops_on_the_millisecond),
         SIM(the_wheel_is_exact),
         SIM(far_timers_do_not_wrap),

@@ -330,7 +330,41 @@ static void late_services_are_not_waited_for(void **state)
     add(w, "_xmpp-server._tcp.x.org", DNS_SRV, "0 0 5269 a.org");
     add(w, "a.org", DNS_A, "192.0.2.1");
     dns_sim_set(dns(w), "_xmpps-server._tcp.x.org", DNS_SRV, DNS_ABSENT, false, NEVER);
-    check(w, "x.org", 5100, NULL, "192.0.2.1@5269");
+    check(w, "x.org", 1010, NULL, "192.0.2.1@5269");
+}
+
+static void late_addresses_are_not_waited_for(void **state)
+{
+    struct world *w = *state;
+
+    add(w, "x.org", DNS_A, "192.0.2.1");
+    add(w, "x.org", DNS_AAAA, "2001:db8::1");
+    dns_sim_set(dns(w), "x.org", DNS_AAAA, DNS_FOUND, false, 900);
+    ask(w, "x.org");
+    advance(w, 890);
+    assert_int_equal(w->count, 0);
+    advance(w, 20);
+    expect(w, NULL, "2001:db8::1@5269 192.0.2.1@5269");
+    dns_sim_set(dns(w), "x.org", DNS_AAAA, DNS_FOUND, false, NEVER);
+    check(w, "x.org", 1010, NULL, "192.0.2.1@5269");
+}
+
+/* A forger who holds back the keys must not gain by it. */
+static void late_keys_are_waited_for(void **state)
+{
+    struct world *w = *state;
+
+    add(w, "_xmpp-server._tcp.x.org", DNS_SRV, "0 0 5269 a.org");
+    secure(w, "_xmpp-server._tcp.x.org", DNS_SRV, DNS_FOUND);
+    add(w, "a.org", DNS_A, "192.0.2.1");
+    secure(w, "a.org", DNS_A, DNS_FOUND);
+    add(w, "_5269._tcp.a.org", DNS_TLSA, "3 1 1 aa");
+    dns_sim_set(dns(w), "_5269._tcp.a.org", DNS_TLSA, DNS_FOUND, true, 5000);
+    ask(w, "x.org");
+    advance(w, 4900);
+    assert_int_equal(w->count, 0);
+    advance(w, 200);
+    expect(w, NULL, "192.0.2.1@5269! tlsa=aa");
 }
 
 static void is_secure_only_as_a_whole(void **state)
@@ -541,6 +575,8 @@ int main(void)
         TEST(without_an_answer_the_domain_itself),
         TEST(a_silent_server_ends_at_the_deadline),
         TEST(late_services_are_not_waited_for),
+        TEST(late_addresses_are_not_waited_for),
+        TEST(late_keys_are_waited_for),
         TEST(is_secure_only_as_a_whole),
         TEST(keys_that_do_not_come_close_the_way),
         TEST(a_validated_fallback_is_secure),
