@@ -56,16 +56,20 @@ class Names:
 class Prosody:
     """One installation: `domain` at ip:s2s_port."""
     password = 'correct horse'
+    program = 'prosody'
 
     def __init__(self, domain, ip, ca, options=''):
-        if not shutil.which('prosody') or not shutil.which('unshare') or os.geteuid() != 0:
-            pytest.skip('needs prosody, unshare and root')
+        if not shutil.which(self.program) or not shutil.which('unshare') or os.geteuid() != 0:
+            pytest.skip(f'needs {self.program}, unshare and root')
         self.domain, self.ip, self.s2s_port, self.port = domain, ip, free_port(), free_port()
         self.data = Path(tempfile.mkdtemp(prefix='jackdaw-prosody-'))
         self.popen = None
         self.ca = str(self.data / 'own-ca.pem')
         self.certificate(ca)
         (self.data / 'resolv.conf').write_text(f'nameserver {DNS}\n')
+        self.write(options)
+
+    def write(self, options):
         (self.data / 'prosody.cfg.lua').write_text(f'''
 run_as_root = true
 daemonize = false
@@ -84,8 +88,8 @@ authentication = "internal_plain"
 {options}
 log = {{ debug = "{self.data}/log" }}
 VirtualHost "{domain}"
-  ssl = {{ key = "{self.data}/key.pem"; certificate = "{self.data}/cert.pem"; cafile = "{ca or self.ca}/ca.pem"; }}
-'''.replace(f'{self.ca}/ca.pem', self.ca))
+  ssl = {{ key = "{self.data}/key.pem"; certificate = "{self.data}/cert.pem"; cafile = "{self.ca}"; }}
+''')
 
     def certificate(self, ca):
         """Signed by the authority in the folder `ca`, or by itself."""
@@ -104,10 +108,16 @@ VirtualHost "{domain}"
             '-extfile', self.data / 'ext')
         shutil.copy(Path(ca) / 'ca.pem', self.ca)
 
+    def command(self):
+        return f'exec prosody --config {self.data}/prosody.cfg.lua -F'
+
+    def environment(self):
+        return None
+
     def start(self):
         self.popen = subprocess.Popen(
-            ['unshare', '-m', 'sh', '-c', f'mount --bind {self.data}/resolv.conf /etc/resolv.conf && '
-             f'exec prosody --config {self.data}/prosody.cfg.lua -F'],
+            ['unshare', '-m', 'sh', '-c', f'mount --bind {self.data}/resolv.conf /etc/resolv.conf && ' + self.command()],
+            env=self.environment(),
             stdout=open(self.data / 'out', 'a'), stderr=subprocess.STDOUT)
         until = time.monotonic() + 20
         while True:

@@ -1,0 +1,52 @@
+"""Federation with ejabberd 23.01: by certificate, and by dialback with what nobody vouches for."""
+import pytest
+
+from ejabberd import Ejabberd
+from prosody import Names
+from raw import Raw
+from test_s2s import PLACEMENTS, Peer, authority, body, message  # noqa: F401
+
+OUR_IP, THEIR_IP = '127.0.4.3', '127.0.4.4'
+
+
+@pytest.fixture
+def world(authority):
+    made = []
+
+    def make(kind, ours=()):
+        by_dialback = kind == 'dialback'
+        ca = None if by_dialback else authority
+        us = Peer('a.jd', OUR_IP, ca, [*(['s2s.require_certificate=false'] if by_dialback else []), *ours])
+        made.append(us)
+        them = Ejabberd('e.jd', THEIR_IP, ca, 's2s_use_starttls: required')
+        made.append(them)
+        made.append(Names(['_xmpp-server._tcp.a.jd. 60 IN SRV 0 0 %d h.a.jd.' % us.s2s_port, f'h.a.jd. 60 IN A {OUR_IP}']))
+        us.know('e.jd', THEIR_IP, them.s2s_port)
+        us.start()
+        them.start()
+        us.user('romeo'), them.user('juliet')
+        return us, them
+    yield make
+    for m in made:
+        m.close() if isinstance(m, Names) else m.remove()
+
+
+@pytest.mark.parametrize('kind', ['certificate', 'dialback'])
+@pytest.mark.parametrize('first', ['ours', 'theirs'])
+def test_messages_both_ways(world, kind, first, placement):
+    us, them = world(kind)
+    romeo = us.client('romeo')
+    juliet = Raw(them.port, them.domain, them.ca, ip=them.ip)
+    juliet.login('juliet', them.password, mechanism='PLAIN')
+    for c in (romeo, juliet):
+        c.send('<presence/>')
+    romeo.ping()
+    turns = [(romeo, juliet), (juliet, romeo)]
+    for one, other in turns if first == 'ours' else reversed(turns):
+        one.send(message(other.jid, f'from {one.domain}'))
+        try:
+            got = other.wait_for('message', 20)
+        except TimeoutError:
+            raise AssertionError(us.of('s2s').text() + '\n\n' + them.text())
+        assert got.get('from') == one.jid and body(got) == f'from {one.domain}'
+    us.stop()
