@@ -129,14 +129,17 @@ struct str block_writer_view(const struct block_writer *w, struct block_ref ref)
     return ref.len > 0 ? (struct str){base + (ref.at & ~BLOCK_SIDE), ref.len} : STR("");
 }
 
-/* Appends escaped; the view is of the canonical bytes when they are the same, else of a copy in the
- * side area. */
-static struct block_ref put_value(struct block_writer *w, struct str s)
+/* What an attribute's value takes escaped. */
+static size_t value_size(struct str s)
 {
-    size_t size = s.len;
-    if (escape_clean(ESCAPE_ATTR, s) < s.len)
-        size = escape_size(ESCAPE_ATTR, s);
-    char *out = block_reserve(&w->bytes, size);
+    return escape_clean(ESCAPE_ATTR, s) < s.len ? escape_size(ESCAPE_ATTR, s) : s.len;
+}
+
+/* Appends escaped to `size` bytes, for which there is room; the view is of the canonical bytes when
+ * they are the same, else of a copy in the side area. */
+static struct block_ref append_value(struct block_writer *w, struct str s, size_t size)
+{
+    char *out = w->bytes.data + w->bytes.len;
     struct block_ref ref = {w->bytes.len, (uint32_t)s.len};
     w->bytes.len += (uint32_t)size;
     if (size == s.len) {
@@ -146,6 +149,13 @@ static struct block_ref put_value(struct block_writer *w, struct str s)
     }
     escape_put(ESCAPE_ATTR, s, out);
     return block_side_put(w, s);
+}
+
+static struct block_ref put_value(struct block_writer *w, struct str s)
+{
+    size_t size = value_size(s);
+    block_reserve(&w->bytes, size);
+    return append_value(w, s, size);
 }
 
 static struct block_ref put_plain(struct block_writer *w, struct str s)
@@ -216,10 +226,14 @@ static struct block_attr *start_attr(struct block_writer *w)
 static void put_attr_value(struct block_writer *w, struct block_attr *a, struct str name,
                            struct str value)
 {
-    a->name = put_plain(w, name);
-    PUT_LITERAL(w, "='");
-    a->value = put_value(w, value);
-    PUT_LITERAL(w, "'");
+    size_t size = value_size(value);
+    char *out = block_reserve(&w->bytes, name.len + size + 3);
+    a->name = (struct block_ref){w->bytes.len, (uint32_t)name.len};
+    memcpy(out, name.data, name.len);
+    memcpy(out + name.len, "='", 2);
+    w->bytes.len += (uint32_t)name.len + 2;
+    a->value = append_value(w, value, size);
+    w->bytes.data[w->bytes.len++] = '\'';
     a->raw_len = w->bytes.len - a->raw;
 }
 

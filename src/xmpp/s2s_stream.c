@@ -515,7 +515,9 @@ static void add_attr(struct buffer *out, const char *name, struct str value)
 {
     if (!value.data)
         return;
-    buffer_printf(out, " %s='", name);
+    buffer_add_char(out, ' ');
+    buffer_add_str(out, str_of(name));
+    buffer_add_str(out, STR("='"));
     builder_escape_attr(out, value);
     buffer_add_char(out, '\'');
 }

@@ -300,7 +300,9 @@ static void add_attr(struct buffer *out, const char *name, struct str value)
 {
     if (!value.data)
         return;
-    buffer_printf(out, " %s='", name);
+    buffer_add_char(out, ' ');
+    buffer_add_str(out, str_of(name));
+    buffer_add_str(out, STR("='"));
     builder_escape_attr(out, value);
     buffer_add_char(out, '\'');
 }
@@ -311,6 +313,7 @@ bool stream_write_header(struct buffer *out, struct str from, struct str to, str
 {
     struct buffer all;
     buffer_init(&all, 16384);
+    (void)buffer_reserve(&all, 512); /* the usual one, without growing on the way */
     buffer_printf(&all,
                   "<?xml version='1.0'?><stream:stream xmlns='%s' xmlns:stream='%s' version='1.0'",
                   NS_CLIENT.data, NS_STREAM.data);
