@@ -76,7 +76,7 @@ daemonize = false
 pidfile = "{self.data}/pid"
 data_path = "{self.data}"
 certificates = "{self.data}"
-interfaces = {{ "{ip}" }}
+interfaces = {{ "{self.ip}" }}
 s2s_ports = {{ {self.s2s_port} }}
 c2s_ports = {{ {self.port} }}
 http_ports = {{ }}
@@ -87,7 +87,7 @@ modules_disabled = {{ "s2s_auth_dane", "http", "posix" }}
 authentication = "internal_plain"
 {options}
 log = {{ debug = "{self.data}/log" }}
-VirtualHost "{domain}"
+VirtualHost "{self.domain}"
   ssl = {{ key = "{self.data}/key.pem"; certificate = "{self.data}/cert.pem"; cafile = "{self.ca}"; }}
 ''')
 
