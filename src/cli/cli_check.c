@@ -97,8 +97,38 @@ static void check_pairs(struct check *c, const char *setting, const struct confi
     }
 }
 
+/* What it names must be a domain, and none of the users'. Never shows the secret. */
+static void check_components(struct check *c)
+{
+    const struct config_list *list = &c->config->router_components,
+                             *domains = &c->config->server_domains;
+
+    check_pairs(c, "router.components", list, ':', "name:secret, e.g. irc.example.org:SECRET");
+    for (size_t i = 0; i < list->count; i++) {
+        struct str rest = str_of(list->items[i]), name;
+        char prepared[1024];
+        size_t len;
+        if (!str_split(&rest, ':', &name) || !name.len)
+            continue;
+        if (!jid_prepare_domain(name, prepared, &len) || len > 255) {
+            problem(c, "router.components",
+                    "\"%.*s\" is no domain name: write one like "
+                    "irc.example.org",
+                    STR_ARG(name));
+            continue;
+        }
+        for (size_t k = 0; k < domains->count; k++)
+            if (str_is((struct str){prepared, len}, domains->items[k]))
+                problem(c, "router.components",
+                        "\"%s\" is a domain of users (server.domains): "
+                        "give the component one of its own",
+                        domains->items[k]);
+    }
+}
+
 static void check_router_lists(struct check *c)
 {
+    check_components(c);
     check_pairs(c, "router.users", &c->config->router_users, ':',
                 "name:secret or name:secret:acl+acl");
     check_pairs(c, "router.aliases", &c->config->router_aliases, '=', "name=target");

@@ -224,7 +224,7 @@ static void on_element(struct link_tcp *l, const struct stanza *el)
         link_tcp_error(l, STREAM_ERR_NOT_AUTHORIZED, "the handshake comes first");
         return;
     }
-    /* Asked for now and not before: a reload may have changed it. */
+    /* Asked for at the last moment: a reload may have changed it. */
     secret = x->config->external_secret_of(x->config->arg, name_of(l));
     if (secret && handshake_check(id, str_of(secret), stanza_text(el, STANZA_ROOT))) {
         attach(l);

@@ -339,3 +339,10 @@ def test_biboumi(own_server):
         server.stop()
     finally:
         biboumi.remove()
+
+
+def test_check_tells_what_is_wrong(own_server):
+    done = own_server(f'router.components={DOMAIN}:hidden1,a b:hidden2,{GATEWAY}').command('check', check=False)
+    told = done.stdout + done.stderr
+    assert done.returncode == 1 and 'hidden' not in told.replace(f'{DOMAIN}:hidden1,a b:hidden2', '')
+    assert 'domain of users' in told and '"a b" is no domain name' in told and 'item 3' in told
