@@ -1,5 +1,5 @@
-/* Records of strangers' DNS servers: no bytes may do more than be refused, and what is accepted keeps
- * its promises. The same bytes are taken as the name somebody wants resolved. */
+/* Records of strangers' DNS servers: no bytes may do more than be refused, and what is accepted
+ * keeps its promises. The same bytes are taken as the name somebody wants resolved. */
 #include <stdlib.h>
 #include <string.h>
 
