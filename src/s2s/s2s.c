@@ -144,6 +144,12 @@ static void packet(struct component *component, struct packet *p)
         remote_send(s, p);
 }
 
+static void peer(struct component *component, struct str name, bool up)
+{
+    if (component->state)
+        s2s_conn_domain(component->state, name, up);
+}
+
 static void writable(struct component *component)
 {
     s2s_conn_unblock(component->state);
@@ -270,6 +276,7 @@ const struct component_ops s2s_component = {
     .bind_flags = PACKET_BIND_DEFAULT,
     .start = start,
     .packet = packet,
+    .peer = peer,
     .writable = writable,
     .reload = reload,
     .stop = stop,

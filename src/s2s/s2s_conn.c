@@ -311,12 +311,49 @@ void s2s_conn_restart(struct s2s_conn *c)
 
 /* --- in --- */
 
-static void pause_for_link(struct s2s_conn *c)
+void s2s_conn_pause(struct s2s_conn *c, enum s2s_pause why)
 {
     if (c->paused == 0)
         conn_pause(c->conn);
-    c->paused |= S2S_PAUSE_LINK;
+    c->paused |= (unsigned)why;
+}
+
+static void resume(struct s2s_conn *c, enum s2s_pause why)
+{
+    if (!(c->paused & (unsigned)why))
+        return;
+    c->paused &= ~(unsigned)why;
+    if (c->paused == 0)
+        conn_resume(c->conn);
+}
+
+static void pause_for_link(struct s2s_conn *c)
+{
+    s2s_conn_pause(c, S2S_PAUSE_LINK);
     list_push(&c->s2s->blocked, &c->link_node);
+}
+
+static bool sends_to(const struct s2s_conn *c, struct str local)
+{
+    LIST_EACH (it, &c->proofs) {
+        const struct proof *p = LIST_ENTRY(it, const struct proof, node);
+        if (str_eq((struct str){p->local, p->local_len}, local))
+            return true;
+    }
+    return false;
+}
+
+void s2s_conn_domain(struct s2s *s, struct str local, bool served)
+{
+    LIST_EACH_SAFE (it, &s->conns) {
+        struct s2s_conn *c = LIST_ENTRY(it, struct s2s_conn, node);
+        if (!sends_to(c, local))
+            continue;
+        if (served)
+            resume(c, S2S_PAUSE_AWAY);
+        else
+            s2s_conn_pause(c, S2S_PAUSE_AWAY);
+    }
 }
 
 void s2s_conn_unblock(struct s2s *s)
@@ -324,9 +361,7 @@ void s2s_conn_unblock(struct s2s *s)
     LIST_EACH_SAFE (it, &s->blocked) {
         struct s2s_conn *c = LIST_ENTRY(it, struct s2s_conn, link_node);
         list_remove(&c->link_node);
-        c->paused &= ~(unsigned)S2S_PAUSE_LINK;
-        if (c->paused == 0)
-            conn_resume(c->conn);
+        resume(c, S2S_PAUSE_LINK);
     }
 }
 

@@ -17,7 +17,10 @@ struct proof {
 };
 
 /* Why a connection is not read. */
-enum s2s_pause { S2S_PAUSE_LINK = 1 << 0 };
+enum s2s_pause {
+    S2S_PAUSE_LINK = 1 << 0, /* the router does not keep up */
+    S2S_PAUSE_AWAY = 1 << 1  /* nobody here serves a domain that it sends to, for the moment */
+};
 
 struct s2s_conn {
     struct s2s *s2s;
@@ -68,6 +71,9 @@ void s2s_conn_write_buffer(struct s2s_conn *c, struct buffer *out); /* and finis
 void s2s_conn_restart(struct s2s_conn *c); /* a new stream header is due, from them */
 void s2s_conn_raise_limits(struct s2s_conn *c);
 void s2s_conn_unblock(struct s2s *s);
+/* A domain of ours is served again, or not: what is sent to it waits with the sender meanwhile. */
+void s2s_conn_domain(struct s2s *s, struct str local, bool served);
+void s2s_conn_pause(struct s2s_conn *c, enum s2s_pause why);
 void s2s_conn_reap(struct loop_task *task);
 struct log s2s_conn_log(const struct s2s_conn *c);
 /* Remembers the domains of the header; NULL-safe copies. */

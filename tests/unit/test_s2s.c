@@ -164,11 +164,23 @@ static const char *const sets[] = {
     "router.port=0",
 };
 
+static void home_comes(struct world *w)
+{
+    struct link *theirs;
+
+    link_local_pair(w->env.loop, "home", &w->home, &theirs);
+    link_set_events(w->home, &home_events, w);
+    router_component.attach(w->router, theirs, "home");
+    settle(w);
+    link_send(w->home, packet_create_control(PACKET_BIND, STR("home.test"), 0));
+    link_send(w->home, packet_create_control(PACKET_BIND, STR("second.test"), 0));
+    settle(w);
+}
+
 static int set_up(void **state)
 {
     struct world *w = MEM_NEW(struct world);
     struct net_address at = {.ip = "10.0.0.9", .port = 5269};
-    struct link *theirs;
 
     w->env.loop = loop_create_sim(1767225600000);
     w->env.random = random_create_seeded(7);
@@ -186,12 +198,7 @@ static int set_up(void **state)
     w->s2s = component_create(&s2s_component, &w->env, "s2s");
     component_attach_local(w->s2s, w->router);
     assert_int_equal(component_start(w->s2s), ERR_OK);
-    link_local_pair(w->env.loop, "home", &w->home, &theirs);
-    link_set_events(w->home, &home_events, w);
-    router_component.attach(w->router, theirs, "home");
-    settle(w);
-    link_send(w->home, packet_create_control(PACKET_BIND, STR("home.test"), 0));
-    link_send(w->home, packet_create_control(PACKET_BIND, STR("second.test"), 0));
+    home_comes(w);
     assert_int_equal(net_listen(w->env.net, &at, on_accept, w, &w->listener), ERR_OK);
     net_sim_set_client(w->env.net, "10.0.0.9");
     settle(w);
@@ -625,6 +632,25 @@ static void no_stanza_on_our_stream_without_bidi(void **state)
     assert_int_equal(w->got_count, 0);
 }
 
+/* The session manager is away for a while: nothing is lost, nothing is answered in its name. */
+static void what_comes_in_waits_for_home(void **state)
+{
+    struct world *w = *state;
+
+    dialback(w, "valid");
+    link_close(w->home);
+    w->home = NULL;
+    settle(w);
+    say(w, &w->in, MESSAGE("a@their.test", "romeo@home.test"));
+    loop_sim_advance(w->env.loop, 10000);
+    assert_int_equal(w->got_count, 0);
+    assert_false(heard(&w->out, "<message"));
+    home_comes(w);
+    loop_sim_advance(w->env.loop, 1000);
+    assert_int_equal(w->got_count, 1);
+    assert_true(str_is(stanza_name(w->got[0]->stanza, STANZA_ROOT), "message"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -647,6 +673,7 @@ int main(void)
         TEST(denied),
         TEST(it_serves_another_domain),
         TEST(unacknowledged_goes_again),
+        TEST(what_comes_in_waits_for_home),
         TEST(many_pairs_over_one_stream),
         TEST(a_shared_stream_is_refused),
         TEST(both_ways_on_our_stream),
