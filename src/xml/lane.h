@@ -34,7 +34,7 @@ struct lane {
     uint64_t fed;        /* bytes given to expat, all told */
     uint64_t mark;       /* of these: up to the last complete thing at depth 1 */
     uint32_t depth;      /* open elements */
-    uint32_t namespaces; /* declared since `mark` */
+    uint32_t namespaces; /* declared in the start tag that comes */
 };
 
 /* At the start of a document, as `lane->stream` NULL. */

@@ -22,8 +22,8 @@ struct parser_limits {
     size_t total_bytes; /* of input, all told, until changed; 0 = unlimited (the pre-auth budget) */
     uint32_t depth;     /* below the stream element */
     uint32_t attributes; /* per element, namespace declarations not counted */
-    /* Declarations per stanza. The canonical form declares anew where the sender used a prefix
-     * often, so who reads what a Jackdaw wrote (links, storage) must not count: UINT32_MAX. */
+    /* Declarations per element: each of many payloads in a stanza has its own, and that is no
+     * bomb. */
     uint32_t namespaces;
     uint32_t children; /* elements per stanza, below the first-level one */
 };

@@ -92,7 +92,6 @@ static void open_stream(struct parser *p, struct lane *lane, struct str name, st
                         const XML_Char **attrs)
 {
     lane->mark = lane_event_end(lane);
-    lane->namespaces = 0;
     if (lane->mark > p->limits.stanza_bytes) {
         parser_fail(p, PARSER_POLICY_VIOLATION, "stream header too large");
         return;
@@ -144,6 +143,7 @@ static void XMLCALL on_start(void *data, const XML_Char *expat_name, const XML_C
         return;
     struct str ns, name = split_name(expat_name, &ns);
     const char *limit = over_limit(p, lane, attrs);
+    lane->namespaces = 0;
     if (limit) {
         parser_fail(p, PARSER_POLICY_VIOLATION, limit);
     } else if (str_eq(ns, STR(BLOCK_NS_XML))) {
@@ -165,7 +165,6 @@ static void end_stanza(struct parser *p, struct lane *lane)
 {
     uint64_t start = lane->mark;
     lane->mark = lane_event_end(lane);
-    lane->namespaces = 0;
     check_size(p, lane);
     if (p->status != PARSER_OK)
         return;
@@ -249,7 +248,7 @@ static void XMLCALL on_namespace(void *data, const XML_Char *prefix, const XML_C
     if (!p)
         return;
     if (++lane->namespaces > p->limits.namespaces) {
-        parser_fail(p, PARSER_POLICY_VIOLATION, "too many namespace declarations");
+        parser_fail(p, PARSER_POLICY_VIOLATION, "too many namespace declarations in one element");
         return;
     }
     if (lane->depth > 0)

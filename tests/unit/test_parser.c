@@ -421,7 +421,11 @@ static void bombs(void **state)
                       PARSER_POLICY_VIOLATION, NULL);
     assert_outcome_of(STR(HEADER "<a xmlns='1' xmlns:b='2'><b xmlns:b='3'/></a><a xmlns='1'/>"),
                       &limits, PARSER_OK, NULL);
+    /* Of one element: many payloads may have their own each. */
     assert_outcome_of(STR(HEADER "<a xmlns='1' xmlns:b='2'><b xmlns:b='3' xmlns:c='4'/></a>"),
+                      &limits, PARSER_OK, NULL);
+    assert_repeated(&limits, HEADER "<a>", "<b xmlns='u'/>", 20, "</a>", PARSER_OK);
+    assert_outcome_of(STR(HEADER "<a><b xmlns='1' xmlns:b='2' xmlns:c='3' xmlns:d='4'/></a>"),
                       &limits, PARSER_POLICY_VIOLATION, NULL);
     assert_outcome_of(STR("<a xmlns='1' xmlns:b='2' xmlns:c='3' xmlns:d='4'>"), &limits,
                       PARSER_POLICY_VIOLATION, NULL);
