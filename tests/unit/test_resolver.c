@@ -422,6 +422,8 @@ static void a_validated_fallback_is_secure(void **state)
     check(w, "x.org", 0, NULL, "192.0.2.1@5269"); /* the other denial is not */
     secure(w, "_xmpps-server._tcp.x.org", DNS_SRV, DNS_ABSENT);
     check(w, "x.org", 0, NULL, "192.0.2.1@5269! tlsa=aa");
+    dns_sim_set(dns(w), "_xmpp-server._tcp.x.org", DNS_SRV, DNS_ABSENT, false, 0);
+    check(w, "x.org", 0, NULL, "192.0.2.1@5269");
 }
 
 static void the_ttl_is_the_shortest(void **state)
