@@ -569,6 +569,31 @@ static void many_headers(void **state)
 }
 
 /* What the pool is for: an idle stream owns no expat parser, and few stay warm whatever comes. */
+/* A lane that a stream with a prefix had is used again at the start of the next one: nothing of the
+ * prefix, of the header's names or of the depth is left in it. */
+static void used_again_as_new(void **state)
+{
+    struct stream st;
+    struct parser_pool *shared = fixture.pool;
+    fixture.pool = parser_pool_create(fixture.random);
+    stream_init(&st, &wide);
+    assert_int_equal(feed(&st, "<s:stream to='a' xmlns='jabber:client' xmlns:p='urn:p' "
+                               "xmlns:s='http://etherx.jabber.org/streams'><message p:a='1'/>"),
+                     PARSER_OK);
+    stream_finish(&st);
+    assert_int_equal(fixture.pool->blank_count, 1);
+    stream_init(&st, &wide);
+    assert_int_equal(feed(&st, HEADER), PARSER_OK);
+    assert_int_equal(fixture.pool->blank_count, 0);
+    buffer_clear(&st.log);
+    assert_int_equal(feed(&st, "<message><b>x</b></message>"), PARSER_OK);
+    assert_log(&st, "<message><b>x</b></message>");
+    assert_int_equal(feed(&st, "<message p:a='1'/>"), PARSER_BAD_NAMESPACE_PREFIX);
+    stream_finish(&st);
+    parser_pool_destroy(fixture.pool);
+    fixture.pool = shared;
+}
+
 static void idle_streams_own_no_parser(void **state)
 {
     enum { STREAMS = 50 };
@@ -733,6 +758,7 @@ int main(void)
         cmocka_unit_test(interleaved_streams),
         cmocka_unit_test(errors_do_not_taint_the_pool),
         cmocka_unit_test(many_headers),
+        cmocka_unit_test(used_again_as_new),
         cmocka_unit_test(idle_streams_own_no_parser),
         cmocka_unit_test(restart),
         cmocka_unit_test(rest),
