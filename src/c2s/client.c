@@ -117,7 +117,7 @@ void client_accept(struct c2s *s, struct conn *conn, bool direct_tls)
     s->count.accepted++;
     drop_oldest_stranger(s);
     c = create(s, conn, address, direct_tls);
-    conn_start(conn, &conn_events, c, s->max_queue + CLIENT_QUEUE_RESERVE);
+    conn_start(conn, &conn_events, c, s->max_queue * CLIENT_QUEUE_BURST + CLIENT_QUEUE_RESERVE);
     loop_timer_start(&c->timer, (uint64_t)config->c2s_preauth_time * 1000);
     if (direct_tls) {
         client_set_state(c, STREAM_TLS, "direct TLS");

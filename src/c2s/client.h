@@ -90,10 +90,14 @@ struct client {
     struct session_manager *manager; /* when attached */
     struct loop_timer timer;         /* limit of the negotiation; then keepalive */
     uint64_t last_input;             /* loop_now: any byte counts */
-    uint64_t since;    /* loop_now: of the start asked for, or of the loss of the sm */
-    uint64_t lost_at;  /* loop_now when the sm went; 0 when attached or never bound */
-    uint64_t refilled; /* loop_now of the last refill of `tokens` */
-    int64_t tokens;    /* bytes it may still send */
+    uint64_t since;        /* loop_now: of the start asked for, or of the loss of the sm */
+    uint64_t lost_at;      /* loop_now when the sm went; 0 when attached or never bound */
+    uint64_t refilled;     /* loop_now of the last refill of `tokens` */
+    int64_t tokens;        /* bytes it may still send */
+    uint64_t delivered;    /* bytes of stanzas ever queued for it */
+    uint64_t slow_since;   /* loop_now when more than c2s.max_queue was found and nothing had moved;
+                              0: not slow */
+    uint64_t slow_drained; /* bytes that had left by then */
     struct session_id id, sm;
     enum stream_state state;
     uint8_t phase;  /* enum session_phase */
@@ -193,6 +197,10 @@ void client_session_tick(struct loop_timer *timer);
 void client_deliver(struct c2s *s, struct packet *p); /* owns p */
 /* Room kept free above c2s.max_queue, so that the error that cuts a slow reader still fits. */
 #define CLIENT_QUEUE_RESERVE 4096
+/* A client that reads may have more than c2s.max_queue waiting for a while - its stored messages
+ * come all at once: this many times more, as long as something leaves within CLIENT_SLOW_MS. */
+#define CLIENT_QUEUE_BURST 8
+#define CLIENT_SLOW_MS     3000
 
 /* --- client_keepalive.c --- */
 void client_keepalive_start(struct client *c);

@@ -58,6 +58,24 @@ static void no_session(struct c2s *s, struct packet *p)
     send_back(s, p);
 }
 
+/* Over c2s.max_queue it depends on whether the client reads: a burst is not slowness. */
+static bool too_slow(struct client *c, size_t size)
+{
+    size_t queued = conn_queued(c->conn);
+    uint64_t now = c2s_now(c->c2s), drained = c->delivered > queued ? c->delivered - queued : 0;
+
+    if (queued + size <= c->c2s->max_queue) {
+        c->slow_since = 0;
+        return false;
+    }
+    if (c->slow_since == 0 || drained > c->slow_drained) {
+        c->slow_since = now;
+        c->slow_drained = drained;
+    }
+    return queued + size > c->c2s->max_queue * CLIENT_QUEUE_BURST ||
+           now - c->slow_since >= CLIENT_SLOW_MS;
+}
+
 static void cut_slow(struct client *c, struct packet *p)
 {
     struct c2s *s = c->c2s;
@@ -87,7 +105,7 @@ void client_deliver(struct c2s *s, struct packet *p)
         return;
     }
     size = packet_write_size(p);
-    if (conn_queued(c->conn) + size > s->max_queue) {
+    if (too_slow(c, size)) {
         cut_slow(c, p);
         return;
     }
@@ -99,6 +117,7 @@ void client_deliver(struct c2s *s, struct packet *p)
     }
     used = packet_write_to(p, room);
     conn_commit(c->conn, used);
+    c->delivered += used;
     s->count.bytes_out += used;
     s->count.stanzas_out++;
     packet_destroy(p);
