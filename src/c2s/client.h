@@ -197,8 +197,8 @@ void client_session_tick(struct loop_timer *timer);
 void client_deliver(struct c2s *s, struct packet *p); /* owns p */
 /* Room kept free above c2s.max_queue, so that the error that cuts a slow reader still fits. */
 #define CLIENT_QUEUE_RESERVE 4096
-/* A client that reads may have more than c2s.max_queue waiting for a while - its stored messages
- * come all at once: this many times more, as long as something leaves within CLIENT_SLOW_MS. */
+/* Stored messages come all at once: with them the queue may be this many times c2s.max_queue, as
+ * long as something leaves within CLIENT_SLOW_MS. */
 #define CLIENT_QUEUE_BURST 8
 #define CLIENT_SLOW_MS     3000
 

@@ -6,6 +6,7 @@
 #include "c2s/client.h"
 
 #include "base/mem.h"
+#include "xmpp/namespaces.h"
 
 /* Errors and results are not answered, presence is not worth it. */
 static bool worth_returning(const struct packet *p)
@@ -58,8 +59,18 @@ static void no_session(struct c2s *s, struct packet *p)
     send_back(s, p);
 }
 
-/* Over c2s.max_queue it depends on whether the client reads: a burst is not slowness. */
-static bool too_slow(struct client *c, size_t size)
+/* What was stored for it while it was away, by our own stamp (XEP-0203): forged ones are stripped.
+ */
+static bool was_stored(const struct client *c, const struct stanza *s)
+{
+    stanza_el delay = stanza_child(s, STANZA_ROOT, STR("delay"), NS_DELAY);
+
+    return delay != STANZA_NONE && str_eq(stanza_attr(s, delay, STR("from")), str_of(c->domain));
+}
+
+/* Over c2s.max_queue a client does not read - but for its own stored messages, which come all at
+ * once. Those, and what comes behind them, may wait as long as some of them leave. */
+static bool too_slow(struct client *c, const struct packet *p, size_t size)
 {
     size_t queued = conn_queued(c->conn);
     uint64_t now = c2s_now(c->c2s), drained = c->delivered > queued ? c->delivered - queued : 0;
@@ -68,6 +79,8 @@ static bool too_slow(struct client *c, size_t size)
         c->slow_since = 0;
         return false;
     }
+    if (c->slow_since == 0 && !was_stored(c, p->stanza))
+        return true;
     if (c->slow_since == 0 || drained > c->slow_drained) {
         c->slow_since = now;
         c->slow_drained = drained;
@@ -105,7 +118,7 @@ void client_deliver(struct c2s *s, struct packet *p)
         return;
     }
     size = packet_write_size(p);
-    if (too_slow(c, size)) {
+    if (too_slow(c, p, size)) {
         cut_slow(c, p);
         return;
     }

@@ -164,3 +164,18 @@ def test_silence_before_login_is_ended(own_server):
     while silent.recv(4096):
         pass
     server.stop()
+
+
+def test_stored_messages_larger_than_the_queue_all_arrive(own_server):
+    """40 messages of 60 KB are more than c2s.max_queue; who reads them is not taken for slow."""
+    server = own_server('c2s.rate=0').start()
+    server.user('romeo')
+    server.user('juliet')
+    romeo = server.client('romeo')
+    for i in range(40):
+        romeo.send(f"<message to='juliet@jackdaw.test' type='chat' id='{i}'><body>{'x' * 60000}</body></message>")
+    romeo.ping()
+    juliet = server.client('juliet')
+    juliet.send('<presence/>')
+    assert [juliet.wait_for('message').get('id') for _ in range(40)] == [str(i) for i in range(40)]
+    server.stop()
