@@ -13,11 +13,16 @@
 /* --- priority: section 4.7.2.3 --- */
 
 /* The schema's xs:byte collapses white space. */
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 static struct str trim(struct str s)
 {
-    while (s.len && memchr(" \t\r\n", s.data[0], 4))
+    while (s.len && is_space(s.data[0]))
         s = (struct str){s.data + 1, s.len - 1};
-    while (s.len && memchr(" \t\r\n", s.data[s.len - 1], 4))
+    while (s.len && is_space(s.data[s.len - 1]))
         s.len--;
     return s;
 }

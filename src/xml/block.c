@@ -230,7 +230,8 @@ static void put_attr_value(struct block_writer *w, struct block_attr *a, struct 
     char *out = block_reserve(&w->bytes, name.len + size + 3);
     a->name = (struct block_ref){w->bytes.len, (uint32_t)name.len};
     memcpy(out, name.data, name.len);
-    memcpy(out + name.len, "='", 2);
+    out[name.len] = '=';
+    out[name.len + 1] = '\'';
     w->bytes.len += (uint32_t)name.len + 2;
     a->value = append_value(w, value, size);
     w->bytes.data[w->bytes.len++] = '\'';

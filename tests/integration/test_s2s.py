@@ -242,7 +242,10 @@ def test_each_process_by_itself_and_s2s_killed(authority, placement):
             romeo.send(message(juliet.jid, f'out {i}'))
             assert body(juliet.wait_for('message')) == f'out {i}'
             juliet.send(message(romeo.jid, f'in {i}'))
-            assert body(romeo.wait_for('message')) == f'in {i}'
+            got = body(romeo.wait_for('message'))
+            while i and got == f'in {i - 1}':  # delivered, but not acknowledged when s2s died (reliability.md G3)
+                got = body(romeo.wait_for('message'))
+            assert got == f'in {i}'
             if i < 2:
                 a.of('s2s').kill()
                 a.start_s2s()
