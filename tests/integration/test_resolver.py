@@ -282,7 +282,10 @@ def test_no_server_at_all(world, installation):
     assert ips(probe.resolve('192.0.2.1'))
 
 
-def test_equal_questions_share_one_lookup(shared, probe):
+def test_equal_questions_share_one_lookup(world, installation):
+    """A server of its own: one that has learnt that dead.jd is dead may end the lookup between two questions."""
+    shared = installation(forwarder=f'127.0.0.1@{world.silent.port}')
+    probe = Probe(shared)
     before = shared.status()['components']['resolver']
     for i in range(100):
         probe.ask('Shared.dead.jd' if i % 2 else 'shared.dead.jd', f's{i}')
