@@ -9,43 +9,13 @@
 #include "c2s/address.h"
 #include "c2s/certificates.h"
 #include "c2s/client.h"
-#include "c2s/listener.h"
+#include "component/listeners.h"
 #include "component/secret.h"
-#include "xmpp/jid.h"
 
 #define C2S_STOP_MS  200u  /* for the last words to leave */
 #define C2S_LIST_MAX 10000 /* sessions that one `sessions` command lists */
 
 /* --- settings --- */
-
-const char *c2s_domain(const struct c2s *s, struct str name)
-{
-    for (size_t i = 0; i < s->domain_count; i++)
-        if (str_is(name, s->domains[i]))
-            return s->domains[i];
-    return NULL;
-}
-
-static enum error read_domains(struct c2s *s)
-{
-    const struct config_list *names = &c2s_config(s)->server_domains;
-    char prepared[1024];
-    size_t len;
-
-    s->domains = mem_alloc_array(names->count + 1, sizeof(char *));
-    for (size_t i = 0; i < names->count; i++) {
-        if (!jid_prepare_domain(str_of(names->items[i]), prepared, &len)) {
-            log_error(&s->component->log, "server.domains: '%s' is no domain name",
-                      names->items[i]);
-            return ERR_CONFIG;
-        }
-        s->domains[s->domain_count++] = mem_strndup(prepared, len);
-    }
-    if (s->domain_count > 0)
-        return ERR_OK;
-    log_error(&s->component->log, "server.domains is empty: name at least one domain");
-    return ERR_CONFIG;
-}
 
 static enum error read_mechanisms(const struct c2s *s, unsigned *ret)
 {
@@ -145,6 +115,32 @@ static struct c2s *create(struct component *component)
     return s;
 }
 
+static void on_accept(void *owner, struct conn *conn, bool direct_tls)
+{
+    client_accept(owner, conn, direct_tls);
+}
+
+static struct listeners *open_listeners(struct c2s *s)
+{
+    const struct config *config = c2s_config(s);
+    const struct listeners_config at = {
+        .section = "c2s",
+        .whom = "clients",
+        .addresses = &config->c2s_address,
+        .port = config->c2s_port,
+        .tls_port = s->tls == C2S_TLS_OFF ? 0 : config->c2s_tls_port,
+        .accept = on_accept,
+        .owner = s,
+    };
+    struct listeners *l = listeners_open(s->component, &at);
+
+    if (!l || listeners_count(l) > 0)
+        return l;
+    log_error(&s->component->log, "there is nothing to listen on: set c2s.address and c2s.port");
+    listeners_close(l);
+    return NULL;
+}
+
 static enum error start(struct component *component)
 {
     struct c2s *s = create(component);
@@ -154,13 +150,14 @@ static enum error start(struct component *component)
     s->max_queue = (size_t)c2s_config(s)->c2s_max_queue;
     s->fds = net_capacity(component->env->net);
     s->tls = read_tls(s);
-    if ((e = read_domains(s)) != ERR_OK || (e = read_mechanisms(s, &s->mechanisms)) != ERR_OK ||
-        (e = load_secret(s)) != ERR_OK || (e = open_accounts(s)) != ERR_OK)
+    if ((e = domains_read(&s->domains, component)) != ERR_OK ||
+        (e = read_mechanisms(s, &s->mechanisms)) != ERR_OK || (e = load_secret(s)) != ERR_OK ||
+        (e = open_accounts(s)) != ERR_OK)
         return e;
     s->certificates = certificates_create(s);
     if (!s->certificates)
         return ERR_TLS;
-    s->listeners = listeners_open(s);
+    s->listeners = open_listeners(s);
     return s->listeners ? ERR_OK : ERR_SYSTEM;
 }
 
@@ -263,9 +260,7 @@ static void destroy(struct component *component)
     loop_timer_stop(&s->stop_timer);
     certificates_destroy(s->certificates);
     addresses_destroy(s->addresses);
-    for (size_t i = 0; i < s->domain_count; i++)
-        free(s->domains[i]);
-    free(s->domains);
+    domains_finish(&s->domains);
     mem_wipe(s->fake_secret, sizeof(s->fake_secret));
     free(s);
     component->state = NULL;

@@ -2,9 +2,8 @@
  * registration, resource binding. It knows nothing of rosters. This header is what its files share:
  * one struct per instance, no globals.
  *
- * Who is where: listener.c accepts; client.c owns a client's life; client_stream.c speaks the
- * stream (headers, features, errors) and sends each first-level element on its way by the table of
- * xmpp/stream.h; client_auth.c, client_bind.c and client_register.c do what their names say;
+ * Who is where: client.c owns a client's life; client_stream.c speaks the stream (headers, features,
+ * errors) and sends each first-level element on its way by the table of xmpp/stream.h; client_auth.c, client_bind.c and client_register.c do what their names say;
  * client_stanza.c checks what a bound client sends; client_session.c is the other half of a session
  * - with a session manager that may come and go; client_deliver.c writes to the client;
  * client_keepalive.c watches for silence.
@@ -15,6 +14,7 @@
 #include "base/hash.h"
 #include "base/list.h"
 #include "component/component.h"
+#include "component/domains.h"
 #include "store/store.h"
 #include "xmpp/sasl.h"
 
@@ -42,8 +42,7 @@ struct c2s {
     struct addresses *addresses;
     struct certificates *certificates;
     struct listeners *listeners;
-    char **domains; /* server.domains, prepared; constant while the instance lives */
-    size_t domain_count;
+    struct domains domains;
     size_t max_queue;    /* c2s.max_queue: connections keep the one they began with */
     size_t fds;          /* file descriptors this process may have */
     enum c2s_tls tls;    /* of c2s.tls */
@@ -94,10 +93,6 @@ static inline struct str c2s_id(const struct c2s *s)
 {
     return str_of(s->component->id);
 }
-
-/* The served domain of that (prepared) name, for as long as the instance lives; NULL when it is not
- * ours. */
-const char *c2s_domain(const struct c2s *s, struct str name);
 
 /* Calls component_stopped when nothing is left to wait for. */
 void c2s_check_stopped(struct c2s *s);

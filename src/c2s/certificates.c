@@ -93,11 +93,11 @@ enum error certificates_reload(struct certificates *c)
     starttls = tls_server_create();
     direct = tls_server_create();
     tls_server_set_alpn(direct, "xmpp-client"); /* XEP-0368 section 3 */
-    for (size_t i = 0; i < s->domain_count && e == ERR_OK; i++) {
+    for (size_t i = 0; i < s->domains.count && e == ERR_OK; i++) {
         if (own)
-            e = make(s, dir, s->domains[i]);
+            e = make(s, dir, s->domains.names[i]);
         if (e == ERR_OK)
-            e = add(s, starttls, direct, dir, s->domains[i]);
+            e = add(s, starttls, direct, dir, s->domains.names[i]);
     }
     if (e != ERR_OK) {
         tls_server_unref(starttls);

@@ -380,11 +380,11 @@ void client_session_peer(struct c2s *s, struct str name, bool up)
 {
     struct session_manager *m = up ? NULL : hash_get(&s->sms, name);
 
-    if (up && c2s_domain(s, name) && follow(s, name))
+    if (up && domains_find(&s->domains, name) && follow(s, name))
         return; /* whoever waits is started by the timer */
     if (m)
         manager_down(s, m);
-    if (!up && c2s_domain(s, name))
+    if (!up && domains_find(&s->domains, name))
         LIST_EACH_SAFE (it, &s->starting) {
             struct client *c = LIST_ENTRY(it, struct client, phase_node);
             if (str_is(name, c->domain))

@@ -52,7 +52,7 @@ void client_stream_header(struct client *c, struct str to, struct str lang)
 
     random_token(s->component->env->random, id, sizeof(id));
     buffer_init(&out, 32768); /* `to` may be 3 KB of characters that must be escaped */
-    stream_write_header(&out, str_of(c->domain ? c->domain : s->domains[0]), to,
+    stream_write_header(&out, str_of(c->domain ? c->domain : s->domains.names[0]), to,
                         (struct str){id, sizeof(id)}, lang);
     client_write_buffer(c, &out);
     c->header_sent = true;
@@ -139,7 +139,7 @@ static bool from_agrees(const struct client *c, const struct jid *from)
 
 static enum stream_condition choose_domain(struct client *c, struct str to)
 {
-    const char *domain = to.data ? c2s_domain(c->c2s, to) : c->domain;
+    const char *domain = to.data ? domains_find(&c->c2s->domains, to) : c->domain;
 
     if (!domain)
         return to.data ? STREAM_ERR_HOST_UNKNOWN : STREAM_ERR_IMPROPER_ADDRESSING;

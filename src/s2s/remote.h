@@ -84,17 +84,36 @@ void remote_conn_open(struct s2s_conn *c);
 /* A stream has ended, whoever made it: its pairs look for another, what was not acknowledged goes
  * back to its queue. */
 void remote_conn_ended(struct s2s_conn *c, enum stanza_condition condition, const char *why);
-/* The attempt as a whole reached nobody. `definite`: trying again would not help now. */
-void remote_failed(struct remote *r, enum stanza_condition condition, const char *why,
-                   bool definite);
-/* The resolver's (or the configuration's) answer; arrays are taken over. */
-void remote_resolved(struct remote *r, struct target *targets, size_t count, struct tlsa *tlsa,
-                     size_t tlsa_count);
+/* A stream of ours that can carry stanzas, or keys; NULL when there is none. */
+struct s2s_conn *remote_open_conn(const struct remote *r);
+uint64_t remote_queue_ms(const struct remote *r); /* how long a stanza may wait */
+json_t *remote_list(const struct s2s *s);         /* for `jackdaw s2s list` */
+void remote_destroy_all(struct s2s *s);
+
+/* --- pair.c --- */
+struct pair *pair_find(struct remote *r, struct str local); /* NULL when there is none */
+struct pair *pair_get(struct remote *r, struct str local);
+/* A stanza with both addresses; moved. It is written, waits, or comes back. */
+void pair_send(struct remote *r, struct packet *p);
+bool pair_waits(const struct pair *pair); /* for a stream */
+void pair_bounce(struct pair *pair, enum stanza_condition condition, const char *text); /* all */
+/* False: no stream that is there can carry it. */
+bool pair_find_stream(struct pair *pair);
 void pair_open(struct pair *pair, struct s2s_conn *c);
 void pair_refused(struct pair *pair, enum stanza_condition condition);
-struct pair *remote_pair(struct remote *r, struct str local); /* NULL when there is none */
-json_t *remote_list(const struct s2s *s);                     /* for `jackdaw s2s list` */
-void remote_destroy_all(struct s2s *s);
+void pair_detach(struct pair *pair); /* its stream has ended */
+json_t *pair_json(const struct pair *pair);
+
+/* --- attempt.c --- */
+void attempt_begin(struct remote *r); /* unless there is one, or it is too early */
+void attempt_next(struct remote *r);  /* the address that was tried reached nobody */
+/* The attempt as a whole reached nobody. `definite`: trying again would not help now. */
+void attempt_failed(struct remote *r, enum stanza_condition condition, const char *why,
+                    bool definite);
+/* The resolver's (or the configuration's) answer; arrays are taken over. */
+void attempt_resolved(struct remote *r, struct target *targets, size_t count, struct tlsa *tlsa,
+                      size_t tlsa_count);
+void attempt_forget(struct remote *r); /* the addresses */
 
 /* --- verify.c --- */
 /* Begins; the answer comes to s2s_dialback_verified. False when a bound is reached. */

@@ -17,29 +17,10 @@
  * dot that are not configured are those of processes (sm, c2s). */
 bool s2s_is_local(const struct s2s *s, struct str domain)
 {
-    for (size_t i = 0; i < s->domain_count; i++)
-        if (str_is(domain, s->domains[i]))
-            return true;
+    if (domains_find(&s->domains, domain))
+        return true;
     return domain.len > 0 && memchr(domain.data, '.', domain.len) != NULL &&
            component_peer_up(s->component, domain);
-}
-
-static enum error read_domains(struct s2s *s)
-{
-    const struct config_list *names = &s2s_config(s)->server_domains;
-    char prepared[1024];
-    size_t len;
-
-    s->domains = mem_alloc_array(names->count + 1, sizeof(char *));
-    for (size_t i = 0; i < names->count; i++) {
-        if (!jid_prepare_domain(str_of(names->items[i]), prepared, &len)) {
-            log_error(&s->component->log, "server.domains: '%s' is no domain name",
-                      names->items[i]);
-            return ERR_CONFIG;
-        }
-        s->domains[s->domain_count++] = mem_strndup(prepared, len);
-    }
-    return s->domain_count > 0 ? ERR_OK : ERR_CONFIG;
 }
 
 /* --- start --- */
@@ -77,13 +58,34 @@ static bool wants_tls(const struct s2s *s)
     return strcmp(s2s_config(s)->s2s_tls, "off") != 0;
 }
 
+static void on_accept(void *owner, struct conn *conn, bool direct_tls)
+{
+    s2s_conn_accept(owner, conn, direct_tls);
+}
+
+static struct listeners *open_listeners(struct s2s *s)
+{
+    const struct config *config = s2s_config(s);
+    const struct listeners_config at = {
+        .section = "s2s",
+        .whom = "servers",
+        .addresses = &config->s2s_address,
+        .port = config->s2s_port,
+        .tls_port = s->tls ? config->s2s_tls_port : 0,
+        .accept = on_accept,
+        .owner = s,
+    };
+
+    return listeners_open(s->component, &at);
+}
+
 static enum error start(struct component *component)
 {
     struct s2s *s = create(component);
     enum error e;
 
     component->state = s;
-    e = read_domains(s);
+    e = domains_read(&s->domains, component);
     if (e == ERR_OK && !policy_check(s))
         e = ERR_CONFIG;
     if (e == ERR_OK)
@@ -92,7 +94,7 @@ static enum error start(struct component *component)
         return e;
     if (wants_tls(s) && !(s->tls = s2s_tls_create(s)))
         return ERR_TLS;
-    s->listeners = s2s_listeners_open(s);
+    s->listeners = open_listeners(s);
     return s->listeners ? ERR_OK : ERR_SYSTEM;
 }
 
@@ -176,7 +178,7 @@ static void stop(struct component *component)
     struct s2s *s = component->state;
     struct remote *r;
 
-    s2s_listeners_close(s->listeners);
+    listeners_close(s->listeners);
     s->listeners = NULL;
     s->stopping = true;
     for (size_t i = 0; (r = hash_next(&s->remotes, &i)) != NULL;) {
@@ -200,7 +202,7 @@ static void destroy(struct component *component)
     if (!s)
         return;
     s->stopping = true;
-    s2s_listeners_close(s->listeners);
+    listeners_close(s->listeners);
     LIST_EACH_SAFE (it, &s->conns)
         s2s_conn_fail(LIST_ENTRY(it, struct s2s_conn, node), STANZA_ERR_REMOTE_SERVER_TIMEOUT,
                       "the component ends");
@@ -214,9 +216,7 @@ static void destroy(struct component *component)
     hash_finish(&s->queries);
     hash_finish(&s->addresses);
     s2s_tls_destroy(s->tls);
-    for (size_t i = 0; i < s->domain_count; i++)
-        free(s->domains[i]);
-    free(s->domains);
+    domains_finish(&s->domains);
     mem_wipe(s->secret, sizeof(s->secret));
     free(s);
     component->state = NULL;

@@ -1,13 +1,13 @@
 /* S2S: the component that speaks with other servers. It is the router's default route: what no
  * component of ours has bound goes to another domain, or comes back with the right error.
  *
- * Who is where: s2s_listener.c accepts; s2s_conn.c owns a connection's life, in either direction;
+ * Who is where: s2s_conn.c owns a connection's life, in either direction;
  * s2s_element.c sends each first-level element on its way by the table of xmpp/s2s_stream.h;
  * s2s_in.c and s2s_out.c negotiate streams; s2s_dialback.c asks and answers who is who;
- * s2s_stanza.c is the flow of stanzas and their acknowledgements. remote.c knows each other domain
- * - what waits for it (domain_queue.c), how it is reached (s2s_resolve.c), when to try again;
- * verify.c the keys that are being checked. policy.c is what the configuration says about a domain,
- * s2s_tls.c our certificates and whom we trust.
+ * s2s_stanza.c is the flow of stanzas and their acknowledgements. remote.c knows each other domain,
+ * pair.c what waits for it (domain_queue.c) and over which stream it goes, attempt.c how it is
+ * reached (s2s_resolve.c) and when to try again, verify.c the keys that are being checked. policy.c
+ * is what the configuration says about a domain, s2s_tls.c our certificates and whom we trust.
  *
  * An identity is a pair: their domain, our domain. Nothing is accepted that was not proven for that
  * very pair on that very stream (reliability.md B 47).
@@ -18,6 +18,8 @@
 #include "base/hash.h"
 #include "base/list.h"
 #include "component/component.h"
+#include "component/domains.h"
+#include "component/listeners.h"
 #include "component/secret.h"
 #include "s2s/domain_queue.h"
 #include "xmpp/dialback.h"
@@ -33,7 +35,6 @@
 #define S2S_LOW_ROOM            262144u /* unsent bytes above which stanzas wait in their queue */
 
 struct s2s_tls;
-struct s2s_listeners;
 
 struct s2s_counters {
     uint64_t accepted, refused, connected, failed;
@@ -45,11 +46,10 @@ struct s2s_counters {
 
 struct s2s {
     struct component *component;
-    char **domains; /* server.domains, prepared */
-    size_t domain_count;
+    struct domains domains;
     char secret[SECRET_CHARS + 1]; /* of dialback keys */
     struct s2s_tls *tls;           /* NULL when s2s.tls is off */
-    struct s2s_listeners *listeners;
+    struct listeners *listeners;
     struct hash remotes;   /* name -> struct remote */
     struct hash queries;   /* id -> struct remote that waits for the resolver */
     struct hash addresses; /* ip -> struct s2s_address */
@@ -121,9 +121,5 @@ void s2s_tls_destroy(struct s2s_tls *t); /* NULL is fine */
 struct tls_server *s2s_tls_server(const struct s2s_tls *t, bool direct);
 struct tls_client *s2s_tls_client(const struct s2s_tls *t, struct str local, bool direct);
 const struct tls_trust *s2s_tls_trust(const struct s2s_tls *t);
-
-/* --- s2s_listener.c --- */
-struct s2s_listeners *s2s_listeners_open(struct s2s *s);
-void s2s_listeners_close(struct s2s_listeners *l); /* NULL is fine */
 
 #endif

@@ -38,7 +38,7 @@ void s2s_dialback_result_answer(struct s2s_conn *c, const struct stanza *s)
         return;
     }
     r = remote_find(c->s2s, d.from);
-    pair = r ? remote_pair(r, d.to) : NULL;
+    pair = r ? pair_find(r, d.to) : NULL;
     if (!pair || pair->conn != c || pair->state != PAIR_PROVING) {
         /* Nobody asked (B 47). */
         s2s_conn_error(c, STREAM_ERR_INVALID_FROM, "an answer to a key that was not sent");

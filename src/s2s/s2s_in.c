@@ -69,7 +69,7 @@ static void write_header(struct s2s_conn *c, struct str from, struct str to)
 
 void s2s_in_error_header(struct s2s_conn *c)
 {
-    write_header(c, c->local ? str_of(c->local) : str_of(c->s2s->domains[0]), STR_NULL);
+    write_header(c, c->local ? str_of(c->local) : str_of(c->s2s->domains.names[0]), STR_NULL);
 }
 
 static bool offers_tls(const struct s2s_conn *c)
@@ -142,8 +142,8 @@ void s2s_in_header(struct s2s_conn *c, const struct s2s_header *h)
         s2s_conn_set_domains(c, local, peer);
     write_header(c,
                  local.data && condition != STREAM_ERR_HOST_UNKNOWN
-                     ? str_of(c->local ? c->local : c->s2s->domains[0])
-                     : str_of(c->s2s->domains[0]),
+                     ? str_of(c->local ? c->local : c->s2s->domains.names[0])
+                     : str_of(c->s2s->domains.names[0]),
                  h->from);
     if (condition != STREAM_ERR_NONE) {
         s2s_conn_error(c, condition, NULL);

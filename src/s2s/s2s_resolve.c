@@ -108,12 +108,12 @@ static void read_answer(struct remote *r, const struct stanza *s)
             tlsa_count += read_tlsa(s, el, &tlsa[tlsa_count]);
     }
     if (count > 0) {
-        remote_resolved(r, targets, count, tlsa, tlsa_count);
+        attempt_resolved(r, targets, count, tlsa, tlsa_count);
         return;
     }
     free(targets);
     free(tlsa);
-    remote_failed(r, STANZA_ERR_REMOTE_SERVER_NOT_FOUND, "DNS knows no address for it", true);
+    attempt_failed(r, STANZA_ERR_REMOTE_SERVER_NOT_FOUND, "DNS knows no address for it", true);
 }
 
 static void answered(struct remote *r, const struct packet *p)
@@ -121,18 +121,18 @@ static void answered(struct remote *r, const struct packet *p)
     struct str error = stanza_attr(p->stanza, STANZA_ROOT, STR("error"));
 
     if (p->error)
-        remote_failed(r, STANZA_ERR_REMOTE_SERVER_TIMEOUT, "there is no resolver to find it with",
-                      false);
+        attempt_failed(r, STANZA_ERR_REMOTE_SERVER_TIMEOUT, "there is no resolver to find it with",
+                       false);
     else if (str_is(error, "not-found"))
-        remote_failed(r, STANZA_ERR_REMOTE_SERVER_NOT_FOUND, "DNS does not know the domain", true);
+        attempt_failed(r, STANZA_ERR_REMOTE_SERVER_NOT_FOUND, "DNS does not know the domain", true);
     else if (str_is(error, "no-service"))
-        remote_failed(r, STANZA_ERR_REMOTE_SERVER_NOT_FOUND,
-                      "its DNS says that there is no XMPP server", true);
+        attempt_failed(r, STANZA_ERR_REMOTE_SERVER_NOT_FOUND,
+                       "its DNS says that there is no XMPP server", true);
     else if (str_is(error, "bogus"))
-        remote_failed(r, STANZA_ERR_REMOTE_SERVER_TIMEOUT,
-                      "its DNS records fail validation (DNSSEC)", false);
+        attempt_failed(r, STANZA_ERR_REMOTE_SERVER_TIMEOUT,
+                       "its DNS records fail validation (DNSSEC)", false);
     else if (error.data)
-        remote_failed(r, STANZA_ERR_REMOTE_SERVER_TIMEOUT, "DNS gave no answer about it", false);
+        attempt_failed(r, STANZA_ERR_REMOTE_SERVER_TIMEOUT, "DNS gave no answer about it", false);
     else
         read_answer(r, p->stanza);
 }

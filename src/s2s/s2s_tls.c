@@ -72,7 +72,7 @@ static void identity_create(struct identity *i)
 static enum error add_domain(const struct s2s *s, struct material *m, const char *dir, bool own,
                              size_t index)
 {
-    const char *domain = s->domains[index];
+    const char *domain = s->domains.names[index];
     char cert[TLS_PATH + 1100], key[TLS_PATH + 1100], why[1024] = "";
     struct identity *i = &m->identities[index];
     enum error e = own ? tls_make_certificate(dir, domain, why, sizeof(why)) : ERR_OK;
@@ -112,11 +112,11 @@ static enum error load(const struct s2s *s, struct material *m)
     tls_server_ask_peer(m->starttls);
     tls_server_ask_peer(m->direct);
     tls_server_set_alpn(m->direct, "xmpp-server");
-    m->count = s->domain_count + 1;
+    m->count = s->domains.count + 1;
     m->identities = mem_alloc_array(m->count, sizeof(struct identity));
     for (size_t i = 0; i < m->count; i++)
         identity_create(&m->identities[i]);
-    for (size_t i = 0; i < s->domain_count && e == ERR_OK; i++)
+    for (size_t i = 0; i < s->domains.count && e == ERR_OK; i++)
         e = add_domain(s, m, dir, own, i);
     return e;
 }
@@ -175,7 +175,7 @@ struct tls_client *s2s_tls_client(const struct s2s_tls *t, struct str local, boo
 {
     size_t i = 0;
 
-    while (i + 1 < t->now.count && !str_is(local, t->s2s->domains[i]))
+    while (i + 1 < t->now.count && !str_is(local, t->s2s->domains.names[i]))
         i++;
     return direct ? t->now.identities[i].direct : t->now.identities[i].starttls;
 }

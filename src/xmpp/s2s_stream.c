@@ -1,4 +1,5 @@
-/* The state machine of a stream between servers: one row per state, one cell per input.
+/* The state machine of a stream between servers: one row per state, which names
+ * what it knows and says what becomes of the rest.
  *
  * The table says only what may come when; whether TLS is on, whom a key proves, or which pair a
  * stanza belongs to is for the caller of the action. Sections without a name are RFC 6120's. */
@@ -13,6 +14,12 @@ struct cell {
     enum stream_condition condition;
 };
 
+/* What a state says of the inputs that it knows, and of all the others. */
+struct row {
+    struct cell others;
+    struct cell of[S2S_INPUTS]; /* action 0: one of the others */
+};
+
 #define DO(name)                                                                                   \
     {                                                                                              \
         S2S_DO_##name, STREAM_ERR_NONE                                                             \
@@ -22,387 +29,128 @@ struct cell {
         S2S_DO_ERROR, STREAM_ERR_##name                                                            \
     }
 
+/* A state that this end is never in, or in which no XML is looked at. */
+#define DEAF                                                                                       \
+    {                                                                                              \
+        .others = DO(IGNORE)                                                                       \
+    }
+
 /* clang-format off */
-static const struct cell accepted[S2S_STATES][S2S_INPUTS] = {
+static const struct row accepted[S2S_STATES] = {
     /* Nothing may precede the stream header (4.2, 4.9.3.1). */
-    [S2S_WAIT_HEADER] = {
-        [S2S_IN_HEADER]          = DO(OPEN),                              /* 4.3.1 */
-        [S2S_IN_FEATURES]        = FAIL(BAD_FORMAT),
-        [S2S_IN_STARTTLS]        = FAIL(BAD_FORMAT),
-        [S2S_IN_PROCEED]         = FAIL(BAD_FORMAT),
-        [S2S_IN_TLS_FAILURE]     = FAIL(BAD_FORMAT),
-        [S2S_IN_AUTH]            = FAIL(BAD_FORMAT),
-        [S2S_IN_SUCCESS]         = FAIL(BAD_FORMAT),
-        [S2S_IN_FAILURE]         = FAIL(BAD_FORMAT),
-        [S2S_IN_CHALLENGE]       = FAIL(BAD_FORMAT),
-        [S2S_IN_RESULT]          = FAIL(BAD_FORMAT),
-        [S2S_IN_RESULT_ANSWER]   = FAIL(BAD_FORMAT),
-        [S2S_IN_VERIFY]          = FAIL(BAD_FORMAT),
-        [S2S_IN_VERIFY_ANSWER]   = FAIL(BAD_FORMAT),
-        [S2S_IN_BIDI]            = FAIL(BAD_FORMAT),
-        [S2S_IN_SM]              = FAIL(BAD_FORMAT),
-        [S2S_IN_STANZA]          = FAIL(BAD_FORMAT),
-        [S2S_IN_OTHER_NS_STANZA] = FAIL(BAD_FORMAT),
-        [S2S_IN_ERROR]           = FAIL(BAD_FORMAT),
-        [S2S_IN_UNKNOWN]         = FAIL(BAD_FORMAT),
-        [S2S_IN_CLOSE]           = DO(CLOSE),                             /* 4.4 */
-    },
-    /* Not of this end. */
-    [S2S_WAIT_FEATURES] = {
-        [S2S_IN_HEADER]          = DO(IGNORE),
-        [S2S_IN_FEATURES]        = DO(IGNORE),
-        [S2S_IN_STARTTLS]        = DO(IGNORE),
-        [S2S_IN_PROCEED]         = DO(IGNORE),
-        [S2S_IN_TLS_FAILURE]     = DO(IGNORE),
-        [S2S_IN_AUTH]            = DO(IGNORE),
-        [S2S_IN_SUCCESS]         = DO(IGNORE),
-        [S2S_IN_FAILURE]         = DO(IGNORE),
-        [S2S_IN_CHALLENGE]       = DO(IGNORE),
-        [S2S_IN_RESULT]          = DO(IGNORE),
-        [S2S_IN_RESULT_ANSWER]   = DO(IGNORE),
-        [S2S_IN_VERIFY]          = DO(IGNORE),
-        [S2S_IN_VERIFY_ANSWER]   = DO(IGNORE),
-        [S2S_IN_BIDI]            = DO(IGNORE),
-        [S2S_IN_SM]              = DO(IGNORE),
-        [S2S_IN_STANZA]          = DO(IGNORE),
-        [S2S_IN_OTHER_NS_STANZA] = DO(IGNORE),
-        [S2S_IN_ERROR]           = DO(IGNORE),
-        [S2S_IN_UNKNOWN]         = DO(IGNORE),
-        [S2S_IN_CLOSE]           = DO(IGNORE),
-    },
+    [S2S_WAIT_HEADER] = {.others = FAIL(BAD_FORMAT), .of = {
+        [S2S_IN_HEADER]          = DO(OPEN),               /* 4.3.1 */
+        [S2S_IN_CLOSE]           = DO(CLOSE),              /* 4.4 */
+    }},
+    [S2S_WAIT_FEATURES] = DEAF,
     /* Nobody is proven yet: no stanza (4.9.3.12; B 47). */
-    [S2S_NEGOTIATING] = {
-        [S2S_IN_HEADER]          = FAIL(BAD_FORMAT),                      /* 4.3.3 */
-        [S2S_IN_FEATURES]        = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_STARTTLS]        = DO(STARTTLS),                          /* 5.4.2.1 */
-        [S2S_IN_PROCEED]         = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_TLS_FAILURE]     = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_AUTH]            = DO(AUTH),                              /* 6.4.2; XEP-0178 section 3 */
-        [S2S_IN_SUCCESS]         = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_FAILURE]         = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_CHALLENGE]       = DO(SASL_MALFORMED),                    /* 6.5.8 */
-        [S2S_IN_RESULT]          = DO(RESULT),                            /* XEP-0220 2.2.1 */
-        [S2S_IN_RESULT_ANSWER]   = FAIL(INVALID_FROM),                    /* XEP-0220: unsolicited; B 47 */
-        [S2S_IN_VERIFY]          = DO(VERIFY),                            /* XEP-0220 2.2.2 */
-        [S2S_IN_VERIFY_ANSWER]   = FAIL(INVALID_FROM),                    /* XEP-0220: unsolicited; B 47 */
-        [S2S_IN_BIDI]            = DO(BIDI),                              /* XEP-0288 section 2.2 */
-        [S2S_IN_SM]              = DO(SM),                                /* XEP-0198 section 3: refused until proven */
-        [S2S_IN_STANZA]          = FAIL(NOT_AUTHORIZED),                  /* 4.9.3.12; B 47 */
-        [S2S_IN_OTHER_NS_STANZA] = FAIL(NOT_AUTHORIZED),                  /* 4.9.3.12 */
-        [S2S_IN_ERROR]           = DO(PEER_ERROR),                        /* 4.9.1.1 */
-        [S2S_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_CLOSE]           = DO(CLOSE),                             /* 4.4 */
-    },
-    /* Not of this end. */
-    [S2S_WAIT_PROCEED] = {
-        [S2S_IN_HEADER]          = DO(IGNORE),
-        [S2S_IN_FEATURES]        = DO(IGNORE),
-        [S2S_IN_STARTTLS]        = DO(IGNORE),
-        [S2S_IN_PROCEED]         = DO(IGNORE),
-        [S2S_IN_TLS_FAILURE]     = DO(IGNORE),
-        [S2S_IN_AUTH]            = DO(IGNORE),
-        [S2S_IN_SUCCESS]         = DO(IGNORE),
-        [S2S_IN_FAILURE]         = DO(IGNORE),
-        [S2S_IN_CHALLENGE]       = DO(IGNORE),
-        [S2S_IN_RESULT]          = DO(IGNORE),
-        [S2S_IN_RESULT_ANSWER]   = DO(IGNORE),
-        [S2S_IN_VERIFY]          = DO(IGNORE),
-        [S2S_IN_VERIFY_ANSWER]   = DO(IGNORE),
-        [S2S_IN_BIDI]            = DO(IGNORE),
-        [S2S_IN_SM]              = DO(IGNORE),
-        [S2S_IN_STANZA]          = DO(IGNORE),
-        [S2S_IN_OTHER_NS_STANZA] = DO(IGNORE),
-        [S2S_IN_ERROR]           = DO(IGNORE),
-        [S2S_IN_UNKNOWN]         = DO(IGNORE),
-        [S2S_IN_CLOSE]           = DO(IGNORE),
-    },
+    [S2S_NEGOTIATING] = {.others = FAIL(UNSUPPORTED_STANZA_TYPE) /* 4.9.3.24 */, .of = {
+        [S2S_IN_HEADER]          = FAIL(BAD_FORMAT),       /* 4.3.3 */
+        [S2S_IN_STARTTLS]        = DO(STARTTLS),           /* 5.4.2.1 */
+        [S2S_IN_AUTH]            = DO(AUTH),               /* 6.4.2; XEP-0178 section 3 */
+        [S2S_IN_CHALLENGE]       = DO(SASL_MALFORMED),     /* 6.5.8 */
+        [S2S_IN_RESULT]          = DO(RESULT),             /* XEP-0220 2.2.1 */
+        [S2S_IN_RESULT_ANSWER]   = FAIL(INVALID_FROM),     /* XEP-0220: unsolicited; B 47 */
+        [S2S_IN_VERIFY]          = DO(VERIFY),             /* XEP-0220 2.2.2 */
+        [S2S_IN_VERIFY_ANSWER]   = FAIL(INVALID_FROM),     /* XEP-0220: unsolicited; B 47 */
+        [S2S_IN_BIDI]            = DO(BIDI),               /* XEP-0288 section 2.2 */
+        [S2S_IN_SM]              = DO(SM),                 /* XEP-0198 section 3: refused until proven */
+        [S2S_IN_STANZA]          = FAIL(NOT_AUTHORIZED),   /* 4.9.3.12; B 47 */
+        [S2S_IN_OTHER_NS_STANZA] = FAIL(NOT_AUTHORIZED),   /* 4.9.3.12 */
+        [S2S_IN_ERROR]           = DO(PEER_ERROR),         /* 4.9.1.1 */
+        [S2S_IN_CLOSE]           = DO(CLOSE),              /* 4.4 */
+    }},
+    [S2S_WAIT_PROCEED] = DEAF,
     /* Between <proceed/> and the end of the handshake there is no XML (5.4.3.3, CVE-2011-0411; B 12). */
-    [S2S_TLS] = {
-        [S2S_IN_HEADER]          = DO(IGNORE),
-        [S2S_IN_FEATURES]        = DO(IGNORE),
-        [S2S_IN_STARTTLS]        = DO(IGNORE),
-        [S2S_IN_PROCEED]         = DO(IGNORE),
-        [S2S_IN_TLS_FAILURE]     = DO(IGNORE),
-        [S2S_IN_AUTH]            = DO(IGNORE),
-        [S2S_IN_SUCCESS]         = DO(IGNORE),
-        [S2S_IN_FAILURE]         = DO(IGNORE),
-        [S2S_IN_CHALLENGE]       = DO(IGNORE),
-        [S2S_IN_RESULT]          = DO(IGNORE),
-        [S2S_IN_RESULT_ANSWER]   = DO(IGNORE),
-        [S2S_IN_VERIFY]          = DO(IGNORE),
-        [S2S_IN_VERIFY_ANSWER]   = DO(IGNORE),
-        [S2S_IN_BIDI]            = DO(IGNORE),
-        [S2S_IN_SM]              = DO(IGNORE),
-        [S2S_IN_STANZA]          = DO(IGNORE),
-        [S2S_IN_OTHER_NS_STANZA] = DO(IGNORE),
-        [S2S_IN_ERROR]           = DO(IGNORE),
-        [S2S_IN_UNKNOWN]         = DO(IGNORE),
-        [S2S_IN_CLOSE]           = DO(IGNORE),
-    },
-    /* Not of this end: EXTERNAL has one step. */
-    [S2S_SASL] = {
-        [S2S_IN_HEADER]          = DO(IGNORE),
-        [S2S_IN_FEATURES]        = DO(IGNORE),
-        [S2S_IN_STARTTLS]        = DO(IGNORE),
-        [S2S_IN_PROCEED]         = DO(IGNORE),
-        [S2S_IN_TLS_FAILURE]     = DO(IGNORE),
-        [S2S_IN_AUTH]            = DO(IGNORE),
-        [S2S_IN_SUCCESS]         = DO(IGNORE),
-        [S2S_IN_FAILURE]         = DO(IGNORE),
-        [S2S_IN_CHALLENGE]       = DO(IGNORE),
-        [S2S_IN_RESULT]          = DO(IGNORE),
-        [S2S_IN_RESULT_ANSWER]   = DO(IGNORE),
-        [S2S_IN_VERIFY]          = DO(IGNORE),
-        [S2S_IN_VERIFY_ANSWER]   = DO(IGNORE),
-        [S2S_IN_BIDI]            = DO(IGNORE),
-        [S2S_IN_SM]              = DO(IGNORE),
-        [S2S_IN_STANZA]          = DO(IGNORE),
-        [S2S_IN_OTHER_NS_STANZA] = DO(IGNORE),
-        [S2S_IN_ERROR]           = DO(IGNORE),
-        [S2S_IN_UNKNOWN]         = DO(IGNORE),
-        [S2S_IN_CLOSE]           = DO(IGNORE),
-    },
+    [S2S_TLS] = DEAF,
+    /* EXTERNAL has one step. */
+    [S2S_SASL] = DEAF,
     /* At least one pair is proven. */
-    [S2S_OPEN] = {
-        [S2S_IN_HEADER]          = FAIL(BAD_FORMAT),                      /* 4.3.3 */
-        [S2S_IN_FEATURES]        = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_STARTTLS]        = DO(NO_TLS),                            /* 5.3.4, 5.4.2.2 */
-        [S2S_IN_PROCEED]         = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_TLS_FAILURE]     = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_AUTH]            = FAIL(POLICY_VIOLATION),                /* 6.4.6: not offered again */
-        [S2S_IN_SUCCESS]         = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_FAILURE]         = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
+    [S2S_OPEN] = {.others = FAIL(UNSUPPORTED_STANZA_TYPE) /* 4.9.3.24 */, .of = {
+        [S2S_IN_HEADER]          = FAIL(BAD_FORMAT),       /* 4.3.3 */
+        [S2S_IN_STARTTLS]        = DO(NO_TLS),             /* 5.3.4, 5.4.2.2 */
+        [S2S_IN_AUTH]            = FAIL(POLICY_VIOLATION), /* 6.4.6: not offered again */
         [S2S_IN_CHALLENGE]       = FAIL(POLICY_VIOLATION),
-        [S2S_IN_RESULT]          = DO(RESULT),                            /* XEP-0220 2.6: more pairs */
-        [S2S_IN_RESULT_ANSWER]   = FAIL(INVALID_FROM),                    /* XEP-0220: unsolicited; B 47 */
-        [S2S_IN_VERIFY]          = DO(VERIFY),                            /* XEP-0220 2.2.2 */
-        [S2S_IN_VERIFY_ANSWER]   = FAIL(INVALID_FROM),                    /* XEP-0220: unsolicited; B 47 */
-        [S2S_IN_BIDI]            = FAIL(POLICY_VIOLATION),                /* XEP-0288 section 2.2: before it */
-        [S2S_IN_SM]              = DO(SM),                                /* XEP-0198 */
-        [S2S_IN_STANZA]          = DO(STANZA),                            /* 8 */
-        [S2S_IN_OTHER_NS_STANZA] = FAIL(INVALID_NAMESPACE),               /* 4.8.3, 4.9.3.10 */
-        [S2S_IN_ERROR]           = DO(PEER_ERROR),                        /* 4.9.1.1 */
-        [S2S_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_CLOSE]           = DO(CLOSE),                             /* 4.4 */
-    },
+        [S2S_IN_RESULT]          = DO(RESULT),             /* XEP-0220 2.6: more pairs */
+        [S2S_IN_RESULT_ANSWER]   = FAIL(INVALID_FROM),     /* XEP-0220: unsolicited; B 47 */
+        [S2S_IN_VERIFY]          = DO(VERIFY),             /* XEP-0220 2.2.2 */
+        [S2S_IN_VERIFY_ANSWER]   = FAIL(INVALID_FROM),     /* XEP-0220: unsolicited; B 47 */
+        [S2S_IN_BIDI]            = FAIL(POLICY_VIOLATION), /* XEP-0288 section 2.2: before it */
+        [S2S_IN_SM]              = DO(SM),                 /* XEP-0198 */
+        [S2S_IN_STANZA]          = DO(STANZA),             /* 8 */
+        [S2S_IN_OTHER_NS_STANZA] = FAIL(INVALID_NAMESPACE), /* 4.8.3, 4.9.3.10 */
+        [S2S_IN_ERROR]           = DO(PEER_ERROR),         /* 4.9.1.1 */
+        [S2S_IN_CLOSE]           = DO(CLOSE),              /* 4.4 */
+    }},
     /* After </stream:stream> nothing counts (4.4; B 30). */
-    [S2S_CLOSED] = {
-        [S2S_IN_HEADER]          = DO(IGNORE),
-        [S2S_IN_FEATURES]        = DO(IGNORE),
-        [S2S_IN_STARTTLS]        = DO(IGNORE),
-        [S2S_IN_PROCEED]         = DO(IGNORE),
-        [S2S_IN_TLS_FAILURE]     = DO(IGNORE),
-        [S2S_IN_AUTH]            = DO(IGNORE),
-        [S2S_IN_SUCCESS]         = DO(IGNORE),
-        [S2S_IN_FAILURE]         = DO(IGNORE),
-        [S2S_IN_CHALLENGE]       = DO(IGNORE),
-        [S2S_IN_RESULT]          = DO(IGNORE),
-        [S2S_IN_RESULT_ANSWER]   = DO(IGNORE),
-        [S2S_IN_VERIFY]          = DO(IGNORE),
-        [S2S_IN_VERIFY_ANSWER]   = DO(IGNORE),
-        [S2S_IN_BIDI]            = DO(IGNORE),
-        [S2S_IN_SM]              = DO(IGNORE),
-        [S2S_IN_STANZA]          = DO(IGNORE),
-        [S2S_IN_OTHER_NS_STANZA] = DO(IGNORE),
-        [S2S_IN_ERROR]           = DO(IGNORE),
-        [S2S_IN_UNKNOWN]         = DO(IGNORE),
-        [S2S_IN_CLOSE]           = DO(IGNORE),
-    },
+    [S2S_CLOSED] = DEAF,
 };
 
-static const struct cell made[S2S_STATES][S2S_INPUTS] = {
-    /* The answer to our header (4.3.2). */
-    [S2S_WAIT_HEADER] = {
-        [S2S_IN_HEADER]          = DO(OPEN),                              /* 4.3.2 */
-        [S2S_IN_FEATURES]        = FAIL(BAD_FORMAT),
-        [S2S_IN_STARTTLS]        = FAIL(BAD_FORMAT),
-        [S2S_IN_PROCEED]         = FAIL(BAD_FORMAT),
-        [S2S_IN_TLS_FAILURE]     = FAIL(BAD_FORMAT),
-        [S2S_IN_AUTH]            = FAIL(BAD_FORMAT),
-        [S2S_IN_SUCCESS]         = FAIL(BAD_FORMAT),
-        [S2S_IN_FAILURE]         = FAIL(BAD_FORMAT),
-        [S2S_IN_CHALLENGE]       = FAIL(BAD_FORMAT),
-        [S2S_IN_RESULT]          = FAIL(BAD_FORMAT),
-        [S2S_IN_RESULT_ANSWER]   = FAIL(BAD_FORMAT),
-        [S2S_IN_VERIFY]          = FAIL(BAD_FORMAT),
-        [S2S_IN_VERIFY_ANSWER]   = FAIL(BAD_FORMAT),
-        [S2S_IN_BIDI]            = FAIL(BAD_FORMAT),
-        [S2S_IN_SM]              = FAIL(BAD_FORMAT),
-        [S2S_IN_STANZA]          = FAIL(BAD_FORMAT),
-        [S2S_IN_OTHER_NS_STANZA] = FAIL(BAD_FORMAT),
-        [S2S_IN_ERROR]           = FAIL(BAD_FORMAT),
-        [S2S_IN_UNKNOWN]         = FAIL(BAD_FORMAT),
-        [S2S_IN_CLOSE]           = DO(CLOSE),                             /* 4.4 */
-    },
+static const struct row made[S2S_STATES] = {
+    /* The answer to our header. */
+    [S2S_WAIT_HEADER] = {.others = FAIL(BAD_FORMAT), .of = {
+        [S2S_IN_HEADER]          = DO(OPEN),               /* 4.3.2 */
+        [S2S_IN_CLOSE]           = DO(CLOSE),              /* 4.4 */
+    }},
     /* Features come first (4.3.2). */
-    [S2S_WAIT_FEATURES] = {
-        [S2S_IN_HEADER]          = FAIL(BAD_FORMAT),                      /* 4.3.3 */
-        [S2S_IN_FEATURES]        = DO(FEATURES),                          /* 4.3.2 */
-        [S2S_IN_STARTTLS]        = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_PROCEED]         = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_TLS_FAILURE]     = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_AUTH]            = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_SUCCESS]         = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_FAILURE]         = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_CHALLENGE]       = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_RESULT]          = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_RESULT_ANSWER]   = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_VERIFY]          = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_VERIFY_ANSWER]   = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_BIDI]            = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_SM]              = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_STANZA]          = FAIL(NOT_AUTHORIZED),                  /* 4.9.3.12 */
+    [S2S_WAIT_FEATURES] = {.others = FAIL(UNSUPPORTED_STANZA_TYPE) /* 4.9.3.24 */, .of = {
+        [S2S_IN_HEADER]          = FAIL(BAD_FORMAT),       /* 4.3.3 */
+        [S2S_IN_FEATURES]        = DO(FEATURES),           /* 4.3.2 */
+        [S2S_IN_STANZA]          = FAIL(NOT_AUTHORIZED),   /* 4.9.3.12 */
         [S2S_IN_OTHER_NS_STANZA] = FAIL(NOT_AUTHORIZED),
-        [S2S_IN_ERROR]           = DO(PEER_ERROR),                        /* 4.9.1.1 */
-        [S2S_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_CLOSE]           = DO(CLOSE),                             /* 4.4 */
-    },
-    /* Not of this end. */
-    [S2S_NEGOTIATING] = {
-        [S2S_IN_HEADER]          = DO(IGNORE),
-        [S2S_IN_FEATURES]        = DO(IGNORE),
-        [S2S_IN_STARTTLS]        = DO(IGNORE),
-        [S2S_IN_PROCEED]         = DO(IGNORE),
-        [S2S_IN_TLS_FAILURE]     = DO(IGNORE),
-        [S2S_IN_AUTH]            = DO(IGNORE),
-        [S2S_IN_SUCCESS]         = DO(IGNORE),
-        [S2S_IN_FAILURE]         = DO(IGNORE),
-        [S2S_IN_CHALLENGE]       = DO(IGNORE),
-        [S2S_IN_RESULT]          = DO(IGNORE),
-        [S2S_IN_RESULT_ANSWER]   = DO(IGNORE),
-        [S2S_IN_VERIFY]          = DO(IGNORE),
-        [S2S_IN_VERIFY_ANSWER]   = DO(IGNORE),
-        [S2S_IN_BIDI]            = DO(IGNORE),
-        [S2S_IN_SM]              = DO(IGNORE),
-        [S2S_IN_STANZA]          = DO(IGNORE),
-        [S2S_IN_OTHER_NS_STANZA] = DO(IGNORE),
-        [S2S_IN_ERROR]           = DO(IGNORE),
-        [S2S_IN_UNKNOWN]         = DO(IGNORE),
-        [S2S_IN_CLOSE]           = DO(IGNORE),
-    },
+        [S2S_IN_ERROR]           = DO(PEER_ERROR),         /* 4.9.1.1 */
+        [S2S_IN_CLOSE]           = DO(CLOSE),              /* 4.4 */
+    }},
+    [S2S_NEGOTIATING] = DEAF,
     /* We asked for TLS (5.4.2). */
-    [S2S_WAIT_PROCEED] = {
-        [S2S_IN_HEADER]          = FAIL(BAD_FORMAT),                      /* 4.3.3 */
-        [S2S_IN_FEATURES]        = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_STARTTLS]        = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_PROCEED]         = DO(PROCEED),                           /* 5.4.2.3 */
-        [S2S_IN_TLS_FAILURE]     = DO(NO_TLS),                            /* 5.4.2.2 */
-        [S2S_IN_AUTH]            = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_SUCCESS]         = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_FAILURE]         = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_CHALLENGE]       = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_RESULT]          = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_RESULT_ANSWER]   = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_VERIFY]          = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_VERIFY_ANSWER]   = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_BIDI]            = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_SM]              = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_STANZA]          = FAIL(NOT_AUTHORIZED),                  /* 4.9.3.12 */
+    [S2S_WAIT_PROCEED] = {.others = FAIL(UNSUPPORTED_STANZA_TYPE) /* 4.9.3.24 */, .of = {
+        [S2S_IN_HEADER]          = FAIL(BAD_FORMAT),       /* 4.3.3 */
+        [S2S_IN_PROCEED]         = DO(PROCEED),            /* 5.4.2.3 */
+        [S2S_IN_TLS_FAILURE]     = DO(NO_TLS),             /* 5.4.2.2 */
+        [S2S_IN_STANZA]          = FAIL(NOT_AUTHORIZED),   /* 4.9.3.12 */
         [S2S_IN_OTHER_NS_STANZA] = FAIL(NOT_AUTHORIZED),
-        [S2S_IN_ERROR]           = DO(PEER_ERROR),                        /* 4.9.1.1 */
-        [S2S_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_CLOSE]           = DO(CLOSE),                             /* 4.4 */
-    },
+        [S2S_IN_ERROR]           = DO(PEER_ERROR),         /* 4.9.1.1 */
+        [S2S_IN_CLOSE]           = DO(CLOSE),              /* 4.4 */
+    }},
     /* No XML until the handshake is finished (5.4.3.3). */
-    [S2S_TLS] = {
-        [S2S_IN_HEADER]          = DO(IGNORE),
-        [S2S_IN_FEATURES]        = DO(IGNORE),
-        [S2S_IN_STARTTLS]        = DO(IGNORE),
-        [S2S_IN_PROCEED]         = DO(IGNORE),
-        [S2S_IN_TLS_FAILURE]     = DO(IGNORE),
-        [S2S_IN_AUTH]            = DO(IGNORE),
-        [S2S_IN_SUCCESS]         = DO(IGNORE),
-        [S2S_IN_FAILURE]         = DO(IGNORE),
-        [S2S_IN_CHALLENGE]       = DO(IGNORE),
-        [S2S_IN_RESULT]          = DO(IGNORE),
-        [S2S_IN_RESULT_ANSWER]   = DO(IGNORE),
-        [S2S_IN_VERIFY]          = DO(IGNORE),
-        [S2S_IN_VERIFY_ANSWER]   = DO(IGNORE),
-        [S2S_IN_BIDI]            = DO(IGNORE),
-        [S2S_IN_SM]              = DO(IGNORE),
-        [S2S_IN_STANZA]          = DO(IGNORE),
-        [S2S_IN_OTHER_NS_STANZA] = DO(IGNORE),
-        [S2S_IN_ERROR]           = DO(IGNORE),
-        [S2S_IN_UNKNOWN]         = DO(IGNORE),
-        [S2S_IN_CLOSE]           = DO(IGNORE),
-    },
+    [S2S_TLS] = DEAF,
     /* EXTERNAL was sent (6.4). */
-    [S2S_SASL] = {
-        [S2S_IN_HEADER]          = FAIL(BAD_FORMAT),                      /* 4.3.3 */
-        [S2S_IN_FEATURES]        = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_STARTTLS]        = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_PROCEED]         = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_TLS_FAILURE]     = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_AUTH]            = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_SUCCESS]         = DO(SUCCESS),                           /* 6.4.6 */
-        [S2S_IN_FAILURE]         = DO(FAILURE),                           /* 6.4.5; XEP-0178 section 3 */
-        [S2S_IN_CHALLENGE]       = DO(SASL_MALFORMED),                    /* 6.4.3: EXTERNAL has none to answer */
-        [S2S_IN_RESULT]          = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_RESULT_ANSWER]   = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_VERIFY]          = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_VERIFY_ANSWER]   = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_BIDI]            = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_SM]              = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_STANZA]          = FAIL(NOT_AUTHORIZED),                  /* 4.9.3.12 */
+    [S2S_SASL] = {.others = FAIL(UNSUPPORTED_STANZA_TYPE) /* 4.9.3.24 */, .of = {
+        [S2S_IN_HEADER]          = FAIL(BAD_FORMAT),       /* 4.3.3 */
+        [S2S_IN_SUCCESS]         = DO(SUCCESS),            /* 6.4.6 */
+        [S2S_IN_FAILURE]         = DO(FAILURE),            /* 6.4.5; XEP-0178 section 3 */
+        [S2S_IN_CHALLENGE]       = DO(SASL_MALFORMED),     /* 6.4.3: EXTERNAL has none to answer */
+        [S2S_IN_STANZA]          = FAIL(NOT_AUTHORIZED),   /* 4.9.3.12 */
         [S2S_IN_OTHER_NS_STANZA] = FAIL(NOT_AUTHORIZED),
-        [S2S_IN_ERROR]           = DO(PEER_ERROR),                        /* 4.9.1.1 */
-        [S2S_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_CLOSE]           = DO(CLOSE),                             /* 4.4 */
-    },
+        [S2S_IN_ERROR]           = DO(PEER_ERROR),         /* 4.9.1.1 */
+        [S2S_IN_CLOSE]           = DO(CLOSE),              /* 4.4 */
+    }},
     /* Answers to what we asked; stanzas only where both ends may send (XEP-0288). */
-    [S2S_OPEN] = {
-        [S2S_IN_HEADER]          = FAIL(BAD_FORMAT),                      /* 4.3.3 */
-        [S2S_IN_FEATURES]        = DO(IGNORE),                            /* 4.3.2: nothing is left to choose */
-        [S2S_IN_STARTTLS]        = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_PROCEED]         = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_TLS_FAILURE]     = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_AUTH]            = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_SUCCESS]         = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_FAILURE]         = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_CHALLENGE]       = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_RESULT]          = DO(RESULT),                            /* XEP-0288 section 2.2: refused, not closed */
-        [S2S_IN_RESULT_ANSWER]   = DO(RESULT_ANSWER),                     /* XEP-0220 2.1.1 */
-        [S2S_IN_VERIFY]          = DO(VERIFY),                            /* XEP-0288 section 2.2 */
-        [S2S_IN_VERIFY_ANSWER]   = DO(VERIFY_ANSWER),                     /* XEP-0220 2.1.2 */
-        [S2S_IN_BIDI]            = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_SM]              = DO(SM),                                /* XEP-0198 */
-        [S2S_IN_STANZA]          = DO(STANZA),                            /* XEP-0288 section 2.2 */
-        [S2S_IN_OTHER_NS_STANZA] = FAIL(INVALID_NAMESPACE),               /* 4.8.3 */
-        [S2S_IN_ERROR]           = DO(PEER_ERROR),                        /* 4.9.1.1 */
-        [S2S_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),         /* 4.9.3.24 */
-        [S2S_IN_CLOSE]           = DO(CLOSE),                             /* 4.4 */
-    },
-    /* After </stream:stream> nothing counts (4.4). */
-    [S2S_CLOSED] = {
-        [S2S_IN_HEADER]          = DO(IGNORE),
-        [S2S_IN_FEATURES]        = DO(IGNORE),
-        [S2S_IN_STARTTLS]        = DO(IGNORE),
-        [S2S_IN_PROCEED]         = DO(IGNORE),
-        [S2S_IN_TLS_FAILURE]     = DO(IGNORE),
-        [S2S_IN_AUTH]            = DO(IGNORE),
-        [S2S_IN_SUCCESS]         = DO(IGNORE),
-        [S2S_IN_FAILURE]         = DO(IGNORE),
-        [S2S_IN_CHALLENGE]       = DO(IGNORE),
-        [S2S_IN_RESULT]          = DO(IGNORE),
-        [S2S_IN_RESULT_ANSWER]   = DO(IGNORE),
-        [S2S_IN_VERIFY]          = DO(IGNORE),
-        [S2S_IN_VERIFY_ANSWER]   = DO(IGNORE),
-        [S2S_IN_BIDI]            = DO(IGNORE),
-        [S2S_IN_SM]              = DO(IGNORE),
-        [S2S_IN_STANZA]          = DO(IGNORE),
-        [S2S_IN_OTHER_NS_STANZA] = DO(IGNORE),
-        [S2S_IN_ERROR]           = DO(IGNORE),
-        [S2S_IN_UNKNOWN]         = DO(IGNORE),
-        [S2S_IN_CLOSE]           = DO(IGNORE),
-    },
+    [S2S_OPEN] = {.others = FAIL(UNSUPPORTED_STANZA_TYPE) /* 4.9.3.24 */, .of = {
+        [S2S_IN_HEADER]          = FAIL(BAD_FORMAT),       /* 4.3.3 */
+        [S2S_IN_FEATURES]        = DO(IGNORE),             /* 4.3.2: nothing is left to choose */
+        [S2S_IN_RESULT]          = DO(RESULT),             /* XEP-0288 section 2.2: refused, not closed */
+        [S2S_IN_RESULT_ANSWER]   = DO(RESULT_ANSWER),      /* XEP-0220 2.1.1 */
+        [S2S_IN_VERIFY]          = DO(VERIFY),             /* XEP-0288 section 2.2 */
+        [S2S_IN_VERIFY_ANSWER]   = DO(VERIFY_ANSWER),      /* XEP-0220 2.1.2 */
+        [S2S_IN_SM]              = DO(SM),                 /* XEP-0198 */
+        [S2S_IN_STANZA]          = DO(STANZA),             /* XEP-0288 section 2.2 */
+        [S2S_IN_OTHER_NS_STANZA] = FAIL(INVALID_NAMESPACE), /* 4.8.3 */
+        [S2S_IN_ERROR]           = DO(PEER_ERROR),         /* 4.9.1.1 */
+        [S2S_IN_CLOSE]           = DO(CLOSE),              /* 4.4 */
+    }},
+    [S2S_CLOSED] = DEAF,                                   /* 4.4 */
 };
 /* clang-format on */
 
 enum s2s_action s2s_stream_next(enum s2s_role role, enum s2s_state state, enum s2s_input in,
                                 enum stream_condition *ret_condition)
 {
-    const struct cell *cell = role == S2S_ACCEPTED ? &accepted[state][in] : &made[state][in];
+    const struct row *row = role == S2S_ACCEPTED ? &accepted[state] : &made[state];
+    const struct cell *cell = &row->of[in];
 
+    if (cell->action == S2S_DO_OTHERS)
+        cell = &row->others;
     *ret_condition = cell->condition;
     return cell->action;
 }

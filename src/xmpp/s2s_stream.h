@@ -47,6 +47,7 @@ enum s2s_input {
 };
 
 enum s2s_action {
+    S2S_DO_OTHERS, /* inside the tables alone: what the row says of all it does not name */
     S2S_DO_IGNORE,
     S2S_DO_OPEN,     /* accepted: answer the header; made: read what the header says */
     S2S_DO_FEATURES, /* made: choose the next step */

@@ -1,39 +1,39 @@
-/* Listening: see listener.h. */
-#include "c2s/listener.h"
+/* Listeners: see listeners.h. */
+#include "component/listeners.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "c2s/client.h"
 
 struct listener {
-    struct c2s *c2s;
+    struct listeners *all;
     struct net_listener *net;
     bool direct_tls;
 };
 
 struct listeners {
+    struct listeners_config config;
     size_t count;
     struct listener each[];
 };
 
 static void on_accept(void *arg, struct conn *conn)
 {
-    struct listener *l = arg;
+    const struct listener *l = arg;
 
-    client_accept(l->c2s, conn, l->direct_tls);
+    l->all->config.accept(l->all->config.owner, conn, l->direct_tls);
 }
 
 static const char *hint(enum error e)
 {
     switch (e) {
     case ERR_ADDRESS_IN_USE:
-        return "another program listens there: stop it or choose another port";
+        return "another program listens there: stop it, or choose another port in";
     case ERR_PERMISSION:
-        return "choose a port above 1023, or give the service CAP_NET_BIND_SERVICE";
+        return "give the service CAP_NET_BIND_SERVICE, or choose a port above 1023 in";
     default:
-        return "see c2s.address";
+        return "see the addresses and ports in";
     }
 }
 
@@ -43,7 +43,7 @@ static bool dispensable(const char *ip, enum error e, size_t others)
     return strcmp(ip, "::") == 0 && e != ERR_ADDRESS_IN_USE && e != ERR_PERMISSION && others > 0;
 }
 
-static bool listen_at(struct c2s *s, struct listeners *ls, const char *ip, int64_t port,
+static bool listen_at(struct listeners *ls, const struct component *c, const char *ip, int64_t port,
                       bool direct_tls)
 {
     struct listener *l = &ls->each[ls->count];
@@ -53,47 +53,50 @@ static bool listen_at(struct c2s *s, struct listeners *ls, const char *ip, int64
     if (port == 0)
         return true;
     if (strlen(ip) >= sizeof(at.ip)) {
-        log_error(&s->component->log, "c2s.address: '%s' is no address", ip);
+        log_error(&c->log, "%s.address: '%s' is no address", ls->config.section, ip);
         return false;
     }
     memcpy(at.ip, ip, strlen(ip) + 1);
-    l->c2s = s;
+    l->all = ls;
     l->direct_tls = direct_tls;
-    e = net_listen(s->component->env->net, &at, on_accept, l, &l->net);
+    e = net_listen(c->env->net, &at, on_accept, l, &l->net);
     if (e == ERR_OK) {
         ls->count++;
-        log_info(&s->component->log, "listening for clients on %s port %u%s", ip,
+        log_info(&c->log, "listening for %s on %s port %u%s", ls->config.whom, ip,
                  net_listener_port(l->net), direct_tls ? " (direct TLS)" : "");
         return true;
     }
     if (dispensable(ip, e, ls->count)) {
-        log_info(&s->component->log, "not listening on ::, this machine has no IPv6");
+        log_info(&c->log, "not listening on ::, this machine has no IPv6");
         return true;
     }
-    log_error(&s->component->log, "cannot listen on %s port %u: %s; %s", ip, at.port, error_text(e),
-              hint(e));
+    log_error(&c->log, "cannot listen for %s on %s port %u: %s; %s the section %s", ls->config.whom,
+              ip, at.port, error_text(e), hint(e), ls->config.section);
     return false;
 }
 
-struct listeners *listeners_open(struct c2s *s)
+struct listeners *listeners_open(const struct component *c, const struct listeners_config *config)
 {
-    const struct config *config = c2s_config(s);
-    size_t addresses = config->c2s_address.count;
+    size_t addresses = config->addresses->count;
     struct listeners *ls = mem_alloc(sizeof(*ls) + 2 * addresses * sizeof(struct listener));
     bool ok = true;
 
+    ls->config = *config;
     for (size_t i = 0; ok && i < addresses; i++) {
-        const char *ip = config->c2s_address.items[i];
-        ok = listen_at(s, ls, ip, config->c2s_port, false) &&
-             (s->tls == C2S_TLS_OFF || listen_at(s, ls, ip, config->c2s_tls_port, true));
+        const char *ip = config->addresses->items[i];
+        ok = listen_at(ls, c, ip, config->port, false) &&
+             listen_at(ls, c, ip, config->tls_port, true);
     }
-    if (ok && ls->count > 0)
-        return ls;
+    ls->config.addresses = NULL; /* a reload ends it */
     if (ok)
-        log_error(&s->component->log,
-                  "there is nothing to listen on: set c2s.address and c2s.port");
+        return ls;
     listeners_close(ls);
     return NULL;
+}
+
+size_t listeners_count(const struct listeners *l)
+{
+    return l->count;
 }
 
 void listeners_close(struct listeners *l)

@@ -1,0 +1,26 @@
+/* Listeners: where a component of the edge lets strangers in - every address of a setting, on a
+ * port for STARTTLS and one for direct TLS. Used by c2s and s2s, whose settings have the same
+ * names. */
+#ifndef JACKDAW_COMPONENT_LISTENERS_H
+#define JACKDAW_COMPONENT_LISTENERS_H
+
+#include "component/component.h"
+
+struct listeners;
+
+struct listeners_config {
+    const char *section; /* of the settings, "c2s": for messages */
+    const char *whom;    /* "clients" */
+    const struct config_list *addresses;
+    int64_t port, tls_port; /* 0: none */
+    /* The connection is paused and the callee's, as net_accept_fn. */
+    void (*accept)(void *owner, struct conn *conn, bool direct_tls);
+    void *owner;
+};
+
+/* NULL after a log line that says what to do. Everything off is no failure: none are open then. */
+struct listeners *listeners_open(const struct component *c, const struct listeners_config *config);
+size_t listeners_count(const struct listeners *l);
+void listeners_close(struct listeners *l); /* accepts no more; NULL is fine */
+
+#endif

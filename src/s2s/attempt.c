@@ -1,0 +1,163 @@
+/* Attempts: reaching another domain - its addresses one after the other, and when to try again. See
+ * remote.h. */
+#include "s2s/remote.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "s2s/s2s_conn.h"
+
+#define ATTEMPT_DEFINITE_MS 30000u /* how long "there is no such server" is believed */
+#define ATTEMPT_CONNS_MAX   16     /* streams of ours to one domain */
+
+void attempt_forget(struct remote *r)
+{
+    free(r->targets);
+    free(r->tlsa);
+    r->targets = NULL;
+    r->tlsa = NULL;
+    r->target_count = r->next_target = r->tlsa_count = 0;
+}
+
+/* The domain of ours that goes into the header; data == NULL when nobody needs a stream. */
+static struct str wanted_local(const struct remote *r)
+{
+    LIST_EACH (it, &r->pairs) {
+        const struct pair *pair = LIST_ENTRY(it, const struct pair, node);
+        if (pair_waits(pair))
+            return pair_local(pair);
+    }
+    LIST_EACH (it, &r->verifies) {
+        const struct verify *v = LIST_ENTRY(it, const struct verify, node);
+        if (!v->via)
+            return str_of(v->local);
+    }
+    return STR_NULL;
+}
+
+static bool asks(const struct remote *r)
+{
+    LIST_EACH (it, &r->verifies)
+        if (!LIST_ENTRY(it, struct verify, node)->via)
+            return true;
+    return false;
+}
+
+/* XEP-0220 section 2.6.2: another domain's stream to the very same address may carry ours too. */
+static bool share(struct remote *r, const struct target *t)
+{
+    struct s2s_conn *found = NULL;
+
+    if (r->lonely || asks(r))
+        return false;
+    LIST_EACH (it, &r->s2s->conns) {
+        struct s2s_conn *c = LIST_ENTRY(it, struct s2s_conn, node);
+        if (c->role == S2S_MADE && c->state == S2S_OPEN && c->dialback_errors &&
+            c->target.at.port == t->at.port && strcmp(c->target.at.ip, t->at.ip) == 0 &&
+            s2s_out_acceptable(c, remote_name(r))) {
+            found = c;
+            break;
+        }
+    }
+    if (!found)
+        return false;
+    LIST_EACH (it, &r->pairs) {
+        struct pair *pair = LIST_ENTRY(it, struct pair, node);
+        if (pair_waits(pair))
+            s2s_dialback_prove(pair, found);
+    }
+    return true;
+}
+
+void attempt_next(struct remote *r)
+{
+    struct str local = wanted_local(r);
+
+    while (local.data && r->next_target < r->target_count) {
+        const struct target *t = &r->targets[r->next_target++];
+        if (t->direct_tls && !r->s2s->tls)
+            continue;
+        if (share(r, t))
+            return;
+        r->s2s->count.connected++;
+        r->attempt = s2s_conn_connect(r, t, local);
+        return;
+    }
+    if (local.data)
+        attempt_failed(r, r->condition, r->why[0] ? r->why : "none of its addresses can be used",
+                       r->condition == STANZA_ERR_REMOTE_SERVER_NOT_FOUND);
+}
+
+void attempt_resolved(struct remote *r, struct target *targets, size_t count, struct tlsa *tlsa,
+                      size_t tlsa_count)
+{
+    attempt_forget(r);
+    r->targets = targets;
+    r->target_count = count;
+    r->tlsa = tlsa;
+    r->tlsa_count = tlsa_count;
+    r->condition = STANZA_ERR_REMOTE_SERVER_TIMEOUT;
+    r->why[0] = '\0';
+    attempt_next(r);
+}
+
+void attempt_begin(struct remote *r)
+{
+    struct target *t;
+    size_t conns = 0;
+
+    if (r->attempt || r->resolving || s2s_now(r->s2s) < r->retry_at || r->s2s->stopping)
+        return;
+    LIST_EACH (it, &r->conns)
+        conns++;
+    if (conns >= ATTEMPT_CONNS_MAX)
+        return;
+    t = MEM_NEW(struct target);
+    if (policy_host(r->s2s, remote_name(r), t)) {
+        attempt_resolved(r, t, 1, NULL, 0);
+        return;
+    }
+    free(t);
+    r->resolving_since = s2s_now(r->s2s);
+    s2s_resolve(r);
+}
+
+/* 1 s, 2 s, 4 s ... s2s.retry_max, each up to a quarter longer, so that a server that comes back is
+ * not met by everybody at once. */
+static uint64_t backoff(const struct remote *r)
+{
+    uint64_t most = (uint64_t)s2s_config(r->s2s)->s2s_retry_max * 1000;
+    uint64_t wait = 1000ull << (r->failures < 20 ? r->failures - 1 : 19);
+
+    if (wait > most)
+        wait = most;
+    return wait + random_below(r->s2s->component->env->random, (uint32_t)wait / 4);
+}
+
+void attempt_failed(struct remote *r, enum stanza_condition condition, const char *why,
+                    bool definite)
+{
+    struct s2s *s = r->s2s;
+
+    r->failures++;
+    s->count.failed++;
+    r->condition = condition;
+    r->definite = definite;
+    if (why != r->why)
+        (void)snprintf(r->why, sizeof(r->why), "%s", why);
+    r->retry_at = s2s_now(s) + (definite ? ATTEMPT_DEFINITE_MS : backoff(r));
+    attempt_forget(r);
+    if (log_limit_pass(&s->limit_remote, s2s_now(s), &s->component->log))
+        log_warn(&s->component->log, "cannot reach %s: %s; next attempt in %llu s", r->name, r->why,
+                 (unsigned long long)((r->retry_at - s2s_now(s) + 999) / 1000));
+    if (definite)
+        LIST_EACH (it, &r->pairs) {
+            struct pair *pair = LIST_ENTRY(it, struct pair, node);
+            if (pair_waits(pair))
+                pair_bounce(pair, condition, r->why);
+        }
+    verify_fail_all(
+        r, definite ? STANZA_ERR_REMOTE_SERVER_NOT_FOUND : STANZA_ERR_REMOTE_SERVER_TIMEOUT, false);
+    remote_poke(r);
+}

@@ -1,0 +1,191 @@
+/* Pairs: what one of our domains sends to one of theirs, and which stream carries it. See remote.h.
+ */
+#include "s2s/remote.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "s2s/s2s_conn.h"
+
+#define PAIR_REFUSED_MS 30000u /* how long another server's refusal is believed */
+
+/* --- the table --- */
+
+struct pair *pair_find(struct remote *r, struct str local)
+{
+    LIST_EACH (it, &r->pairs) {
+        struct pair *pair = LIST_ENTRY(it, struct pair, node);
+        if (str_eq(pair_local(pair), local))
+            return pair;
+    }
+    return NULL;
+}
+
+struct pair *pair_get(struct remote *r, struct str local)
+{
+    struct pair *pair = pair_find(r, local);
+
+    if (pair)
+        return pair;
+    pair = mem_alloc(sizeof(*pair) + local.len + 1);
+    pair->remote = r;
+    pair->local_len = local.len;
+    memcpy(pair->local, local.data, local.len);
+    list_init(&pair->conn_node);
+    domain_queue_init(&pair->queue);
+    list_push(&r->pairs, &pair->node);
+    return pair;
+}
+
+bool pair_waits(const struct pair *pair)
+{
+    return pair->state == PAIR_IDLE && !domain_queue_empty(&pair->queue);
+}
+
+/* --- the queue --- */
+
+void pair_bounce(struct pair *pair, enum stanza_condition condition, const char *text)
+{
+    struct packet *p;
+
+    while ((p = domain_queue_pop(&pair->queue)) != NULL)
+        s2s_bounce(pair->remote->s2s, p, condition, text);
+}
+
+/* Why a packet cannot even wait; NONE: it can. */
+static enum stanza_condition hopeless(const struct remote *r, const struct pair *pair,
+                                      const char **ret_why)
+{
+    uint64_t now = s2s_now(r->s2s);
+
+    if (pair->refused_till > now) {
+        *ret_why = "the other server refuses this domain";
+        return pair->refusal;
+    }
+    *ret_why = r->why;
+    if (pair->state == PAIR_IDLE && now < r->retry_at &&
+        (r->definite || r->retry_at - now > remote_queue_ms(r)))
+        return r->condition;
+    return STANZA_ERR_NONE;
+}
+
+void pair_send(struct remote *r, struct packet *p)
+{
+    struct pair *pair = pair_get(r, jid_domain(p->from));
+    const char *why;
+    enum stanza_condition condition = hopeless(r, pair, &why);
+
+    if (condition != STANZA_ERR_NONE) {
+        s2s_bounce(r->s2s, p, condition, why);
+    } else if (!domain_queue_push(&pair->queue, p, (size_t)s2s_config(r->s2s)->s2s_max_queue)) {
+        s2s_bounce(r->s2s, p, STANZA_ERR_RESOURCE_CONSTRAINT,
+                   "too much waits for that domain (s2s.max_queue)");
+    } else if (pair->state == PAIR_OPEN) {
+        s2s_stanza_flush(pair);
+        return;
+    }
+    if (!loop_timer_running(&r->timer) || pair->state == PAIR_IDLE)
+        remote_poke(r);
+}
+
+/* --- the stream --- */
+
+void pair_open(struct pair *pair, struct s2s_conn *c)
+{
+    struct log log = s2s_conn_log(c);
+
+    if (pair->state == PAIR_IDLE) {
+        pair->conn = c;
+        list_push(&c->pairs, &pair->conn_node);
+    }
+    pair->state = PAIR_OPEN;
+    pair->refused_till = 0;
+    log_info(&log, "%s sends to %s over %s stream%s", pair->local, pair->remote->name,
+             c->role == S2S_MADE ? "our" : "their", c->tls ? " (TLS)" : "");
+    if (c->role == S2S_MADE) {
+        s2s_sm_enable(c);
+        /* XEP-0288: the other direction of what was proven (section 2.2). */
+        if (c->bidi)
+            (void)s2s_proof_add(c, remote_name(pair->remote), pair_local(pair));
+    }
+    s2s_stanza_flush(pair);
+}
+
+void pair_detach(struct pair *pair)
+{
+    list_remove(&pair->conn_node);
+    pair->conn = NULL;
+    pair->state = PAIR_IDLE;
+}
+
+void pair_refused(struct pair *pair, enum stanza_condition condition)
+{
+    struct remote *r = pair->remote;
+    bool shared = pair->conn && pair->conn->remote != r;
+
+    pair_detach(pair);
+    remote_poke(r);
+    if (shared) { /* XEP-0220 section 2.6: then a stream of its own */
+        r->lonely = true;
+        return;
+    }
+    pair->refusal = condition;
+    pair->refused_till = s2s_now(r->s2s) + PAIR_REFUSED_MS;
+    pair_bounce(pair, condition, "the other server refuses this domain");
+}
+
+/* An accepted stream on which both ends may send, and on which that very pair is proven. */
+static struct s2s_conn *find_bidi(const struct pair *pair)
+{
+    LIST_EACH (it, &pair->remote->s2s->conns) {
+        struct s2s_conn *c = LIST_ENTRY(it, struct s2s_conn, node);
+        if (c->role == S2S_ACCEPTED && c->bidi && c->state == S2S_OPEN &&
+            s2s_proof_find(c, remote_name(pair->remote), pair_local(pair)))
+            return c;
+    }
+    return NULL;
+}
+
+bool pair_find_stream(struct pair *pair)
+{
+    struct s2s_conn *c = find_bidi(pair);
+
+    if (c) {
+        pair_open(pair, c);
+        return true;
+    }
+    LIST_EACH (it, &pair->remote->conns) {
+        c = LIST_ENTRY(it, struct s2s_conn, remote_node);
+        if (c->state != S2S_OPEN)
+            continue;
+        if (c->authenticated && str_is(pair_local(pair), c->local)) {
+            pair_open(pair, c);
+            return true;
+        }
+        if (c->dialback) {
+            s2s_dialback_prove(pair, c);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- for people --- */
+
+json_t *pair_json(const struct pair *pair)
+{
+    static const char *const states[] = {
+        [PAIR_IDLE] = "idle", [PAIR_PROVING] = "proving", [PAIR_OPEN] = "open"};
+    const struct s2s_conn *c = pair->conn;
+
+    return json_pack("{s:s, s:s, s:I, s:s, s:b, s:s, s:b}", "from", pair->local, "state",
+                     states[pair->state], "queued", (json_int_t)pair->queue.count, "stream",
+                     !c                    ? "-"
+                     : c->role == S2S_MADE ? "ours"
+                                           : "theirs",
+                     "tls", c ? (int)c->tls : 0, "by",
+                     !c                                        ? "-"
+                     : c->authenticated || c->role != S2S_MADE ? "certificate"
+                                                               : "dialback",
+                     "acks", c ? (int)c->sm : 0);
+}
