@@ -41,6 +41,17 @@ static inline struct list *list_pop(struct list *head)
     list_remove(node);
     return node;
 }
+/* Moves everything to the end of `to`; `from` is empty afterwards. */
+static inline void list_move_all(struct list *to, struct list *from)
+{
+    if (list_empty(from))
+        return;
+    from->next->prev = to->prev;
+    to->prev->next = from->next;
+    from->prev->next = to;
+    to->prev = from->prev;
+    list_init(from);
+}
 
 #define LIST_ENTRY(node, type, member) MEM_CONTAINER(node, type, member)
 /* NOLINTBEGIN(bugprone-macro-parentheses): `it` is a name that these declare */

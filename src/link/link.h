@@ -1,6 +1,7 @@
 /* Link: how packets travel between a component and the router. An ordered, bounded, two-way
- * channel; both ends look the same. link_local.c joins two ends on one loop, link_tcp.c is one end
- * over TCP (the component protocol). Every link delivers later, never inside link_send.
+ * channel; both ends look the same. link_local.c joins two ends on one loop, link_thread.c two on
+ * different loops of one process, link_tcp.c is one end over TCP (the component protocol). Every
+ * link delivers later, never inside link_send.
  */
 #ifndef JACKDAW_LINK_LINK_H
 #define JACKDAW_LINK_LINK_H
@@ -46,6 +47,10 @@ void link_set_max(struct link *l, size_t bytes);
 /* Two ends on one loop. Each side sets its events, then both come `up` in a later turn. */
 void link_local_pair(struct loop *l, const char *name, struct link **ret_a, struct link **ret_b);
 void link_set_events(struct link *l, const struct link_events *ev, void *owner);
+/* Two ends on two loops, which may run on threads of their own; otherwise as a local pair. Each end
+ * is used on its own loop's thread alone. The names are those of the two sides, for link_peer. */
+void link_thread_pair(struct loop *loop_a, struct loop *loop_b, const char *name_a,
+                      const char *name_b, struct link **ret_a, struct link **ret_b);
 
 /* The client end over TCP: connects, authenticates (SCRAM-SHA-256; DIGEST-MD5 where the router
  * offers only that), and stays connected. tls may be NULL. Strings are copied. */

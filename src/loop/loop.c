@@ -8,17 +8,6 @@
  * starve the sockets. */
 enum { TASKS_PER_TURN = 10000 };
 
-static void splice(struct list *to, struct list *from)
-{
-    if (list_empty(from))
-        return;
-    from->next->prev = to->prev;
-    to->prev->next = from->next;
-    from->prev->next = to;
-    to->prev = from->prev;
-    list_init(from);
-}
-
 /* --- the wheel --- */
 
 static void wheel_insert(struct wheel *w, struct loop_timer *t)
@@ -61,7 +50,7 @@ void loop_impl_advance(struct loop *l, uint64_t now)
     while (w->now < now && (timers = wheel_first(w, &start)) != NULL && start <= now) {
         struct list moving;
         list_init(&moving);
-        splice(&moving, timers);
+        list_move_all(&moving, timers);
         w->now = start;
         for (struct list *node; (node = list_pop(&moving)) != NULL;)
             wheel_insert(w, LIST_ENTRY(node, struct loop_timer, node));
@@ -83,8 +72,8 @@ bool loop_impl_run_timers(struct loop *l)
     struct list due;
     bool any = false;
     list_init(&due);
-    splice(&due,
-           &l->wheel.due); /* one that starts itself again with 0 ms waits for the next turn */
+    /* One that starts itself again with 0 ms waits for the next turn. */
+    list_move_all(&due, &l->wheel.due);
     for (struct list *node; (node = list_pop(&due)) != NULL; any = true) {
         struct loop_timer *t = LIST_ENTRY(node, struct loop_timer, node);
         t->fn(t);
@@ -179,7 +168,7 @@ bool loop_impl_run_posted(struct loop *l)
     bool any = false;
     list_init(&tasks);
     pthread_mutex_lock(&l->posted_lock);
-    splice(&tasks, &l->posted);
+    list_move_all(&tasks, &l->posted);
     pthread_mutex_unlock(&l->posted_lock);
     for (struct list *node; (node = list_pop(&tasks)) != NULL; any = true) {
         struct loop_task *t = LIST_ENTRY(node, struct loop_task, node);

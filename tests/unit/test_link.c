@@ -1,8 +1,10 @@
-/* Links: order, back-pressure and loss on a local one; test_link_tcp.c has those over TCP. */
+/* Links: order, back-pressure and loss on a local one, and the same on a thread link whose ends
+ * share a loop, as in simulation; test_link_thread.c has real threads, test_link_tcp.c TCP. */
 #include "link_end.h"
 
 struct world {
     struct loop *loop;
+    bool thread; /* the kind of link */
     struct end a, b;
 };
 
@@ -12,6 +14,13 @@ static int setup(void **state)
 
     w->loop = loop_create_sim(1767225600000);
     *state = w;
+    return 0;
+}
+
+static int setup_thread(void **state)
+{
+    (void)setup(state);
+    ((struct world *)*state)->thread = true;
     return 0;
 }
 
@@ -34,9 +43,12 @@ static void settle(struct world *w)
         continue;
 }
 
-static void local_pair(struct world *w)
+static void join(struct world *w)
 {
-    link_local_pair(w->loop, "test", &w->a.link, &w->b.link);
+    if (w->thread)
+        link_thread_pair(w->loop, w->loop, "a", "b", &w->a.link, &w->b.link);
+    else
+        link_local_pair(w->loop, "test", &w->a.link, &w->b.link);
     link_set_events(w->a.link, &end_events, &w->a);
     link_set_events(w->b.link, &end_events, &w->b);
     assert_int_equal(w->a.ups + w->b.ups, 0); /* not inside the call */
@@ -45,12 +57,12 @@ static void local_pair(struct world *w)
     assert_int_equal(w->b.ups, 1);
 }
 
-static void local_delivers_later_and_in_order(void **state)
+static void delivers_later_and_in_order(void **state)
 {
     struct world *w = *state;
     struct packet *p = numbered(0, 1);
 
-    local_pair(w);
+    join(w);
     link_send(w->a.link, p);
     for (unsigned i = 1; i < 100; i++)
         link_send(w->a.link, numbered(i, 1));
@@ -64,12 +76,12 @@ static void local_delivers_later_and_in_order(void **state)
     assert_int_equal(link_queued(w->a.link), 0);
 }
 
-static void local_is_bounded(void **state)
+static void is_bounded(void **state)
 {
     struct world *w = *state;
     size_t sent = 0;
 
-    local_pair(w);
+    join(w);
     link_set_max(w->a.link, 100000);
     link_pause(w->b.link);
     while (!link_full(w->a.link)) {
@@ -93,11 +105,11 @@ static void local_is_bounded(void **state)
     assert_false(link_full(w->a.link));
 }
 
-static void local_close_delivers_what_was_sent(void **state)
+static void close_delivers_what_was_sent(void **state)
 {
     struct world *w = *state;
 
-    local_pair(w);
+    join(w);
     link_send(w->a.link, numbered(0, 1));
     link_close(w->a.link);
     w->a.link = NULL;
@@ -112,11 +124,11 @@ static void local_close_delivers_what_was_sent(void **state)
     assert_int_equal(w->b.got[0]->error, 503);
 }
 
-static void local_close_returns_what_was_not_taken(void **state)
+static void close_returns_what_was_not_taken(void **state)
 {
     struct world *w = *state;
 
-    local_pair(w);
+    join(w);
     link_pause(w->b.link);
     link_send(w->a.link, numbered(0, 1));
     link_send(w->a.link, numbered(1, 1));
@@ -134,7 +146,7 @@ static void closing_inside_an_event(void **state)
 {
     struct world *w = *state;
 
-    local_pair(w);
+    join(w);
     w->b.close_on_packet = true;
     for (unsigned i = 0; i < 3; i++)
         link_send(w->a.link, numbered(i, 1));
@@ -145,16 +157,57 @@ static void closing_inside_an_event(void **state)
     assert_int_equal(w->a.downs, 1);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+/* What the other end closed over while it was on its way comes back, too. */
+static void closing_at_the_same_time(void **state)
+{
+    struct world *w = *state;
+
+    join(w);
+    link_send(w->a.link, numbered(0, 1));
+    link_pause(w->b.link);
+    settle(w);
+    link_send(w->a.link, numbered(1, 1));
+    link_close(w->b.link);
+    w->b.link = NULL;
+    settle(w);
+    assert_int_equal(w->a.count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(number_of(w->a.got[i]), i);
+        assert_int_equal(w->a.got[i]->error, 503);
+    }
+    assert_int_equal(w->a.downs, 1);
+}
+
+static void both_close(void **state)
+{
+    struct world *w = *state;
+
+    join(w);
+    link_send(w->a.link, numbered(0, 1));
+    link_send(w->b.link, numbered(0, 1));
+    link_close(w->a.link);
+    link_close(w->b.link);
+    w->a.link = w->b.link = NULL;
+    settle(w);
+    assert_int_equal(w->a.count + w->b.count + (size_t)w->a.downs + (size_t)w->b.downs, 0);
+}
+
+#define TEST(f)                                                                                    \
+    cmocka_unit_test_setup_teardown(f, setup, teardown),                                           \
+    {                                                                                              \
+#f " (thread)", f, setup_thread, teardown, NULL                                            \
+    }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(local_delivers_later_and_in_order),
-        TEST(local_is_bounded),
-        TEST(local_close_delivers_what_was_sent),
-        TEST(local_close_returns_what_was_not_taken),
+        TEST(delivers_later_and_in_order),
+        TEST(is_bounded),
+        TEST(close_delivers_what_was_sent),
+        TEST(close_returns_what_was_not_taken),
         TEST(closing_inside_an_event),
+        TEST(closing_at_the_same_time),
+        TEST(both_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
