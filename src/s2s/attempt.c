@@ -1,4 +1,4 @@
-/* Attempts: reaching another domain - its addresses one after the other, and when to try again. See
+/* Attempts: reaching another domain - which of its addresses answers, and when to try again. See
  * remote.h. */
 #include "s2s/remote.h"
 
@@ -13,11 +13,13 @@
 
 void attempt_forget(struct remote *r)
 {
+    dialer_cancel(r->dialer);
+    r->dialer = NULL;
     free(r->targets);
     free(r->tlsa);
     r->targets = NULL;
     r->tlsa = NULL;
-    r->target_count = r->next_target = r->tlsa_count = 0;
+    r->target_count = r->tlsa_count = 0;
 }
 
 /* The domain of ours that goes into the header; data == NULL when nobody needs a stream. */
@@ -70,21 +72,77 @@ static bool share(struct remote *r, const struct target *t)
     return true;
 }
 
-void attempt_next(struct remote *r)
+static bool share_any(struct remote *r)
 {
+    for (size_t i = 0; i < r->target_count; i++)
+        if (!r->targets[i].tried && share(r, &r->targets[i]))
+            return true;
+    return false;
+}
+
+static void on_dial_failed(void *owner, size_t index, const char *why)
+{
+    struct remote *r = owner;
+    struct target *t = &r->targets[r->dialed[index]];
+
+    t->tried = true;
+    r->condition = STANZA_ERR_REMOTE_SERVER_TIMEOUT;
+    (void)snprintf(r->why, sizeof(r->why), "%s port %u: %s", t->at.ip, t->at.port, why);
+}
+
+static void on_dialed(void *owner, struct conn *conn, size_t index)
+{
+    struct remote *r = owner;
+    struct target *t = &r->targets[r->dialed[index]];
     struct str local = wanted_local(r);
 
-    while (local.data && r->next_target < r->target_count) {
-        const struct target *t = &r->targets[r->next_target++];
-        if (t->direct_tls && !r->s2s->tls)
-            continue;
-        if (share(r, t))
-            return;
+    r->dialer = NULL;
+    if (!conn) {
+        attempt_next(r);
+    } else if (!local.data || r->s2s->stopping) {
+        conn_close(conn, 0); /* nobody needs it any more */
+        remote_poke(r);
+    } else {
+        t->tried = true;
         r->s2s->count.connected++;
-        r->attempt = s2s_conn_connect(r, t, local);
-        return;
+        r->attempt = s2s_conn_made(r, t, local, conn);
     }
-    if (local.data)
+}
+
+static const struct dialer_events dialer_events = {.on_failed = on_dial_failed,
+                                                   .on_done = on_dialed};
+
+/* What has not been tried, in order; how many. */
+static size_t candidates(struct remote *r, struct dialer_target *list)
+{
+    const char *host = NULL;
+    size_t count = 0;
+
+    for (size_t i = 0; i < r->target_count && i < S2S_TARGETS_MAX; i++) {
+        const struct target *t = &r->targets[i];
+        if (t->tried || (t->direct_tls && !r->s2s->tls))
+            continue;
+        r->dialed[count] = (uint8_t)i;
+        list[count].at = t->at;
+        list[count++].same_host = host && strcmp(host, t->host) == 0;
+        host = t->host;
+    }
+    return count;
+}
+
+void attempt_next(struct remote *r)
+{
+    struct dialer_target list[S2S_TARGETS_MAX];
+    const struct env *env = r->s2s->component->env;
+    size_t count;
+
+    if (!wanted_local(r).data || share_any(r))
+        return;
+    count = candidates(r, list);
+    if (count > 0)
+        r->dialer = dialer_start(env->net, env->loop, list, count,
+                                 (uint32_t)env->config->s2s_connect_delay, &dialer_events, r);
+    else
         attempt_failed(r, r->condition, r->why[0] ? r->why : "none of its addresses can be used",
                        r->condition == STANZA_ERR_REMOTE_SERVER_NOT_FOUND);
 }
@@ -105,17 +163,19 @@ void attempt_resolved(struct remote *r, struct target *targets, size_t count, st
 void attempt_begin(struct remote *r)
 {
     struct target *t;
-    size_t conns = 0;
+    size_t conns = 0, configured;
 
-    if (r->attempt || r->resolving || s2s_now(r->s2s) < r->retry_at || r->s2s->stopping)
+    if (r->attempt || r->dialer || r->resolving || s2s_now(r->s2s) < r->retry_at ||
+        r->s2s->stopping)
         return;
     LIST_EACH (it, &r->conns)
         conns++;
     if (conns >= ATTEMPT_CONNS_MAX)
         return;
-    t = MEM_NEW(struct target);
-    if (policy_host(r->s2s, remote_name(r), t)) {
-        attempt_resolved(r, t, 1, NULL, 0);
+    t = mem_alloc_array(S2S_TARGETS_MAX, sizeof(*t));
+    configured = policy_hosts(r->s2s, remote_name(r), t, S2S_TARGETS_MAX);
+    if (configured > 0) {
+        attempt_resolved(r, t, configured, NULL, 0);
         return;
     }
     free(t);

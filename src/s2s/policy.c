@@ -111,16 +111,16 @@ static bool parse_target(const char *text, struct target *ret)
     return true;
 }
 
-bool policy_host(const struct s2s *s, struct str domain, struct target *ret)
+size_t policy_hosts(const struct s2s *s, struct str domain, struct target *ret, size_t max)
 {
     const struct config_list *rows = &s2s_config(s)->s2s_hosts;
+    size_t count = 0;
 
-    for (size_t i = 0; i < rows->count; i++) {
+    for (size_t i = 0; i < rows->count && count < max; i++) {
         const char *where = row_for(rows->items[i], domain);
-        if (where && parse_target(where, ret))
-            return true;
+        count += where && parse_target(where, &ret[count]);
     }
-    return false;
+    return count;
 }
 
 bool policy_check(const struct s2s *s)

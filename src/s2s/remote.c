@@ -236,7 +236,7 @@ static bool pending(const struct remote *r)
         if (pair->state == PAIR_PROVING || !domain_queue_empty(&pair->queue))
             return true;
     }
-    return r->resolving || r->attempt || !list_empty(&r->verifies);
+    return r->resolving || r->dialer || r->attempt || !list_empty(&r->verifies);
 }
 
 static void drop_idle_pairs(struct remote *r)
@@ -302,7 +302,7 @@ static const char *state_of(const struct remote *r)
         return "connected";
     if (r->resolving)
         return "resolving";
-    if (r->attempt)
+    if (r->dialer || r->attempt)
         return "connecting";
     LIST_EACH (it, &r->pairs)
         if (LIST_ENTRY(it, struct pair, node)->state == PAIR_OPEN)

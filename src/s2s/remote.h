@@ -6,6 +6,7 @@
 #ifndef JACKDAW_S2S_REMOTE_H
 #define JACKDAW_S2S_REMOTE_H
 
+#include "net/dialer.h"
 #include "s2s/s2s.h"
 
 struct s2s_conn;
@@ -49,7 +50,9 @@ struct remote {
     struct s2s_conn *attempt;           /* the one that is being negotiated */
     struct target *targets;
     struct tlsa *tlsa;
-    size_t target_count, next_target, tlsa_count;
+    size_t target_count, tlsa_count;
+    struct dialer *dialer;           /* whichever of them answers; NULL: nobody is called */
+    uint8_t dialed[S2S_TARGETS_MAX]; /* its indices -> ours */
     struct loop_timer timer;
     uint64_t retry_at, resolving_since;
     unsigned failures; /* attempts in a row that reached nobody */
@@ -106,7 +109,7 @@ json_t *pair_json(const struct pair *pair);
 
 /* --- attempt.c --- */
 void attempt_begin(struct remote *r); /* unless there is one, or it is too early */
-void attempt_next(struct remote *r);  /* the address that was tried reached nobody */
+void attempt_next(struct remote *r);  /* what answered was not who we look for */
 /* The attempt as a whole reached nobody. `definite`: trying again would not help now. */
 void attempt_failed(struct remote *r, enum stanza_condition condition, const char *why,
                     bool definite);

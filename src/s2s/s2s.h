@@ -94,6 +94,7 @@ struct target {
     struct net_address at;
     char host[256]; /* the SRV target, "" when unknown */
     bool direct_tls, secure;
+    bool tried; /* it answered or not, but was of no use */
 };
 struct tlsa {
     char host[256];
@@ -103,8 +104,8 @@ struct tlsa {
     unsigned char data[255];
 };
 
-/* The configured address of a domain; false when there is none. */
-bool policy_host(const struct s2s *s, struct str domain, struct target *ret);
+/* The configured addresses of a domain, at most `max`; how many. */
+size_t policy_hosts(const struct s2s *s, struct str domain, struct target *ret, size_t max);
 
 /* --- who comes from where --- */
 struct s2s_address {

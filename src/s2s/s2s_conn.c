@@ -175,7 +175,8 @@ void s2s_conn_accept(struct s2s *s, struct conn *conn, bool direct_tls)
     }
 }
 
-struct s2s_conn *s2s_conn_connect(struct remote *r, const struct target *target, struct str local)
+struct s2s_conn *s2s_conn_made(struct remote *r, const struct target *target, struct str local,
+                               struct conn *conn)
 {
     struct s2s *s = r->s2s;
     struct s2s_conn *c = create(s, S2S_MADE);
@@ -186,8 +187,8 @@ struct s2s_conn *s2s_conn_connect(struct remote *r, const struct target *target,
     c->tried_external = r->no_external;
     s2s_conn_set_domains(c, local, remote_name(r));
     list_push(&r->conns, &c->remote_node);
-    c->conn = conn_connect(s->component->env->net, &target->at, &events, c);
-    conn_set_max_queue(c->conn, CONN_QUEUE);
+    c->conn = conn;
+    conn_start(conn, &events, c, CONN_QUEUE);
     if (c->direct_tls) {
         s2s_conn_set_state(c, S2S_TLS, "direct TLS");
         conn_start_tls_client(c->conn, s2s_tls_client(s->tls, local, true), c->peer);

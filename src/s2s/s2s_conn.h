@@ -59,8 +59,9 @@ struct s2s_conn {
 
 /* --- s2s_conn.c --- */
 void s2s_conn_accept(struct s2s *s, struct conn *conn, bool direct_tls);
-/* To an address of a remote, with `local` in the header. */
-struct s2s_conn *s2s_conn_connect(struct remote *r, const struct target *target, struct str local);
+/* On a connection to an address of a remote (owned from here), with `local` in the header. */
+struct s2s_conn *s2s_conn_made(struct remote *r, const struct target *target, struct str local,
+                               struct conn *conn);
 void s2s_conn_set_state(struct s2s_conn *c, enum s2s_state state, const char *cause);
 void s2s_conn_close(struct s2s_conn *c, const char *cause);
 void s2s_conn_error(struct s2s_conn *c, enum stream_condition condition, const char *text);

@@ -20,7 +20,7 @@ static void write_header(struct s2s_conn *c)
 void s2s_out_begin(struct s2s_conn *c)
 {
     write_header(c);
-    s2s_conn_set_state(c, S2S_WAIT_HEADER, "connecting");
+    s2s_conn_set_state(c, S2S_WAIT_HEADER, "connected");
 }
 
 static void give_up(struct s2s_conn *c, const char *why)

@@ -159,7 +159,8 @@ static const char *const sets[] = {
     "s2s.require_certificate=false",
     "s2s.address=10.0.0.1",
     "s2s.queue_time=20",
-    "s2s.hosts=their.test=10.0.0.9:5269,also.test=10.0.0.9:5269,gone.test=10.0.0.8:1",
+    "s2s.hosts=their.test=10.0.0.9:5269,also.test=10.0.0.9:5269,gone.test=10.0.0.8:1,"
+    "two.test=[2001:db8::9]:5269,two.test=10.0.0.9:5269",
     "s2s.deny=bad.test",
     "router.port=0",
 };
@@ -475,6 +476,45 @@ static void unsolicited_result(void **state)
     assert_heard(&w->out, "invalid-from");
 }
 
+/* RFC 8305: the first address swallows everything; RFC 6724: or this machine has no route to it. */
+static void the_address_that_answers(void **state)
+{
+    struct world *w = *state;
+    struct net_address at = {.ip = "2001:db8::9", .port = 5269};
+    struct net_listener *silent;
+
+    assert_int_equal(net_listen(w->env.net, &at, on_accept, w, &silent), ERR_OK);
+    net_sim_blackhole(w->env.net, at.ip, at.port, true);
+    send_out(w, "a@two.test", "m1");
+    assert_int_equal(w->accepted, 1);
+    assert_heard(&w->out, "to='two.test'");
+    net_sim_blackhole(w->env.net, at.ip, at.port, false);
+    net_listener_close(silent);
+    conn_close(w->out.conn, 0);
+    w->out.conn = NULL;
+    loop_sim_advance(w->env.loop, 3000); /* and again, with no route */
+    assert_int_equal(w->accepted, 2);
+    assert_heard(&w->out, "to='two.test'");
+    assert_int_equal(w->got_count, 0);
+}
+
+/* An address that answers and is of no use is not the end. */
+static void the_next_address_after_a_bad_stream(void **state)
+{
+    struct world *w = *state;
+    struct net_address at = {.ip = "2001:db8::9", .port = 5269};
+    struct net_listener *other;
+
+    assert_int_equal(net_listen(w->env.net, &at, on_accept, w, &other), ERR_OK);
+    send_out(w, "a@two.test", "m1");
+    assert_int_equal(w->accepted, 1);
+    say(w, &w->out, "SSH-2.0-OpenSSH_9.2p1\r\n");
+    assert_int_equal(w->accepted, 2);
+    assert_heard(&w->out, "to='two.test'");
+    assert_int_equal(w->got_count, 0);
+    net_listener_close(other);
+}
+
 static void nobody_there(void **state)
 {
     struct world *w = *state;
@@ -668,6 +708,8 @@ int main(void)
         TEST(keys_that_claim_to_be_ours),
         TEST(no_stanza_before_we_are_proven),
         TEST(unsolicited_result),
+        TEST(the_address_that_answers),
+        TEST(the_next_address_after_a_bad_stream),
         TEST(nobody_there),
         TEST(no_resolver),
         TEST(denied),
