@@ -341,6 +341,15 @@ void component_attach_local(struct component *c, struct component *router)
     router->ops->attach(router, end, c->id);
 }
 
+void component_join(struct component *a, struct component *b)
+{
+    struct link *end_a, *end_b;
+
+    link_thread_pair(a->env->loop, b->env->loop, a->id, b->id, &end_a, &end_b);
+    a->ops->join(a, end_a, b->id);
+    b->ops->join(b, end_b, a->id);
+}
+
 void component_attach_tcp(struct component *c, const struct link_tcp_config *config)
 {
     c->link = link_tcp_connect(c->env->loop, c->env->net, c->env->parsers, c->env->random, c->log,

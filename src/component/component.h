@@ -24,6 +24,8 @@ struct env {
     const struct config *config; /* replaced before ops->reload */
     struct log log;
     const char *data_dir; /* databases, keys, secrets; "" with memory: stores only */
+    unsigned seat; /* which of the process's loops this is: 0 the first, which alone has what a
+                      process has once */
 };
 
 struct component;
@@ -55,6 +57,8 @@ struct component_ops {
     json_t *(*command)(struct component *c, const json_t *request);
     /* The router alone: takes its end of a local link. */
     void (*attach)(struct component *c, struct link *end, const char *name);
+    /* The router alone: takes its end of a link to the router of another loop in this process. */
+    void (*join)(struct component *c, struct link *end, const char *name);
 };
 
 struct component {
@@ -74,6 +78,8 @@ struct component *component_create(const struct component_ops *ops, const struct
 /* Gives it its link before component_start: to a router in this process, or over TCP as the
  * configuration says. */
 void component_attach_local(struct component *c, struct component *router);
+/* Two routers of one process, each started: what is bound at one can be reached from the other. */
+void component_join(struct component *a, struct component *b);
 void component_attach_tcp(struct component *c, const struct link_tcp_config *config);
 enum error component_start(struct component *c); /* binds c->id, then ops->start */
 void component_stop(struct component *c); /* ops->stop; c->stopped becomes true, now or later */

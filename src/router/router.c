@@ -11,7 +11,7 @@
 
 /* --- ports --- */
 
-static void port_destroy(struct port *port)
+void router_port_destroy(struct port *port)
 {
     struct list *node;
 
@@ -20,7 +20,8 @@ static void port_destroy(struct port *port)
     port->router->port_count--;
     while ((node = list_pop(&port->throttle_queue)) != NULL)
         packet_destroy(LIST_ENTRY(node, struct packet, node));
-    link_close(port->link);
+    if (!port->trunk)
+        link_close(port->link);
     free(port);
 }
 
@@ -85,17 +86,20 @@ static void on_down(void *owner, const char *why)
     router_unbind_all(port);
     router_release_waiters(port);
     router_stop_waiting(port);
-    port_destroy(port);
+    router_port_destroy(port);
 }
 
-static void on_writable(void *owner)
+void router_port_writable(struct port *port)
 {
-    struct port *port = owner;
-
     if (port->stuck)
         log_info(&port->router->component->log, "%s takes packets again", port->id);
     port->stuck = false;
     router_release_waiters(port);
+}
+
+static void on_writable(void *owner)
+{
+    router_port_writable(owner);
 }
 
 static void on_undelivered(void *owner, struct packet *p)
@@ -122,27 +126,41 @@ static void on_stall(struct loop_timer *timer)
     router_release_waiters(port);
 }
 
-static void port_create(struct router *r, struct link *link, const char *id)
+struct port *router_port_create(struct router *r, struct link *link, const char *id)
 {
     struct port *port = MEM_NEW(struct port);
 
     port->router = r;
     port->link = link;
     (void)snprintf(port->id, sizeof(port->id), "%s", id);
+    list_init(&port->node);
     list_init(&port->names);
     list_init(&port->throttle_queue);
     list_init(&port->waiting);
     list_init(&port->waiters);
+    list_init(&port->mirrors);
     loop_timer_init(&port->stall, r->component->env->loop, on_stall);
-    list_push(&r->ports, &port->node);
     r->port_count++;
+    return port;
+}
+
+static void attach(struct router *r, struct link *link, const char *id)
+{
+    struct port *port = router_port_create(r, link, id);
+
+    list_push(&r->ports, &port->node);
     link_set_max(link, (size_t)r->component->env->config->router_max_queue);
     link_set_events(link, &port_events, port);
 }
 
 static void router_attach(struct component *c, struct link *end, const char *name)
 {
-    port_create(c->state, end, name);
+    attach(c->state, end, name);
+}
+
+static void router_join(struct component *c, struct link *end, const char *name)
+{
+    router_trunk_create(c->state, end, name);
 }
 
 /* --- the listener --- */
@@ -186,7 +204,15 @@ static void on_accept(void *arg, struct conn *conn)
         return;
     }
     link = link_tcp_accept(env->loop, env->net, env->parsers, env->random, c->log, conn, &config);
-    port_create(r, link, link_peer(link));
+    attach(r, link, link_peer(link));
+}
+
+/* One of a process's routers is where others connect. */
+static bool listens(const struct router *r)
+{
+    const struct env *env = r->component->env;
+
+    return env->config->router_port != 0 && env->seat == 0;
 }
 
 static enum error listen_tcp(struct router *r)
@@ -196,7 +222,7 @@ static enum error listen_tcp(struct router *r)
     struct net_address at = {.port = (uint16_t)config->router_port};
     enum error e;
 
-    if (config->router_port == 0)
+    if (!listens(r))
         return ERR_OK;
     (void)snprintf(at.ip, sizeof(at.ip), "%s", config->router_address);
     e = net_listen(r->component->env->net, &at, on_accept, r, &r->listener);
@@ -219,7 +245,7 @@ static enum error load_users(struct router *r)
     const struct config *config = env->config;
     char secret[256];
     enum error e = ERR_OK;
-    bool wanted = config->router_port != 0;
+    bool wanted = listens(r);
 
     if (wanted)
         e = secret_load(env, "router-secret", config->router_secret_file, secret, sizeof(secret));
@@ -240,6 +266,7 @@ static enum error router_start(struct component *c)
     random_fill(c->env->random, seed, sizeof(seed));
     r->component = c;
     list_init(&r->ports);
+    list_init(&r->trunks);
     table_init(&r->table, seed);
     c->state = r;
     e = load_users(r);
@@ -290,11 +317,13 @@ static void router_destroy(struct component *c)
     if (!r)
         return;
     net_listener_close(r->listener);
+    while (!list_empty(&r->trunks))
+        router_trunk_destroy(LIST_ENTRY(r->trunks.next, struct port, node));
     while (!list_empty(&r->ports)) {
         struct port *port = LIST_ENTRY(r->ports.next, struct port, node);
         while (!list_empty(&port->names))
             free(LIST_ENTRY(list_pop(&port->names), struct port_name, node));
-        port_destroy(port);
+        router_port_destroy(port);
     }
     router_users_finish(&r->users);
     router_users_finish(&r->externals);
@@ -312,4 +341,5 @@ const struct component_ops router_component = {
     .status = router_show,
     .destroy = router_destroy,
     .attach = router_attach,
+    .join = router_join,
 };

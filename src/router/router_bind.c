@@ -74,11 +74,13 @@ static void announce(struct port *port, const struct name *n, bool up)
 
     buffer_init(&space, NODES_MAX);
     nodes = nodes_of(n, &space);
-    log_info(&port->router->component->log, "%.*s is %s (%s%s%.*s)", STR_ARG(name_str(n)),
-             up ? "online" : "offline", link_peer(port->link), nodes.len ? "; shared by " : "",
-             STR_ARG(nodes));
+    if (!port->trunk) /* else its own router has said so */
+        log_info(&port->router->component->log, "%.*s is %s (%s%s%.*s)", STR_ARG(name_str(n)),
+                 up ? "online" : "offline", link_peer(port->link), nodes.len ? "; shared by " : "",
+                 STR_ARG(nodes));
     tell_others(port, name_str(n), up, nodes);
-    if (nodes.len && name_has_port(n, port)) /* who came last must know, too, with whom it shares */
+    if (nodes.len && !port->trunk &&
+        name_has_port(n, port)) /* who came last must know, too, with whom it shares */
         tell(port, name_str(n), up, nodes);
     for (size_t i = 0; (other = hash_next(&t->names, &i)) != NULL;)
         if (other->alias_of == n)
@@ -190,7 +192,7 @@ static bool id_taken(const struct name *n, const char *id)
 
 /* A port is called by its first name. Instances of an external component have nothing but that:
  * they are numbered, and one that comes again gets the share it had. */
-static void call_port(struct port *port, struct str name)
+void router_call_port(struct port *port, struct str name)
 {
     const struct name *n = table_entry(&port->router->table, name);
     unsigned number = 1;
@@ -220,7 +222,7 @@ static int bind_name(struct port *port, struct str name, unsigned flags, struct 
     if (error)
         return error;
     if (port->name_count == 0)
-        call_port(port, name);
+        router_call_port(port, name);
     *ret_why = "it is bound in another way, or by this component already";
     if (table_bind(t, name, kind_of(flags), port, port->node_id, flags & PACKET_BIND_LOG, ret) !=
         ERR_OK)
@@ -248,8 +250,39 @@ void router_bind(struct port *port, struct packet *p)
     if (error)
         return;
     announce(port, n, true);
+    router_trunks_tell(port, n, true);
     if (port->name_count == 1)
         tell_newcomer(port);
+}
+
+/* --- components of other loops --- */
+
+unsigned router_bind_flags(const struct name *n, const struct port *port)
+{
+    unsigned flags = n->is_default ? PACKET_BIND_DEFAULT : 0;
+
+    if (n->kind != NAME_SINGLE)
+        flags |= n->kind == NAME_MULTI_TO ? PACKET_BIND_MULTI : PACKET_BIND_MULTI_FROM;
+    for (uint32_t i = 0; i < n->node_count; i++)
+        if (n->nodes[i].port == port && n->nodes[i].log)
+            flags |= PACKET_BIND_LOG;
+    return flags;
+}
+
+bool router_bind_mirror(struct port *mirror, struct str name, unsigned flags)
+{
+    struct table *t = &mirror->router->table;
+    bool log = flags & PACKET_BIND_LOG;
+    struct name *n;
+
+    if (table_bind(t, name, kind_of(flags), mirror, mirror->node_id, log, &n) != ERR_OK)
+        return false;
+    if (flags & PACKET_BIND_DEFAULT)
+        (void)table_set_default(t, n);
+    mirror->trunk->log_sinks += log;
+    take_name(mirror, n);
+    announce(mirror, n, true);
+    return true;
 }
 
 /* --- unbind --- */
@@ -261,6 +294,10 @@ static void unbind_name(struct port *port, struct port_name *pn)
     list_remove(&pn->node);
     free(pn);
     port->name_count--;
+    if (port->trunk)
+        port->trunk->log_sinks -= (router_bind_flags(n, port) & PACKET_BIND_LOG) != 0;
+    else
+        router_trunks_tell(port, n, false);
     if (!table_unbind(&port->router->table, n, port)) {
         announce(port, n, true);
         return;
@@ -293,6 +330,14 @@ void router_unbind(struct port *port, struct packet *p)
     answer(port, p, PACKET_UNBIND, pn ? ROUTE_OK : ROUTE_NOT_FOUND, 0);
     if (pn)
         unbind_name(port, pn);
+}
+
+void router_unbind_mirror(struct port *mirror, struct str name)
+{
+    struct port_name *pn = find_name(mirror, name);
+
+    if (pn)
+        unbind_name(mirror, pn);
 }
 
 void router_unbind_all(struct port *port)

@@ -1,6 +1,6 @@
 /* Inside of the router, for src/router alone. A port is one attached component: its link, the names
  * it bound, what its user may do. router.c keeps ports, router_bind.c names, router_route.c moves
- * packets, router_users.c knows users. */
+ * packets, router_users.c knows users, router_trunk.c joins the routers of one process. */
 #ifndef JACKDAW_ROUTER_ROUTER_IMPL_H
 #define JACKDAW_ROUTER_ROUTER_IMPL_H
 
@@ -44,7 +44,8 @@ enum route_error {
 struct router {
     struct component *component;
     struct table table;
-    struct list ports;
+    struct list ports;  /* components of this loop, and all that come over TCP */
+    struct list trunks; /* ports that lead to the routers of other loops */
     size_t port_count;
     struct net_listener *listener;
     struct router_users users;
@@ -72,9 +73,19 @@ struct port {
     struct list waiting; /* in another port's waiters, while this port's link is paused */
     struct list waiters; /* ports that wait for this one */
     struct loop_timer stall;
+    struct port
+        *trunk; /* not NULL: a component of another loop, behind this; the link is the trunk's */
+    struct list mirrors; /* of a trunk: the components behind it */
+    size_t log_sinks;    /* of a trunk: names bound as such behind it */
     uint64_t received, sent;
     char id[256]; /* its first name, else the peer's address: for status and log */
 };
+
+/* router.c */
+struct port *router_port_create(struct router *r, struct link *link, const char *id);
+void router_port_destroy(struct port *port); /* closes the link, unless it is its trunk's */
+/* It takes packets again: link_events' `writable`. */
+void router_port_writable(struct port *port);
 
 /* router_users.c: reads router.users and the built-in user; `secret` is the built-in's. On failure
  * logs and keeps *users. */
@@ -94,6 +105,14 @@ enum error router_aliases_load(struct router *r);
 void router_bind(struct port *port, struct packet *p);   /* owns p: it is the answer */
 void router_unbind(struct port *port, struct packet *p); /* likewise */
 void router_unbind_all(struct port *port);               /* the port is gone */
+/* Its name on the router is `name`; spreading goes by it. */
+void router_call_port(struct port *port, struct str name);
+/* The same for a component behind a trunk: whoever it is bound with has checked it. False when it
+ * is taken here. */
+bool router_bind_mirror(struct port *mirror, struct str name, unsigned flags);
+void router_unbind_mirror(struct port *mirror, struct str name);
+/* What a component of this loop has bound it with. */
+unsigned router_bind_flags(const struct name *n, const struct port *port);
 /* Tells everybody but those who have bound its target, if anybody has. */
 void router_announce_alias(struct router *r, const struct name *alias, bool up);
 /* A name in the form of the table: lower-case domain; false when malformed. `out` takes 1024 bytes.
@@ -109,6 +128,15 @@ void router_undelivered(struct port *port, struct packet *p);
 void router_release_waiters(struct port *port); /* `port` takes packets again, or is gone */
 void router_stop_waiting(struct port *port);
 size_t router_port_queued(const struct port *port);
+
+/* A packet that came over a trunk; the other router has checked its sender. */
+void router_arrive(struct port *trunk, struct packet *p);
+
+/* router_trunk.c: the routers of one process have one table in common, each a copy of it. */
+void router_trunk_create(struct router *r, struct link *link, const char *id);
+void router_trunk_destroy(struct port *trunk);
+/* Tells the other loops that a component of this one has bound a name, or no longer has. */
+void router_trunks_tell(const struct port *port, const struct name *n, bool up);
 
 /* router_status.c */
 void router_status(const struct router *r, json_t *into);

@@ -52,17 +52,30 @@ static void bounce_to(struct port *port, struct packet *p, int error)
     router_deliver(port, p);
 }
 
+/* Who has sent it, when he can be told that it did not arrive. */
+static struct port *sender_of(const struct router *r, const struct packet *p)
+{
+    struct name *from =
+        comes_back(p) && p->route_from.data ? table_find(&r->table, p->route_from) : NULL;
+
+    return from ? name_pick(from, p->from ? jid_bare(p->from) : p->route_to)->port : NULL;
+}
+
+static void drop(struct router *r, struct packet *p)
+{
+    r->dropped++;
+    packet_destroy(p);
+}
+
 /* A packet did not reach `port`: to whoever sent it. */
 void router_undelivered(struct port *port, struct packet *p)
 {
     struct router *r = port->router;
     int error = link_is_up(port->link) ? ROUTE_NO_ROOM : ROUTE_NOT_FOUND;
-    struct name *from =
-        comes_back(p) && p->route_from.data ? table_find(&r->table, p->route_from) : NULL;
+    struct port *sender = sender_of(r, p);
 
-    if (!from) {
-        r->dropped++;
-        packet_destroy(p);
+    if (!sender) {
+        drop(r, p);
         return;
     }
     if (error == ROUTE_NO_ROOM &&
@@ -70,7 +83,7 @@ void router_undelivered(struct port *port, struct packet *p)
         log_warn(&r->component->log,
                  "%s is too slow: %zu bytes are queued for it; packets for it bounce", port->id,
                  router_port_queued(port));
-    bounce_to(name_pick(from, p->from ? jid_bare(p->from) : p->route_to)->port, p, error);
+    bounce_to(sender, p, error);
 }
 
 /* --- waiting --- */
@@ -219,12 +232,25 @@ static void copy_to_logs(struct router *r, const struct packet *p)
 
     for (size_t i = 0; (n = hash_next(&r->table.names, &i)) != NULL;) {
         for (uint32_t k = 0; k < n->node_count; k++) {
-            if (!n->nodes[k].log)
+            if (!n->nodes[k].log || n->nodes[k].port->trunk)
                 continue;
             struct packet *copy = packet_copy(p);
             copy->kind = PACKET_LOG;
             r->logged++;
             router_deliver(n->nodes[k].port, copy);
+        }
+    }
+}
+
+/* One copy for each loop that has a log sink. */
+static void copy_to_trunks(struct router *r, const struct packet *p)
+{
+    LIST_EACH (it, &r->trunks) {
+        struct port *trunk = LIST_ENTRY(it, struct port, node);
+        if (trunk->log_sinks) {
+            struct packet *copy = packet_copy(p);
+            copy->kind = PACKET_LOG;
+            router_deliver(trunk, copy);
         }
     }
 }
@@ -236,8 +262,7 @@ void router_route(struct port *port, struct packet *p)
     int error;
 
     if (p->error || p->kind == PACKET_LOG) {
-        r->dropped++;
-        packet_destroy(p);
+        drop(r, p);
         return;
     }
     error = p->route_to.len ? check_from(port, p->route_from) : ROUTE_BAD_REQUEST;
@@ -247,9 +272,21 @@ void router_route(struct port *port, struct packet *p)
         bounce_to(port, p, error);
         return;
     }
-    if (r->table.log_sinks)
+    if (r->table.log_sinks) {
         copy_to_logs(r, p);
+        copy_to_trunks(r, p);
+    }
     send_on(port, pick_node(target, p)->port, p);
+}
+
+static void to_all(const struct port *except, struct packet *p)
+{
+    LIST_EACH (it, &except->router->ports) {
+        struct port *other = LIST_ENTRY(it, struct port, node);
+        if (other != except && other->name_count)
+            router_deliver(other, packet_copy(p));
+    }
+    packet_destroy(p);
 }
 
 void router_broadcast(struct port *port, struct packet *p)
@@ -258,8 +295,7 @@ void router_broadcast(struct port *port, struct packet *p)
     int error;
 
     if (p->error) {
-        r->dropped++;
-        packet_destroy(p);
+        drop(r, p);
         return;
     }
     error = check_from(port, p->route_from);
@@ -268,12 +304,41 @@ void router_broadcast(struct port *port, struct packet *p)
         return;
     }
     r->broadcasts++;
-    LIST_EACH (it, &r->ports) {
-        struct port *other = LIST_ENTRY(it, struct port, node);
-        if (other != port && other->name_count)
-            router_deliver(other, packet_copy(p));
+    LIST_EACH (it, &r->trunks)
+        router_deliver(LIST_ENTRY(it, struct port, node), packet_copy(p));
+    to_all(port, p);
+}
+
+/* --- from other loops --- */
+
+/* It may go on to a third loop, when its target has just moved there: the routers' tables differ
+ * for as long as the news travels. An error was turned around where it happened and looks for the
+ * one who is to hear it. */
+void router_arrive(struct port *trunk, struct packet *p)
+{
+    struct router *r = trunk->router;
+    struct name *target;
+
+    if (p->kind == PACKET_BROADCAST) {
+        to_all(trunk, p);
+    } else if (p->kind == PACKET_LOG) {
+        copy_to_logs(r, p);
+        packet_destroy(p);
+    } else if (p->error) {
+        target = table_find(&r->table, p->route_to);
+        if (target)
+            router_deliver(name_pick(target, p->from ? jid_bare(p->from) : p->route_from)->port, p);
+        else
+            drop(r, p);
+    } else if (find_target(trunk, p, &target) == ROUTE_OK) {
+        send_on(trunk, pick_node(target, p)->port, p);
+    } else {
+        struct port *sender = sender_of(r, p);
+        if (sender)
+            bounce_to(sender, p, ROUTE_NOT_FOUND);
+        else
+            drop(r, p);
     }
-    packet_destroy(p);
 }
 
 /* A toggle: the first is echoed and holds what comes after it, the second lets it go

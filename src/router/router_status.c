@@ -25,11 +25,9 @@ static json_t *names_of(const struct router *r)
     return names;
 }
 
-static json_t *links_of(const struct router *r, size_t *ret_queued)
+static void add_links(json_t *links, const struct list *ports, size_t *ret_queued)
 {
-    json_t *links = json_array();
-
-    LIST_EACH (it, &r->ports) {
+    LIST_EACH (it, ports) {
         const struct port *port = LIST_ENTRY(it, struct port, node);
         json_t *entry =
             json_pack("{s:s, s:s, s:b, s:I, s:I, s:I, s:b}", "id", port->id, "peer",
@@ -41,15 +39,17 @@ static json_t *links_of(const struct router *r, size_t *ret_queued)
         json_array_append_new(links, entry);
         *ret_queued += router_port_queued(port);
     }
-    return links;
 }
 
 void router_status(const struct router *r, json_t *into)
 {
     size_t queued = 0;
+    json_t *links = json_array();
 
+    add_links(links, &r->ports, &queued);
+    add_links(links, &r->trunks, &queued);
     json_object_set_new(into, "names", names_of(r));
-    json_object_set_new(into, "links", links_of(r, &queued));
+    json_object_set_new(into, "links", links);
     json_object_set_new(into, "counters",
                         json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "routed", (json_int_t)r->routed,
                                   "bounced", (json_int_t)r->bounced, "dropped",
