@@ -2,6 +2,8 @@
  * iq.h. */
 #include "sm/iq.h"
 
+#include <stdlib.h>
+#include "base/mem.h"
 #include "sm/send.h"
 #include "xmpp/namespaces.h"
 
@@ -65,11 +67,31 @@ void iq_handle(struct sm *sm, struct user *user, struct session *session, struct
     packet_destroy(iq.packet);
 }
 
+/* Of our client that asked, wherever its c2s has it now; NULL when it has gone. */
+static struct session *asking_session(const struct iq *iq)
+{
+    const struct packet *p = iq->packet;
+    if (!iq->later || !p->sm.len)
+        return iq->session;
+    struct session *session = session_find(iq->sm, &p->sm);
+    if (session)
+        return session;
+    struct user *user = user_find(iq->sm, jid_bare(p->from));
+    return user ? session_of(user, jid_resource(p->from)) : NULL;
+}
+
+/* Our client asked and has gone since. */
+static bool nobody_waits(const struct iq *iq, const struct session *session)
+{
+    return iq->later && iq->packet->sm.len && !session;
+}
+
 static void answer(struct iq *iq, struct stanza *result)
 {
-    if (iq->session)
-        send_session(iq->session, result, iq->packet->to, iq->packet->from);
-    else if (iq->packet->to)
+    struct session *session = asking_session(iq);
+    if (session)
+        send_session(session, result, iq->packet->to, iq->packet->from);
+    else if (iq->packet->to && !nobody_waits(iq, session))
         send_route(iq->sm, result, iq->packet->to, iq->packet->from);
     stanza_unref(result);
 }
@@ -87,4 +109,42 @@ struct builder *iq_result_open(struct iq *iq)
 void iq_result_send(struct iq *iq, struct builder *b)
 {
     answer(iq, builder_finish(b));
+}
+
+/* --- answers that come later --- */
+
+struct iq *iq_take(struct iq *iq)
+{
+    struct iq *taken = MEM_NEW(struct iq);
+    *taken = *iq;
+    taken->session = NULL;
+    taken->later = true;
+    iq->packet = NULL;
+    if (taken->user)
+        user_hold(taken->user);
+    return taken;
+}
+
+void iq_finish(struct iq *iq, enum stanza_condition condition)
+{
+    struct session *session = asking_session(iq);
+    if (condition && !nobody_waits(iq, session))
+        send_error_to(iq->sm, session, iq->packet, condition, NULL);
+    packet_destroy(iq->packet);
+    if (iq->user)
+        user_release(iq->user);
+    free(iq);
+}
+
+static void on_committed(void *arg, enum error e, const struct store_rows *rows)
+{
+    struct iq *iq = arg;
+    if (!e)
+        iq_result(iq);
+    iq_finish(iq, e ? send_condition(e) : STANZA_ERR_NONE);
+}
+
+void iq_commit(struct iq *iq, struct store_txn *t)
+{
+    store_commit(t, on_committed, iq_take(iq));
 }

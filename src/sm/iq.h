@@ -17,6 +17,7 @@ struct iq {
      * presence. Never set for an account that does not exist, so that both look alike
      * (reliability.md B 31). */
     bool owner, entitled;
+    bool later; /* after iq_take: the sender's session is looked up when the answer goes out */
 };
 
 /* A stanza of kind iq for a served domain (`user` NULL) or a bare JID. The packet is taken. */
@@ -32,5 +33,14 @@ bool iq_valid(const struct stanza *s);
 void iq_result(struct iq *iq);
 struct builder *iq_result_open(struct iq *iq);
 void iq_result_send(struct iq *iq, struct builder *b);
+
+/* --- for handlers that answer later --- */
+
+/* The request as the handler's own, its user held; the one given has no packet any more. */
+struct iq *iq_take(struct iq *iq);
+/* The end of one that was taken: with a condition an error, else nothing (more) is sent. */
+void iq_finish(struct iq *iq, enum stanza_condition condition);
+/* Takes the request and commits: then an empty result, or the error of the write. */
+void iq_commit(struct iq *iq, struct store_txn *t);
 
 #endif

@@ -49,6 +49,15 @@ struct iq_handler {
     enum stanza_condition (*fn)(struct iq *iq);
 };
 
+/* A node of disco (XEP-0030 section 3.2, 4.2). The functions answer the request, which may come
+ * from anybody who may ask the account or the domain; NULL: item-not-found. */
+struct feature_node {
+    const struct str *node; /* NULL ends a list */
+    unsigned flags;         /* IQ_TO_SERVER, IQ_TO_ACCOUNT */
+    enum stanza_condition (*info)(struct iq *iq);
+    enum stanza_condition (*items)(struct iq *iq);
+};
+
 struct feature_identity {
     const char *category, *type, *name; /* name may be NULL */
 };
@@ -58,6 +67,7 @@ struct feature {
     const char *name;
     path_fn at[PATH_POINTS];
     const struct iq_handler *iqs;              /* ends with ns == NULL */
+    const struct feature_node *nodes;          /* ends with node == NULL */
     const struct str *const *server_features;  /* disco#info of a domain; ends with NULL */
     const struct str *const *account_features; /* disco#info of an account; ends with NULL */
     const struct feature_identity *server_identity, *account_identity; /* one each */

@@ -82,6 +82,8 @@ void send_error(struct sm *sm, struct session *session, struct packet *p,
 
 enum stanza_condition send_condition(enum error e)
 {
+    if (e == ERR_NOT_FOUND)
+        return STANZA_ERR_ITEM_NOT_FOUND;
     return e == ERR_STORE_FULL || e == ERR_TOO_BIG ? STANZA_ERR_RESOURCE_CONSTRAINT
                                                    : STANZA_ERR_INTERNAL_SERVER_ERROR;
 }

@@ -60,4 +60,15 @@ void queue_load(struct store *s, struct str owner, uint64_t after, uint32_t limi
 struct store_txn *queue_delete_upto(struct store_txn *t, struct str owner, uint64_t id);
 void queue_count(struct store *s, struct str owner, store_fn fn, void *arg); /* row: count */
 
+/* ---- private: XEP-0049 ---- */
+struct private_key {
+    struct str owner, ns, name; /* of the elements */
+};
+void private_get(struct store *s, const struct private_key *key, store_fn fn,
+                 void *arg); /* row: xml */
+/* The commit fails with STORE_FULL when all of the owner's would be more than `max_bytes`. */
+struct store_txn *private_set(struct store_txn *t, const struct private_key *key, struct str xml,
+                              uint64_t max_bytes);
+struct store_txn *private_delete(struct store_txn *t, const struct private_key *key);
+
 #endif

@@ -24,10 +24,23 @@ static void add_features(struct builder *b, const struct str *const *features)
     }
 }
 
-/* Section 3.2: we have no nodes. */
-static bool has_node(const struct iq *iq)
+/* Section 3.2: empty is as good as absent. */
+static struct str node_of(const struct iq *iq)
 {
-    return stanza_attr(iq->packet->stanza, iq->payload, STR("node")).len > 0;
+    return stanza_attr(iq->packet->stanza, iq->payload, STR("node"));
+}
+
+static const struct feature_node *find_node(const struct iq *iq)
+{
+    struct str name = node_of(iq);
+    for (int f = 0; f < FEATURES; f++) {
+        const struct feature_node *node = path_features[f]->nodes;
+        for (; node && node->node; node++)
+            if ((node->flags & (iq->user ? IQ_TO_ACCOUNT : IQ_TO_SERVER)) &&
+                str_eq(name, *node->node))
+                return node;
+    }
+    return NULL;
 }
 
 static void answer_info(struct iq *iq)
@@ -51,8 +64,10 @@ static enum stanza_condition on_info(struct iq *iq)
 {
     if (iq->user && !iq->entitled)
         return STANZA_ERR_SERVICE_UNAVAILABLE; /* section 8: also for accounts that do not exist */
-    if (has_node(iq))
-        return STANZA_ERR_ITEM_NOT_FOUND;
+    if (node_of(iq).len) {
+        const struct feature_node *node = find_node(iq);
+        return node && node->info ? node->info(iq) : STANZA_ERR_ITEM_NOT_FOUND;
+    }
     answer_info(iq);
     return STANZA_ERR_NONE;
 }
@@ -72,8 +87,10 @@ static enum stanza_condition on_items(struct iq *iq)
 {
     if (iq->user && !iq->entitled)
         return STANZA_ERR_SERVICE_UNAVAILABLE;
-    if (has_node(iq))
-        return STANZA_ERR_ITEM_NOT_FOUND;
+    if (node_of(iq).len) {
+        const struct feature_node *node = find_node(iq);
+        return node && node->items ? node->items(iq) : STANZA_ERR_ITEM_NOT_FOUND;
+    }
     struct builder *b = iq_result_open(iq);
     builder_start(b, STR("query"), NS_DISCO_ITEMS);
     if (iq->user)

@@ -1,0 +1,111 @@
+"""The kinds of data an account has (jabberd2's tables), written by one client, read by another after a restart.
+
+The client is slixmpp, which knows these protocols from their specifications and not from us."""
+import asyncio
+import xml.etree.ElementTree as ET
+
+import pytest
+import slixmpp
+from slixmpp.exceptions import IqError
+
+
+class Person(slixmpp.ClientXMPP):
+    """A logged-in client; `presence` False: it stays unavailable."""
+
+    def __init__(self, server, name, resource='here'):
+        super().__init__(f'{name}@{server.domain}/{resource}', server.password)
+        self.installation = server
+        for plugin in ('xep_0030', 'xep_0199'):
+            self.register_plugin(plugin)
+        self.ca_certs = server.ca
+        self.messages, self.presences = asyncio.Queue(), asyncio.Queue()
+        self.started, self.gone = asyncio.Event(), asyncio.Event()
+        self.auto_authorize = self.auto_subscribe = None
+        self.add_event_handler('session_start', lambda event: self.started.set())
+        self.add_event_handler('message', self.messages.put_nowait)
+        self.add_event_handler('presence_available', self.presences.put_nowait)
+        self.add_event_handler('presence_unavailable', self.presences.put_nowait)
+        self.add_event_handler('disconnected', lambda event: self.gone.set())
+
+    async def come(self, presence=True):
+        self.connect(('127.0.0.1', self.installation.port))
+        await asyncio.wait_for(self.started.wait(), 60)
+        if presence:
+            await self.get_roster()
+            self.send_presence()
+        return self
+
+    async def leave(self):
+        self.disconnect()
+        await asyncio.wait_for(self.gone.wait(), 60)
+
+    async def ask(self, kind, payload, to=None):
+        """An iq with `payload` (text); its answer's child as an Element, or None. Raises IqError."""
+        iq = self.make_iq(ito=to, itype=kind)
+        iq.xml.append(ET.fromstring(payload))
+        answer = (await iq.send(timeout=60)).xml
+        return answer[0] if len(answer) else None
+
+
+def run(work):
+    """Runs a coroutine in a loop of its own, where slixmpp finds it."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        return loop.run_until_complete(asyncio.wait_for(work, 180))
+    finally:
+        rest = asyncio.all_tasks(loop)  # slixmpp leaves its filters running
+        for task in rest:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*rest, return_exceptions=True))
+        loop.close()
+
+
+def restart(server):
+    server.stop()
+    server.start()
+
+
+@pytest.fixture
+def two(own_server):
+    """A server with romeo and juliet."""
+    server = own_server().start()
+    server.user('romeo')
+    server.user('juliet')
+    return server
+
+
+def same(element, xml):
+    """Whether an Element is that XML; prefixes apart."""
+    return (ET.canonicalize(ET.tostring(element, encoding='unicode'), rewrite_prefixes=True)
+            == ET.canonicalize(xml, rewrite_prefixes=True))
+
+
+def condition(error):
+    return error.value.iq['error']['condition']
+
+
+BOOKMARKS = "<query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'>%s</storage></query>"
+
+
+def test_private_xml(two):
+    mark = "<conference jid='council@conference.underhill.org' name='\u00e9 &amp; &lt;x&gt;' autojoin='true'><nick>Puck</nick></conference>"
+
+    async def write():
+        romeo = await Person(two, 'romeo').come()
+        await romeo.ask('set', BOOKMARKS % mark)
+        await romeo.leave()
+
+    async def read():
+        romeo, juliet = await Person(two, 'romeo', 'elsewhere').come(), await Person(two, 'juliet').come()
+        kept = await romeo.ask('get', BOOKMARKS % '')
+        assert same(kept, BOOKMARKS % mark)
+        with pytest.raises(IqError) as error:
+            await juliet.ask('get', BOOKMARKS % '', to=f'romeo@{two.domain}')
+        assert condition(error) == 'forbidden'
+        await romeo.leave()
+        await juliet.leave()
+
+    run(write())
+    restart(two)
+    run(read())
