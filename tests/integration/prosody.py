@@ -38,7 +38,7 @@ class Names:
 {lines}''')
         self.popen = subprocess.Popen(['/usr/sbin/unbound', '-d', '-c', str(self.folder / 'unbound.conf')],
                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while True:
             try:
                 socket.create_connection((DNS, 53), 1).close()
@@ -119,7 +119,7 @@ VirtualHost "{self.domain}"
             ['unshare', '-m', 'sh', '-c', f'mount --bind {self.data}/resolv.conf /etc/resolv.conf && ' + self.command()],
             env=self.environment(),
             stdout=open(self.data / 'out', 'a'), stderr=subprocess.STDOUT)
-        until = time.monotonic() + 20
+        until = time.monotonic() + 120
         while True:
             try:
                 socket.create_connection((self.ip, self.port), 1).close()

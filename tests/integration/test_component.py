@@ -197,7 +197,7 @@ def component(server, name, secret):
     """A logged-in component, or the stream error that it got."""
     client = Raw(server.router_port, name)
     client.send(f"<stream:stream xmlns='jabber:component:accept' xmlns:stream='{STREAM}' to='{name}'>")
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while client.header is None and time.monotonic() < until:
         client._read(0.1)
     identity = client.header.get('id') or ''

@@ -73,7 +73,7 @@ def test_subscription(world, placement):
     romeo.wait_for('presence', type='subscribe')
     romeo.send("<presence to='juliet@p.jd' type='subscribed'/>")
     assert juliet.wait_for('presence', type='subscribed') is not None
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     seen = set()
     while romeo.domain not in seen and time.monotonic() < until:
         p = juliet.wait_for('presence')
