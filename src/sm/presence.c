@@ -339,6 +339,14 @@ void presence_gone(struct session *session)
     stanza_unref(absent);
 }
 
+void presence_replace(struct session *session, struct stanza *s)
+{
+    stanza_unref(session->presence);
+    session->presence = stanza_ref(s);
+    to_subscribers(session, s);
+    to_resources(session, s);
+}
+
 void presence_send_all(struct user *user, struct jid *to)
 {
     for (struct session *s = user->sessions; s; s = s->next)

@@ -13,6 +13,8 @@ void presence_gone(struct session *session);
 /* Presence or absence of each available resource to one JID. */
 void presence_send_all(struct user *user, struct jid *to);
 void presence_send_absence(struct user *user, struct jid *to);
+/* Another form of an available session's presence takes its place, for all who see it. */
+void presence_replace(struct session *session, struct stanza *s);
 /* An unavailable presence without content. */
 struct stanza *presence_unavailable(void);
 

@@ -149,15 +149,23 @@ void user_load_end(struct user *user, enum error e)
     user_release(user);
 }
 
+void user_set_photo(struct user *user, struct str hash)
+{
+    user->has_photo = hash.len == sizeof user->photo_hash;
+    if (user->has_photo)
+        memcpy(user->photo_hash, hash.data, hash.len);
+}
+
 static void on_user_row(void *arg, enum error e, const struct store_rows *rows)
 {
-    enum { LOGOUT_TIME = 1, LOGOUT_STATUS };
+    enum { LOGOUT_TIME = 1, LOGOUT_STATUS, PHOTO_HASH };
     struct user *user = arg;
     if (!e && store_rows_count(rows) > 0) {
         user->active = true; /* there is a row for active accounts alone */
         user->logout_time = store_int(rows, 0, LOGOUT_TIME);
         struct str status = store_text(rows, 0, LOGOUT_STATUS);
         user->logout_status = status.len ? str_dup(status) : NULL;
+        user_set_photo(user, store_text(rows, 0, PHOTO_HASH));
     }
     user_load_end(user, e);
 }
@@ -236,6 +244,7 @@ static void finish_deletion(struct user *user)
     roster_finish(&user->roster);
     user->roster.version = 0;
     user->active = false;
+    user->has_photo = false;
     free(user->logout_status);
     user->logout_status = NULL;
     user->logout_time = 0;

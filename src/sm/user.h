@@ -6,6 +6,7 @@
 
 #include "sm/roster.h"
 #include "sm/sm.h"
+#include "xmpp/avatar.h"
 
 enum user_state {
     USER_LOADING,
@@ -48,8 +49,10 @@ struct user {
     struct list waiting; /* packets */
     struct list idle;    /* node in sm->idle */
     uint64_t idle_since;
-    int64_t logout_time; /* 0: none known */
-    char *logout_status; /* NULL: none */
+    int64_t logout_time;              /* 0: none known */
+    char *logout_status;              /* NULL: none */
+    char photo_hash[AVATAR_HASH_LEN]; /* of the vCard's picture: features/vcard.c */
+    bool has_photo;
     uint32_t waiting_count;
     uint32_t session_count;
     uint32_t busy;  /* holds: not to be unloaded */
@@ -71,6 +74,9 @@ void user_hold(struct user *user);
 void user_release(struct user *user);
 /* Queues a packet until the user is ready. False, and the packet untouched, when too many wait. */
 bool user_wait(struct user *user, struct packet *p);
+
+/* Anything but a hash: there is no picture. */
+void user_set_photo(struct user *user, struct str hash);
 
 /* For handlers of PATH_USER_LOAD: one more read to wait for, and its answer. */
 void user_load_begin(struct user *user);

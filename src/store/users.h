@@ -6,8 +6,8 @@
 #include "store/store.h"
 
 /* ---- active, logout ---- */
-/* Row: active.time, logout.time, logout.status (SQL NULL where absent); no row when the account is
- * not active. */
+/* Row: active.time, logout.time, logout.status, vcard.photo-hash, vacation start and end (SQL NULL
+ * where absent), how many privacy items; no row when the account is not active. */
 void users_get(struct store *s, struct str owner, store_fn fn, void *arg);
 struct store_txn *users_activate(struct store_txn *t, struct str owner,
                                  int64_t time); /* keeps an existing time */
@@ -70,5 +70,33 @@ void private_get(struct store *s, const struct private_key *key, store_fn fn,
 struct store_txn *private_set(struct store_txn *t, const struct private_key *key, struct str xml,
                               uint64_t max_bytes);
 struct store_txn *private_delete(struct store_txn *t, const struct private_key *key);
+
+/* ---- vcard, vcard-search: XEP-0054, 0055 ---- */
+enum {
+#define X(id, column, element, inner) VCARD_##id,
+#include "store/vcard.def"
+#undef X
+    VCARD_COLUMNS
+};
+struct vcard_row {
+    struct str columns[VCARD_COLUMNS]; /* data == NULL: none */
+    struct str xml;
+    struct str photo_hash; /* hex of SHA-1 (XEP-0153); data == NULL: no photo */
+};
+void vcard_get(struct store *s, struct str owner, store_fn fn, void *arg); /* row: xml */
+struct store_txn *vcard_set(struct store_txn *t, struct str owner, const struct vcard_row *row);
+struct store_txn *vcard_delete(struct store_txn *t, struct str owner);
+/* What can be searched for, every text folded by precis_fold; "" where there is none. Without a row
+ * here the owner is not found. */
+struct vcard_search {
+    struct str fn, first, last, nick, email;
+};
+struct store_txn *vcard_set_search(struct store_txn *t, struct str owner, struct str domain,
+                                   const struct vcard_search *what);
+struct store_txn *vcard_delete_search(struct store_txn *t, struct str owner);
+/* Rows: owner, fn, n-given, n-family, nickname, email as the users wrote them, of those whose
+ * fields begin like `what`; at most `limit`, sorted by owner. */
+void vcard_find(struct store *s, struct str domain, const struct vcard_search *what, uint32_t limit,
+                store_fn fn, void *arg);
 
 #endif

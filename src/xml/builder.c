@@ -22,6 +22,21 @@ struct builder *builder_create(struct str name, struct str ns)
     return b;
 }
 
+struct builder *builder_create_like(const struct stanza *s)
+{
+    struct builder *b = builder_create(stanza_name(s, STANZA_ROOT), stanza_ns(s, STANZA_ROOT));
+    uint32_t count = stanza_attr_count(s, STANZA_ROOT);
+    for (uint32_t i = 0; i < count; i++) {
+        struct str name, ns, value;
+        stanza_attr_at(s, STANZA_ROOT, i, &name, &ns, &value);
+        if (ns.len)
+            block_attr_ns(&b->writer, name, ns, value);
+        else
+            block_attr(&b->writer, name, value);
+    }
+    return b;
+}
+
 void builder_destroy(struct builder *b)
 {
     if (b) {

@@ -7,6 +7,8 @@
 struct builder;
 
 struct builder *builder_create(struct str name, struct str ns);
+/* Begins with a copy of another stanza's root: its name, namespace and attributes. */
+struct builder *builder_create_like(const struct stanza *s);
 void builder_destroy(struct builder *b); /* gives up without a stanza; NULL is fine */
 /* Opens a child of the open element; ns.data == NULL takes the parent's namespace. */
 void builder_start(struct builder *b, struct str name, struct str ns);

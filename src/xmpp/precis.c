@@ -313,3 +313,14 @@ bool precis_one_script(struct str text)
            !(together & ~(unsigned)(LATIN | HAN | BOPOMOFO)) ||
            !(together & ~(unsigned)(LATIN | HAN | HANGUL));
 }
+
+bool precis_fold(struct str in, char out[1024], size_t *ret_len)
+{
+    SCRATCH text, folded;
+    UErrorCode status = U_ZERO_ERROR;
+    const UNormalizer2 *fold = unorm2_getNFKCCasefoldInstance(&status);
+    if (U_FAILURE(status) || !text_from_utf8(in, &text))
+        return false;
+    folded.len = unorm2_normalize(fold, text.data, text.len, folded.data, UNITS, &status);
+    return U_SUCCESS(status) && text_to_utf8(&folded, out, ret_len);
+}

@@ -25,6 +25,10 @@ bool precis_password(struct str in, char out[1024], size_t *ret_len); /* OpaqueS
  * trailing dot. */
 bool precis_domain(struct str in, char out[1024], size_t *ret_len);
 
+/* For comparing words that people wrote: NFKC_Casefold (Unicode 3.13). False when empty or too
+ * long. */
+bool precis_fold(struct str in, char out[1024], size_t *ret_len);
+
 /* True when all letters are of one script, or of Latin with one of the sets of UTS 39 section 5.2
  * (highly restrictive). */
 bool precis_one_script(struct str text);

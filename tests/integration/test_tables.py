@@ -2,11 +2,17 @@
 
 The client is slixmpp, which knows these protocols from their specifications and not from us."""
 import asyncio
+import base64
+import hashlib
+import re
+import sqlite3
 import xml.etree.ElementTree as ET
 
 import pytest
 import slixmpp
 from slixmpp.exceptions import IqError
+
+from conftest import ROOT
 
 
 class Person(slixmpp.ClientXMPP):
@@ -108,4 +114,49 @@ def test_private_xml(two):
 
     run(write())
     restart(two)
+    run(read())
+
+
+def every_column():
+    """A vCard that has a value for each of jabberd2's columns: (xml, {column: value})."""
+    groups, values = {}, {}
+    definition = (ROOT / 'src/store/vcard.def').read_text(encoding='utf-8')
+    for column, element, inner in re.findall(r'^X\(\w+, "([^"]+)", "([^"]+)", (?:"([^"]+)"|NULL)\)', definition, re.M):
+        values[column] = base64.b64encode(column.encode()).decode() if inner == 'BINVAL' else f'<{column}> & so on'
+        content = values[column].replace('&', '&amp;').replace('<', '&lt;')
+        groups.setdefault(element, []).append(f'<{inner}>{content}</{inner}>' if inner else content)
+    assert len(values) == 44
+    return "<vCard xmlns='vcard-temp'>" + ''.join(f'<{e}>{"".join(g)}</{e}>' for e, g in groups.items()) + '</vCard>', values
+
+
+def test_vcard(two):
+    xml, values = every_column()
+    digest = hashlib.sha1(base64.b64decode(values['photo-binval'])).hexdigest()
+
+    async def write():
+        romeo = await Person(two, 'romeo').come()
+        await romeo.ask('set', xml)
+        await romeo.leave()
+
+    async def read():
+        juliet = await Person(two, 'juliet').come()
+        kept = await juliet.ask('get', "<vCard xmlns='vcard-temp'/>", to=f'romeo@{two.domain}')
+        assert same(kept, xml)
+        romeo = await Person(two, 'romeo').come()
+        while True:
+            presence = await asyncio.wait_for(romeo.presences.get(), 60)
+            photo = presence.xml.find('{vcard-temp:x:update}x/{vcard-temp:x:update}photo')
+            if photo is not None:
+                break
+        assert photo.text == digest
+        await romeo.leave()
+        await juliet.leave()
+
+    run(write())
+    two.stop()
+    rows = sqlite3.connect(two.data / 'jackdaw.db')
+    for column, value in values.items():
+        assert rows.execute(f'SELECT "{column}" FROM vcard').fetchone() == (value,)
+    rows.close()
+    two.start()
     run(read())

@@ -14,18 +14,7 @@ static bool forged(const struct sm *sm, const struct stanza *s, stanza_el el)
 
 static struct stanza *without_forged(const struct sm *sm, const struct stanza *s)
 {
-    struct builder *b = builder_create(stanza_name(s, STANZA_ROOT), stanza_ns(s, STANZA_ROOT));
-    uint32_t count = stanza_attr_count(s, STANZA_ROOT);
-    for (uint32_t i = 0; i < count; i++) {
-        struct str name, ns, value;
-        stanza_attr_at(s, STANZA_ROOT, i, &name, &ns, &value);
-        if (!ns.len)
-            builder_attr(b, name, value);
-        else if (str_eq(ns, NS_XML))
-            builder_lang(b, value);
-        else
-            builder_attr_ns(b, name, ns, value);
-    }
+    struct builder *b = builder_create_like(s);
     for (stanza_el el = stanza_first(s, STANZA_ROOT); el != STANZA_NONE; el = stanza_next(s, el))
         if (!forged(sm, s, el))
             builder_copy(b, s, el);
