@@ -5,12 +5,18 @@
     JACKDAW=/tmp/x/jackdaw python3 -m pytest ...             another binary
 
 `server` is shared by the tests of a file, `own_server` belongs to one test, which may break it.
+
+Run by root, the tests and all they start have a network of their own (a namespace with nothing but loopback): they disturb
+nobody, nobody disturbs them, and a test may have any port, DNS's 53 too. JACKDAW_TEST_NETWORK=host leaves them where they are.
 """
+import ctypes
+import fcntl
 import json
 import os
 import signal
 import shutil
 import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -25,6 +31,27 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 JACKDAW = os.environ.get('JACKDAW', str(ROOT / 'build/jackdaw'))
 DOMAIN = 'jackdaw.test'
 PASSWORD = 'correct horse'
+
+
+def own_network():
+    """Enters a new network namespace and sets its loopback up."""
+    clone_newnet, set_flags, up = 0x40000000, 0x8914, 0x49  # sched.h, sockios.h; UP | LOOPBACK | RUNNING
+    if os.geteuid() != 0 or os.environ.get('JACKDAW_TEST_NETWORK') == 'host':
+        return
+    if ctypes.CDLL(None, use_errno=True).unshare(clone_newnet) != 0:
+        return  # a container without that right: the tests share its network
+    with socket.socket() as s:
+        fcntl.ioctl(s, set_flags, struct.pack('16sH14x', b'lo', up))
+
+
+def pytest_configure(config):
+    own_network()
+
+
+def need(program, package):
+    """Skips where a program of Debian's is missing; `make test` installs them all (tools/deps.sh test)."""
+    if not shutil.which(program, path=os.environ['PATH'] + ':/usr/sbin:/sbin'):
+        pytest.skip(f'{program} is not here: apt-get install {package}')
 
 
 def pytest_addoption(parser):

@@ -1,17 +1,13 @@
 """Debian's ejabberd 23.01 as the other server, run like prosody.py: on one node without distribution, so that nothing but
 its own two ports is opened."""
 import os
-import shutil
-import subprocess
-
-import pytest
 
 from prosody import Prosody
 from raw import Raw
 
 
 class Ejabberd(Prosody):
-    program = 'erl'
+    program, package = 'erl', 'ejabberd'
 
     def write(self, options):
         (self.data / 'both.pem').write_bytes((self.data / 'cert.pem').read_bytes() + (self.data / 'key.pem').read_bytes())

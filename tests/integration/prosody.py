@@ -5,13 +5,12 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from conftest import free_port
+from conftest import free_port, need
 
 DNS = '127.0.4.53'
 
@@ -56,11 +55,12 @@ class Names:
 class Prosody:
     """One installation: `domain` at ip:s2s_port."""
     password = 'correct horse'
-    program = 'prosody'
+    program = package = 'prosody'
 
     def __init__(self, domain, ip, ca, options=''):
-        if not shutil.which(self.program) or not shutil.which('unshare') or os.geteuid() != 0:
-            pytest.skip(f'needs {self.program}, unshare and root')
+        need(self.program, self.package)
+        if os.geteuid() != 0:
+            pytest.skip('needs root, for a mount namespace')
         self.domain, self.ip, self.s2s_port, self.port = domain, ip, free_port(), free_port()
         self.data = Path(tempfile.mkdtemp(prefix='jackdaw-prosody-'))
         self.popen = None

@@ -1,7 +1,6 @@
 """The jackdaw command: users, check, status; with the server running and without."""
 import re
 import subprocess
-import time
 
 import pytest
 
@@ -75,9 +74,7 @@ def test_import(own_server):
     server = own_server()
     csv = server.data / 'users.csv'
     csv.write_text(''.join(f'user{i}@{server.domain},password {i}\n' for i in range(300)))
-    started = time.monotonic()
     server.command('user', 'import', str(csv))
-    assert time.monotonic() - started < 30
     assert len(re.findall(r'user\d+@', server.command('user', 'list').stdout)) == 300
     server.start()
     assert login(server, 'user299', 'password 299')

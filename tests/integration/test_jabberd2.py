@@ -1,11 +1,10 @@
 """Processes of jabberd2 2.7.0 (Debian's) and ours on one router, one at a time: our router with its c2s, with its sm, with its
-s2s; its router with our sm and c2s. In each a login and a message go through. The package is installed when it can be (its
-daemons are not started: no init script runs here); every process runs by itself on loopback with a configuration of its own.
+s2s; its router with our sm and c2s. In each a login and a message go through. Every process runs by itself on loopback with a
+configuration of its own.
 """
 import gzip
 import json
 import os
-import shutil
 import sqlite3
 import subprocess
 import threading
@@ -15,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import DOMAIN, PASSWORD, Process, Server, free_port
-from raw import NS, Raw, bodies, local
+from conftest import DOMAIN, PASSWORD, Server, free_port, need
+from raw import NS, Raw, bodies
 
 SECRET = 'not the default secret'
 SBIN = Path('/usr/sbin')
@@ -29,47 +28,38 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture(scope='module', autouse=True)
 def jabberd2():
-    if not (SBIN / 'jabberd2-sm').exists():
-        install()
+    need('jabberd2-sm', 'jabberd2')
     if not SCHEMA.exists():
         pytest.skip('jabberd2 is installed without its documentation, which holds the database schema '
                     '(/usr/share/doc/jabberd2/db-setup.sqlite.gz)')
 
 
-def install():
-    """Debian's maintainer script would start four daemons: policy-rc.d forbids it meanwhile."""
-    if os.geteuid() != 0 or not shutil.which('apt-get'):
-        pytest.skip('jabberd2 is not installed and only root on Debian could: apt-get install jabberd2')
-    policy = Path('/usr/sbin/policy-rc.d')
-    ours = not policy.exists()
-    if ours:
-        policy.write_text('#!/bin/sh\nexit 101\n')
-        policy.chmod(0o755)
-    try:
-        done = subprocess.run(['apt-get', 'install', '-y', '--no-install-recommends', 'jabberd2'], text=True,
-                              env={**os.environ, 'DEBIAN_FRONTEND': 'noninteractive'}, capture_output=True, timeout=600)
-    finally:
-        if ours:
-            policy.unlink()
-    if done.returncode != 0:
-        pytest.skip('jabberd2 cannot be installed: ' + (done.stderr or done.stdout).strip().splitlines()[-1])
-
-
 class Their:
     """One process of jabberd2, with Debian's configuration changed where it must be."""
 
-    def __init__(self, folder, name, settings):
+    def __init__(self, folder, name, settings, resolv_conf=None, users=()):
+        """With `resolv_conf` it sees that file as /etc/resolv.conf, in a mount namespace of its own. `users` may do everything
+        on its router, beside jabberd."""
         self.name, self.log = name, []
         tree = ET.parse(f'/etc/jabberd2/{name}.xml')
         root = tree.getroot()
         for path, value in {'pidfile': f'{folder}/{name}.pid', **settings}.items():
-            root.find(path).text = value
+            parent, _, child = path.rpartition('/')
+            element = root.find(path)
+            if element is None:
+                element = ET.SubElement(root.find(parent), child)
+            element.text = value
+        for user in users:
+            ET.SubElement(root.find('aci/acl'), 'user').text = user
         log = root.find('log')
         log.clear()
         log.set('type', 'stdout')
         path = Path(folder) / f'{name}.xml'
         tree.write(path)
-        self.popen = subprocess.Popen([SBIN / f'jabberd2-{name}', '-c', path], stdin=subprocess.DEVNULL,
+        command = [SBIN / f'jabberd2-{name}', '-c', path]
+        if resolv_conf:
+            command = ['unshare', '-m', 'sh', '-c', 'mount --bind "$0" /etc/resolv.conf && exec "$@"', resolv_conf, *command]
+        self.popen = subprocess.Popen(command, stdin=subprocess.DEVNULL,
                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace')
         threading.Thread(target=self._collect, daemon=True).start()
 
@@ -86,20 +76,16 @@ class Their:
         return self
 
     def stop(self):
-        if self.popen.poll() is None:
-            self.popen.terminate()
-            try:
-                self.popen.wait(5)
-            except subprocess.TimeoutExpired:
-                self.popen.kill()
-                self.popen.wait()
+        self.popen.kill()  # asked to end they wait for each other, seconds long
+        self.popen.wait()
 
 
 class Mixed(Server):
     """Our installation in which some processes are theirs."""
 
-    def __init__(self, ours, *settings):
+    def __init__(self, ours, *settings, domain=DOMAIN):
         super().__init__('processes', [f'router.users=jabberd:{SECRET}:all', *settings])
+        self.domain = domain
         self.ours, self.theirs = ours, []
         self.database = str(self.data / 'sqlite.db')
         with sqlite3.connect(self.database) as db:
@@ -108,26 +94,27 @@ class Mixed(Server):
     names = property(lambda self: self.ours)
     clients_use_tls = property(lambda self: 'c2s' in self.ours)  # theirs has no certificate
 
-    def attach(self, name, user='jabberd', secret=SECRET, **settings):
+    def attach(self, name, user='jabberd', secret=SECRET, resolv_conf=None, **settings):
         self.theirs.append(Their(self.data, name, {
             'router/ip': '127.0.0.1', 'router/port': str(self.router_port), 'router/user': user, 'router/pass': secret,
-            **{path.replace('__', '/').replace('_', '-') if '__' in path else path: v for path, v in settings.items()}}))
+            **{path.replace('__', '/').replace('_', '-') if '__' in path else path: v for path, v in settings.items()}},
+            resolv_conf))
         return self.theirs[-1]
 
     def their_c2s(self):
-        c2s = self.attach('c2s', local__id=DOMAIN, local__ip='127.0.0.1', local__port=str(self.port),
+        c2s = self.attach('c2s', local__id=self.domain, local__ip='127.0.0.1', local__port=str(self.port),
                           authreg__sqlite__dbname=self.database)
         return c2s.wait_log('ready for connections')
 
     def their_sm(self):
-        return self.attach('sm', local__id=DOMAIN, storage__sqlite__dbname=self.database).wait_log('ready for sessions')
+        return self.attach('sm', local__id=self.domain, storage__sqlite__dbname=self.database).wait_log('ready for sessions')
 
     def their_router(self):
         users = self.data / 'router-users.xml'
-        users.write_text(f'<users><user><name>jackdaw</name><secret>{SECRET}</secret></user></users>')
+        users.write_text(f'<users><user><name>jackdaw</name><secret>{SECRET}</secret></user>'
+                         f'<user><name>jabberd</name><secret>{SECRET}</secret></user></users>')
         self.theirs.append(Their(self.data, 'router', {
-            'local/ip': '127.0.0.1', 'local/port': str(self.router_port), 'local/users': str(users),
-            'aci/acl/user': 'jackdaw'}))
+            'local/ip': '127.0.0.1', 'local/port': str(self.router_port), 'local/users': str(users)}, users=['jackdaw']))
         return self.theirs[-1].wait_log('listening for incoming connections')
 
     def wait_name(self, name, seconds=15):
@@ -271,6 +258,5 @@ def test_our_secret_serves_them_too(mixed):
 def test_a_wrong_secret_stays_outside(mixed):
     server = mixed('router')
     server.attach('c2s', secret='secret', local__id=DOMAIN, local__ip='127.0.0.1', local__port=str(server.port),
-                  authreg__sqlite__dbname=server.database)
-    time.sleep(1)
+                  authreg__sqlite__dbname=server.database).wait_log('Authentication failed')
     assert 'c2s' not in server.status()['components']['router']['names']

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from prosody import DNS, Names, Prosody
+from prosody import Names, Prosody
 from raw import NS, Raw
 from test_s2s import PLACEMENTS, Peer, authority, body, message  # noqa: F401 (authority is a fixture)
 

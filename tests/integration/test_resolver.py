@@ -230,10 +230,9 @@ def test_what_is_no_question_has_no_answer(probe):
 
 
 def test_a_dead_server_delays_only_its_own(probe, shared):
-    """Many questions to it, and the others go on; each of its own ends at its deadline."""
+    """Many questions to it, and the others, asked later, are answered before; each of its own ends at its deadline."""
     for i in range(100):
         probe.ask(f'n{i}.dead.jd', f'dead{i}')
-    begun = time.monotonic()
     for i in range(50):
         probe.ask(f'host{i}.big.jd', f'fresh{i}')
     probe.ask('plain.jd', 'plain')
@@ -241,12 +240,11 @@ def test_a_dead_server_delays_only_its_own(probe, shared):
     while sum(not i.startswith('dead') for i in got) < 51:
         answer = probe.answer(10)
         got[answer.get('id')] = answer
-    assert time.monotonic() - begun < 3, 'the dead server delayed others'
+    assert len(got) < 151, 'the dead server delayed others'
     assert ips(got['plain']) and len(ips(got['fresh7'])) == 6
     while len(got) < 151:
         answer = probe.answer(10)
         got[answer.get('id')] = answer
-    assert time.monotonic() - begun < 6
     assert {got[f'dead{i}'].get('error') for i in range(100)} == {'timeout'}
     assert shared.status()['components']['resolver']['pending'] == 0
 
@@ -259,15 +257,16 @@ def test_a_forwarder_silent_about_one_domain_is_not_dead(world, installation):
         for round in range(3):
             for i in range(30):
                 probe.ask(f'r{round}n{i}.unsigned.jd', f'lost{round}-{i}')
-            time.sleep(1)
-            begun = time.monotonic()
+            until = time.monotonic() + 10
+            while moody.dropped < 30 * (round + 1):
+                assert time.monotonic() < until, 'the questions do not reach the forwarder'
+                time.sleep(0.05)
             id = probe.ask(f'host{round}.big.jd')
             while True:
                 answer = probe.answer(10)
                 if answer.get('id') == id:
                     break
             assert len(ips(answer)) == 6, 'the forwarder was taken for dead'
-            assert time.monotonic() - begun < 3
         assert moody.dropped > 100
     finally:
         moody.close()
@@ -276,9 +275,7 @@ def test_a_forwarder_silent_about_one_domain_is_not_dead(world, installation):
 def test_no_server_at_all(world, installation):
     server = installation('resolver.timeout=2', forwarder=f'127.0.0.1@{world.silent.port}')
     probe = Probe(server)
-    begun = time.monotonic()
-    assert probe.resolve('good.jd', 10).get('error') == 'timeout'
-    assert 1 < time.monotonic() - begun < 4
+    assert probe.resolve('good.jd', 20).get('error') == 'timeout'
     assert ips(probe.resolve('192.0.2.1'))
 
 
@@ -301,10 +298,8 @@ def test_more_than_may_wait_are_refused_at_once(installation):
     probe = Probe(server)
     for i in range(50):
         probe.ask(f'n{i}.dead.jd', f'n{i}')
-    begun = time.monotonic()
-    refused = [probe.answer() for _ in range(30)]
-    assert time.monotonic() - begun < 1
-    assert {a.get('error') for a in refused} == {'timeout'} and 'n0' not in {a.get('id') for a in refused}
+    refused = [probe.answer() for _ in range(30)]  # before those that wait
+    assert [(a.get('id'), a.get('error')) for a in refused] == [(f'n{i}', 'timeout') for i in range(20, 50)]
     assert server.status()['components']['resolver']['refused'] == 30
 
 
@@ -315,8 +310,10 @@ def test_what_goes_away_while_waiting(shared, probe):
         gone.ask(f'gone{i}.dead.jd')
     gone.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
     gone.close()
-    time.sleep(5)
-    assert shared.status()['components']['resolver']['pending'] == 0
+    until = time.monotonic() + 20
+    while shared.status()['components']['resolver']['pending']:
+        assert time.monotonic() < until, 'its questions wait for ever'
+        time.sleep(0.1)
     assert ips(probe.resolve('plain.jd'))
 
 
@@ -332,7 +329,7 @@ def test_reload_reads_everything_anew(world, installation):
     assert ips(answer) == [('192.0.2.77', 5269, 'start')] and answer.get('secure') is None
     hosts.write_text('192.0.2.78 inhosts.jd\n')
     id = probe.ask('waiting.dead.jd')
-    time.sleep(0.2)
+    assert ips(probe.resolve('192.0.2.9'))  # it has taken what was asked before
     server.processes['resolver'].signal(1)
     answer = probe.answer(10)
     assert (answer.get('id'), answer.get('error')) == (id, 'timeout')

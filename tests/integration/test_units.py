@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import conftest
-from conftest import JACKDAW, Server
+from conftest import JACKDAW, Server, need
 
 BUILD = Path(JACKDAW).resolve().parent
 EXPOSURE = 1.5  # reliability.md A.3
@@ -18,17 +18,6 @@ COMPONENTS = ['router', 'sm', 'c2s', 's2s', 'resolver']
 HARMLESS = {'prlimit64', 'setrlimit'}
 if os.geteuid() == 0:
     HARMLESS.add('fchown')  # SQLite gives its journal the database's owner, as root only
-
-
-def need(program, package):
-    """Installs a tool of Debian's when it can."""
-    if shutil.which(program):
-        return
-    if os.geteuid() == 0 and shutil.which('apt-get'):
-        subprocess.run(['apt-get', '-o', 'DPkg::Lock::Timeout=120', 'install', '-y', '--no-install-recommends', package],
-                       env={**os.environ, 'DEBIAN_FRONTEND': 'noninteractive'}, capture_output=True, timeout=600)
-    if not shutil.which(program):
-        pytest.skip(f'{program} is not here and cannot be installed: apt-get install {package}')
 
 
 @pytest.fixture(scope='module')

@@ -1,0 +1,196 @@
+"""Many clients in one thread that write to each other without pause, and the account of what became of every message: how often it was
+delivered, when, in which order, whether it came back, whether its sender was told that the server has it."""
+import collections
+import random
+import selectors
+import ssl
+import time
+
+from raw import NS, Closed, local
+
+
+class Message:
+    """`acked`: when the server acknowledged it to its sender (reliability.md C.1); None: it has not."""
+
+    def __init__(self, sender, to, number):
+        self.sender, self.to, self.number = sender, to, number
+        self.sent = time.monotonic()
+        self.acked = None
+        self.delivered, self.bounced = [], []
+
+    def __repr__(self):
+        return (f'{self.sender} -> {self.to} no. {self.number} sent {self.sent:.2f} acked {self.acked} '
+                f'delivered {self.delivered} bounced {self.bounced}')
+
+
+class Member:
+    """One account. `connect` makes a logged-in Raw; `to` are the bare JIDs it writes to, in turn; a star in one stands for
+    another number each time."""
+
+    def __init__(self, jid, connect, to):
+        self.jid, self.connect, self.to = jid, connect, to
+        self.raw, self.out, self.losses, self.turn = None, b'', 0, 0
+        self.next_try = 0
+
+    def login(self):
+        self.raw = self.connect()
+        self.raw.send('<presence/>')
+        self.raw.sock.setblocking(False)
+        self.out = b''
+
+    def flush(self):
+        while self.out:
+            try:
+                n = self.raw.sock.send(self.out)
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
+                return
+            self.out = self.out[n:]
+
+    def receive(self):
+        """The elements that have come; Closed when the connection ended."""
+        try:
+            while True:
+                data = self.raw.sock.recv(65536)
+                if not data:
+                    raise Closed(self.jid)
+                self.raw._feed(data)
+        except (ssl.SSLWantReadError, BlockingIOError):
+            pass
+        except OSError as e:
+            raise Closed(f'{self.jid}: {e}')
+        if self.raw.ended:
+            raise Closed(f'{self.jid}: ' + self.raw.received[-300:].decode(errors='replace'))
+        elements, self.raw.elements = self.raw.elements, []
+        return elements
+
+
+class Crowd:
+    """`pause`: seconds between two messages of one member. Everything happens in run()."""
+
+    def __init__(self, members, pause=0.1, seed=1):
+        self.members = members
+        self.by_jid = {m.jid: m for m in members}
+        self.messages = {}  # id -> Message
+        self.arrived = collections.defaultdict(list)  # (sender, recipient) -> numbers, first copies
+        self.latest = {}  # (sender, recipient) -> when the last message that has arrived was sent
+        self.pause, self.writing = pause, True
+        self.numbers = collections.Counter()
+        self.losses = []  # (when, jid, why): connections that ended
+        self.random = random.Random(seed)
+        self.selector = selectors.DefaultSelector()
+        for m in members:
+            m.due = time.monotonic() + self.random.random() * pause
+            self.enter(m)
+
+    def enter(self, member):
+        self.by_jid[member.jid] = member
+        if member not in self.members:
+            self.members.append(member)
+        member.login()
+        self.selector.register(member.raw.sock, selectors.EVENT_READ, member)
+
+    def leave(self, member):
+        self.selector.unregister(member.raw.sock)
+        member.raw.sock.setblocking(True)
+        member.raw.end()
+        self.members.remove(member)
+        del self.by_jid[member.jid]
+
+    def pairs(self):
+        """Those whose recipient is somebody of this crowd."""
+        return [(m.jid, to) for m in self.members for to in m.to if to in self.by_jid]
+
+    def write(self, member, to):
+        to = to.replace('*', str(len(self.messages)))
+        self.numbers[member.jid, to] += 1
+        number = self.numbers[member.jid, to]
+        self.messages[f'{member.jid}>{to}>{number}'] = Message(member.jid, to, number)
+        member.out += (f"<message to='{to}' type='chat' id='{member.jid}&gt;{to}&gt;{number}'>"
+                       f'<body>{number}</body></message>').encode()
+
+    def take(self, member, element):
+        if local(element) != 'message':
+            return
+        message = self.messages.get(element.get('id'))
+        assert message, f'{member.jid} got what nobody sent: {element.attrib}'
+        now = time.monotonic()
+        if element.get('type') == 'error':
+            assert member.jid == message.sender
+            message.bounced.append(now)
+            return
+        assert member.jid == message.to and element.get('from').split('/')[0] == message.sender
+        assert element.findtext('c:body', namespaces=NS) == str(message.number)
+        if not message.delivered:
+            self.arrived[message.sender, message.to].append(message.number)
+            self.latest[message.sender, message.to] = max(message.sent, self.latest.get((message.sender, message.to), 0))
+        message.delivered.append(now)
+
+    def lost(self, member, why):
+        self.losses.append((time.monotonic(), member.jid, str(why)))
+        self.selector.unregister(member.raw.sock)
+        member.raw.close()
+        member.raw, member.next_try = None, time.monotonic() + 0.2
+
+    def come_back(self, member):
+        try:
+            member.login()
+        except (OSError, Closed, AssertionError, TimeoutError):
+            member.raw, member.next_try = None, time.monotonic() + 0.2
+            return
+        self.selector.register(member.raw.sock, selectors.EVENT_READ, member)
+
+    def step(self):
+        """One round: what is due is written, what has come is read."""
+        now = time.monotonic()
+        for m in self.members:
+            if m.raw is None:
+                if now >= m.next_try:
+                    self.come_back(m)
+                continue
+            if self.writing and m.to and now >= m.due:
+                m.due = now + self.pause
+                self.write(m, m.to[m.turn % len(m.to)])
+                m.turn += 1
+            try:
+                m.flush()
+            except OSError as e:
+                self.lost(m, e)
+        for key, _ in self.selector.select(0.01):
+            m = key.data
+            try:
+                elements = m.receive()
+            except Closed as e:
+                self.lost(m, e)
+                continue
+            for element in elements:
+                self.take(m, element)
+
+    def run(self, until, seconds=30, what='it does not come to pass'):
+        """Goes on until the condition holds."""
+        end = time.monotonic() + seconds
+        while not until():
+            assert time.monotonic() < end, what() if callable(what) else what
+            self.step()
+
+    def run_for(self, seconds):
+        end = time.monotonic() + seconds
+        self.run(lambda: time.monotonic() >= end, seconds + 60)
+
+    def behind(self, moment):
+        """The pairs of which nothing that was sent after that moment has arrived."""
+        return [pair for pair in self.pairs() if self.latest.get(pair, 0) < moment]
+
+    def run_until_heard(self, moment, seconds=30):
+        """Until every pair has got something through that was sent after that moment."""
+        self.run(lambda: not self.behind(moment), seconds, lambda: f'nothing arrives of {self.behind(moment)[:5]}')
+
+    def finish(self):
+        """One last message for each pair: what has not arrived when they have is not on its way any more."""
+        moment = time.monotonic()
+        self.run_until_heard(moment)
+        self.writing = False
+        last = time.monotonic()
+        for m in self.members:
+            for to in m.to:
+                self.write(m, to)
+        self.run_until_heard(last)

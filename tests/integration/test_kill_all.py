@@ -1,0 +1,149 @@
+"""kill -9 of each of the five processes under the traffic of fifty users, here and on another server, and the account that must balance
+(reliability.md C.1, C.2). Three times each here; JACKDAW_TEST_KILLS=10 kills ten times:
+
+    JACKDAW_TEST_KILLS=10 make test TEST_ARGS='integration -k kill_all'
+
+Every message has a number. It is to a user here, to one there, to one who is away (stored, and fetched when all is over), or to a domain that
+does not exist (the resolver finds out; it comes back). What must hold:
+
+* it arrived, or came back, or was lost *in a fault*: sent before the component was back and nothing later of that pair arrived before
+  the kill;
+* it arrived at most once, and one time more for each fault between its sending and its last copy (G3);
+* not both, arrived and back, without a fault between (G5);
+* the first copies of a pair arrived in the order they were sent (G4);
+* nobody lost his connection but the clients of a c2s that was killed (G6, G7);
+* traffic of every pair is flowing again after the restart.
+"""
+import collections
+import os
+import time
+
+import pytest
+
+from crowd import Crowd, Member
+from prosody import DNS, Names
+from raw import Closed
+from test_s2s import Peer, authority  # noqa: F401 (a fixture)
+
+KILLS = int(os.environ.get('JACKDAW_TEST_KILLS', '3'))
+HERE, THERE, AWAY = 25, 25, 4
+COMPONENTS = ['resolver', 's2s', 'sm', 'router', 'c2s']
+
+
+def pytest_generate_tests(metafunc):
+    if 'component' in metafunc.fixturenames:
+        metafunc.parametrize('component', COMPONENTS)
+
+
+class Town:
+    """a.jd in five processes, b.jd in one, DNS; a crowd on both."""
+
+    def __init__(self, ca):
+        dns = ['resolver.resolv_conf=', f'resolver.forwarders={DNS}', 'resolver.trust_anchor=none', 'resolver.hosts=',
+               's2s.queue_time=15', 'sm.max_offline=100000']
+        self.a = Peer('a.jd', '127.0.4.7', ca, dns, placement='processes')
+        self.b = Peer('b.jd', '127.0.4.8', ca, dns)
+        for s in (self.a, self.b):
+            s.settings.remove('resolver.forwarders=127.0.0.1@1')
+        self.names = Names([r for s in (self.a, self.b) for r in (
+            f'_xmpp-server._tcp.{s.domain}. 60 IN SRV 0 0 {s.s2s_port} h.{s.domain}.', f'h.{s.domain}. 60 IN A {s.ip}')])
+        self.b.start()
+        for name in ('s2s', 'c2s', 'resolver', 'sm', 'router'):  # any order
+            self.a.start_one(name)
+        self.add(self.a, [f'u{i}' for i in range(HERE)] + [f'away{i}' for i in range(AWAY)])
+        self.add(self.b, [f'v{i}' for i in range(THERE)])
+        self.crowd = Crowd(
+            [self.member(self.a, f'u{i}', [f'u{(i + 1) % HERE}@a.jd', f'v{i % THERE}@b.jd', f'away{i % AWAY}@a.jd', 'x@n*.jd'])
+             for i in range(HERE)] +
+            [self.member(self.b, f'v{i}', [f'u{i % HERE}@a.jd', f'v{(i + 1) % THERE}@b.jd']) for i in range(THERE)], pause=0.2)
+
+    def add(self, server, names):
+        csv = server.data / 'users.csv'
+        csv.write_text(''.join(f'{n}@{server.domain},{server.password}\n' for n in names))
+        server.command('user', 'import', str(csv))
+
+    def member(self, server, name, to):
+        return Member(f'{name}@{server.domain}', lambda: server.client(name), to)
+
+    def close(self):
+        self.names.close()
+        for s in (self.a, self.b):
+            print('\n'.join(f'--- {s.domain} {n}\n' + p.text() for n, p in s.processes.items()))
+            s.remove()
+
+
+@pytest.fixture(scope='module')
+def town(authority):  # noqa: F811
+    t = Town(authority)
+    try:
+        yield t
+    finally:
+        t.close()
+
+
+class Fault:
+    """From the kill to the moment when every pair was heard again."""
+
+    def __init__(self, town, component):
+        self.begun = time.monotonic()
+        town.a.processes[component].kill()
+        town.crowd.run_for(0.3)
+        started = time.monotonic()
+        town.a.processes[component] = None
+        town.a.start_one(component)
+        town.crowd.run_until_heard(started)
+        self.over = time.monotonic()
+        self.took = self.over - started
+
+
+def next_arrival(pair_messages, message):
+    later = [m.delivered[0] for m in pair_messages if m.number > message.number and m.delivered]
+    return min(later, default=float('inf'))
+
+
+def account(messages, faults):
+    """Asserts what is written at the top; returns the sums."""
+    sums = collections.Counter()
+    by_pair = collections.defaultdict(list)
+    for m in messages:
+        by_pair[m.sender, m.to].append(m)
+    for m in messages:
+        copies, back = len(m.delivered), len(m.bounced)
+        end = max(m.delivered + m.bounced, default=0)
+        between = sum(m.sent <= f.over and f.begun <= end for f in faults)
+        sums['sent'] += 1
+        sums['arrived'] += copies > 0
+        sums['came back'] += back > 0
+        sums['twice'] += max(copies - 1, 0)
+        assert copies + back <= 1 + between, f'too often: {m}'
+        assert m.acked is None or copies + back, f'acknowledged and lost: {m}'
+        if copies + back == 0:
+            sums['lost in a fault'] += 1
+            arrival = next_arrival(by_pair[m.sender, m.to], m)
+            assert any(m.sent <= f.over and f.begun <= arrival for f in faults), f'lost without a fault: {m}'
+    return sums
+
+
+def test_each_killed_under_traffic(town, component):
+    crowd = town.crowd
+    crowd.writing = True
+    crowd.run_until_heard(time.monotonic())
+    seen, losses, faults = set(crowd.messages), len(crowd.losses), []
+    for _ in range(KILLS):
+        crowd.run_for(0.5)
+        faults.append(Fault(town, component))
+    away = [town.member(town.a, f'away{i}', []) for i in range(AWAY)]
+    for member in away:
+        crowd.enter(member)
+    crowd.finish()
+    messages = [m for k, m in crowd.messages.items() if k not in seen]
+    until = time.monotonic() + 20
+    crowd.run(lambda: all(m.bounced for m in messages if m.to.startswith('x@')) or time.monotonic() > until, 40)
+    for member in away:
+        crowd.leave(member)
+    sums = account(messages, faults)
+    print(f'{component}: {dict(sums)}; back after ' + ', '.join(f'{f.took:.1f}' for f in faults) + ' s')
+    for pair, numbers in crowd.arrived.items():
+        assert numbers == sorted(numbers), f'{pair} out of order'
+    lost = crowd.losses[losses:]
+    assert all(jid.endswith('@a.jd') and component == 'c2s' for _, jid, _ in lost), f'disconnected: {lost}'
