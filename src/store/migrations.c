@@ -143,9 +143,16 @@ static enum error back_up(const struct run *r, int version, struct log log)
 {
     size_t size = strlen(r->path) + 64;
     char *partial = mem_alloc(size), *final = mem_alloc(size);
-    snprintf(partial, size, "%s.backup-v%d.partial", r->path, version);
+    int now = version;
+    snprintf(partial, size, "%s.backup-v%d.partial%ld", r->path, version, (long)getpid());
     snprintf(final, size, "%s.backup-v%d", r->path, version);
     enum error e = vacuum_into(r, partial);
+    if (e == ERR_OK)
+        e = number(r, "PRAGMA user_version", &now);
+    if (e == ERR_OK && now != version) { /* another process has made the copy, and migrated */
+        unlink(partial);
+        goto out;
+    }
     if (e == ERR_OK && rename(partial, final) != 0) {
         snprintf(r->why, r->why_size, "cannot name the backup %s: %s", final, strerror(errno));
         e = error_from_errno(errno);
@@ -155,28 +162,32 @@ static enum error back_up(const struct run *r, int version, struct log log)
                  final);
     else
         unlink(partial);
+out:
     free(partial);
     free(final);
     return e;
 }
 
-static enum error apply_step(const struct run *r, const struct migration *step)
+/* All steps in one transaction: others see the old schema or the new one. */
+static enum error apply_steps(const struct run *r, const struct migration *steps, size_t count)
 {
     char mark[96];
     int version;
-    snprintf(mark, sizeof mark, "PRAGMA user_version = %d; PRAGMA application_id = %d; COMMIT",
-             step->number, APPLICATION_ID + (int)r->kind);
     enum error e = execute(r, "BEGIN IMMEDIATE");
     if (e != ERR_OK)
         return e;
-    /* Another process may have been faster. */
-    e = number(r, "PRAGMA user_version", &version);
-    if (e == ERR_OK && version >= step->number)
-        return execute(r, "ROLLBACK");
+    e = number(r, "PRAGMA user_version", &version); /* another process may have been faster */
+    for (size_t i = 0; e == ERR_OK && i < count; i++) {
+        if (steps[i].kind != r->kind || steps[i].number <= version)
+            continue;
+        snprintf(mark, sizeof mark, "PRAGMA user_version = %d; PRAGMA application_id = %d",
+                 steps[i].number, APPLICATION_ID + (int)r->kind);
+        e = execute(r, steps[i].sql);
+        if (e == ERR_OK)
+            e = execute(r, mark);
+    }
     if (e == ERR_OK)
-        e = execute(r, step->sql);
-    if (e == ERR_OK)
-        e = execute(r, mark);
+        e = execute(r, "COMMIT");
     if (e != ERR_OK && !sqlite3_get_autocommit(r->db))
         sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
     return e;
@@ -191,11 +202,14 @@ enum error migrations_apply(sqlite3 *db, const char *path, enum store_kind kind,
     for (size_t i = 0; i < count; i++)
         if (steps[i].kind == kind)
             newest = steps[i].number;
-    enum error e = identify(&r, newest, &version);
+    enum error e = execute(&r, "BEGIN"); /* one look, however many write meanwhile */
+    if (e == ERR_OK)
+        e = identify(&r, newest, &version);
+    if (!sqlite3_get_autocommit(db))
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
     if (e == ERR_OK && version > 0 && version < newest)
         e = back_up(&r, version, log);
-    for (size_t i = 0; e == ERR_OK && i < count; i++)
-        if (steps[i].kind == kind && steps[i].number > version)
-            e = apply_step(&r, &steps[i]);
+    if (e == ERR_OK && version < newest)
+        e = apply_steps(&r, steps, count);
     return e;
 }

@@ -18,7 +18,10 @@
 #include "base/mem.h"
 #include "store/migrations.h"
 
-enum { BUSY_MS = 10000 }; /* how long another process (jackdaw user ...) may hold the write lock */
+enum {
+    BUSY_MS = 10000, /* how long another process (jackdaw user ...) may hold the write lock */
+    RETRY_MS = 5
+};
 
 enum control { BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, ROLLBACK_TO, CONTROLS };
 static const char *const control_sql[CONTROLS] = {
@@ -97,6 +100,19 @@ static void close_handle(struct sqlite_db *db)
     db->in_transaction = false;
 }
 
+/* The change to WAL of a file that several processes open at once: SQLite tells all but one of them
+ * that it is locked without waiting, since they hold a lock that each would have to give up. */
+static int exec_when_free(sqlite3 *handle, const char *sql)
+{
+    int code = sqlite3_exec(handle, sql, NULL, NULL, NULL);
+
+    for (int waited = 0; (code & 0xff) == SQLITE_BUSY && waited < BUSY_MS; waited += RETRY_MS) {
+        sqlite3_sleep(RETRY_MS);
+        code = sqlite3_exec(handle, sql, NULL, NULL, NULL);
+    }
+    return code;
+}
+
 static enum error open_handle(struct sqlite_db *db, char *why, size_t why_size)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
@@ -114,7 +130,7 @@ static enum error open_handle(struct sqlite_db *db, char *why, size_t why_size)
         code = sqlite3_exec(db->handle, common_pragmas, NULL, NULL, NULL);
     }
     if (code == SQLITE_OK && db->role == SQLITE_WRITER)
-        code = sqlite3_exec(db->handle, writer_pragmas, NULL, NULL, NULL);
+        code = exec_when_free(db->handle, writer_pragmas);
     if (code != SQLITE_OK)
         e = open_failed(db, code, why, why_size);
     else if (db->role == SQLITE_WRITER)
