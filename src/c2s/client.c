@@ -81,8 +81,7 @@ static struct client *create(struct c2s *s, struct conn *conn, struct address *a
     c->address = address;
     c->direct_tls = direct_tls;
     c->state = STREAM_WAIT_HEADER;
-    c->last_input = c->refilled = c2s_now(s);
-    c->tokens = c2s_config(s)->c2s_rate;
+    c->last_input = c2s_now(s);
     list_init(&c->phase_node);
     list_init(&c->link_node);
     list_init(&c->rate_node);
@@ -252,16 +251,7 @@ static void charge(struct client *c, size_t bytes, uint64_t stanzas)
         return;
     if (cost < (int64_t)stanzas * CLIENT_STANZA_COST)
         cost = (int64_t)stanzas * CLIENT_STANZA_COST;
-    if (now > c->refilled) {
-        /* One second's worth may be saved up. */
-        uint64_t passed = now - c->refilled < 1000 ? now - c->refilled : 1000;
-        c->tokens += (int64_t)passed * rate / 1000;
-        if (c->tokens > rate)
-            c->tokens = rate;
-        c->refilled = now;
-    }
-    c->tokens -= cost;
-    if (c->tokens >= 0 || c->paused & CLIENT_PAUSE_RATE)
+    if (bucket_take(&c->bytes, rate, rate, cost, now) || c->paused & CLIENT_PAUSE_RATE)
         return;
     client_pause(c, CLIENT_PAUSE_RATE);
     list_push(&s->throttled, &c->rate_node);
@@ -277,11 +267,8 @@ void client_rate_tick(struct loop_timer *timer)
 
     LIST_EACH_SAFE (it, &s->throttled) {
         struct client *c = LIST_ENTRY(it, struct client, rate_node);
-        int64_t gained = (int64_t)(now - c->refilled) * rate / 1000;
-        if (rate > 0 && c->tokens + gained < 0)
+        if (bucket_wait(&c->bytes, rate, rate, now) > 0)
             continue;
-        c->tokens = rate > 0 ? c->tokens + gained : 0;
-        c->refilled = now;
         list_remove(&c->rate_node);
         client_resume(c, CLIENT_PAUSE_RATE);
     }

@@ -8,6 +8,7 @@
 #ifndef JACKDAW_C2S_CLIENT_H
 #define JACKDAW_C2S_CLIENT_H
 
+#include "base/bucket.h"
 #include "c2s/address.h"
 #include "c2s/c2s.h"
 #include "xmpp/stanza_error.h"
@@ -92,8 +93,7 @@ struct client {
     uint64_t last_input;             /* loop_now: any byte counts */
     uint64_t since;        /* loop_now: of the start asked for, or of the loss of the sm */
     uint64_t lost_at;      /* loop_now when the sm went; 0 when attached or never bound */
-    uint64_t refilled;     /* loop_now of the last refill of `tokens` */
-    int64_t tokens;        /* bytes it may still send */
+    struct bucket bytes;   /* that it may still send */
     uint64_t delivered;    /* bytes of stanzas ever queued for it */
     uint64_t slow_since;   /* loop_now when more than c2s.max_queue was found and nothing had moved;
                               0: not slow */

@@ -10,6 +10,7 @@
 
 #define REMOTE_TICK_MS    1000u /* how often what waits is looked at */
 #define REMOTE_RESOLVE_MS 20000u
+#define REMOTE_MEMORY_MS  60000u /* limits outlive streams, or reconnecting would lift them */
 
 static void on_timer(struct loop_timer *timer);
 
@@ -239,6 +240,20 @@ static bool pending(const struct remote *r)
     return r->resolving || r->dialer || r->attempt || !list_empty(&r->verifies);
 }
 
+void remote_denied(struct remote *r)
+{
+    s2s_resolve_cancel(r);
+    attempt_forget(r);
+    LIST_EACH_SAFE (it, &r->pairs) {
+        struct pair *pair = LIST_ENTRY(it, struct pair, node);
+        if (pair->state != PAIR_OPEN)
+            pair_bounce(pair, STANZA_ERR_NOT_ALLOWED,
+                        "this server does not speak with that domain");
+    }
+    verify_fail_all(r, STANZA_ERR_NOT_AUTHORIZED, true);
+    remote_poke(r);
+}
+
 static void drop_idle_pairs(struct remote *r)
 {
     LIST_EACH_SAFE (it, &r->pairs) {
@@ -284,12 +299,14 @@ static void on_timer(struct loop_timer *timer)
     drop_idle_pairs(r);
     if (loop_timer_running(timer)) /* poked meanwhile */
         return;
+    if (r->proof_count > 0)
+        r->remembered_till = now + REMOTE_MEMORY_MS;
     if (pending(r))
         loop_timer_start(timer, REMOTE_TICK_MS);
-    else if (!list_empty(&r->conns) || !list_empty(&r->pairs))
+    else if (!list_empty(&r->conns) || !list_empty(&r->pairs) || r->proof_count > 0)
         loop_timer_start(timer, REMOTE_TICK_MS * 30);
-    else if (r->retry_at > now)
-        loop_timer_start(timer, r->retry_at - now);
+    else if (r->retry_at > now || r->remembered_till > now)
+        loop_timer_start(timer, r->retry_at > now ? r->retry_at - now : r->remembered_till - now);
     else
         destroy(r);
 }
@@ -307,7 +324,9 @@ static const char *state_of(const struct remote *r)
     LIST_EACH (it, &r->pairs)
         if (LIST_ENTRY(it, struct pair, node)->state == PAIR_OPEN)
             return "connected";
-    return r->retry_at > s2s_now(r->s2s) ? "waiting" : "idle";
+    if (r->retry_at > s2s_now(r->s2s))
+        return "waiting";
+    return r->proof_count > 0 ? "incoming" : "idle";
 }
 
 json_t *remote_list(const struct s2s *s)

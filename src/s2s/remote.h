@@ -6,6 +6,7 @@
 #ifndef JACKDAW_S2S_REMOTE_H
 #define JACKDAW_S2S_REMOTE_H
 
+#include "base/bucket.h"
 #include "net/dialer.h"
 #include "s2s/s2s.h"
 
@@ -47,6 +48,9 @@ struct verify {
 struct remote {
     struct s2s *s2s;
     struct list pairs, conns, verifies; /* conns: made by us, not closed */
+    size_t proof_count;                 /* it may send to us on so many streams */
+    struct bucket messages, subscribes; /* that it may still send */
+    uint64_t remembered_till;           /* loop_now until which its limits are */
     struct s2s_conn *attempt;           /* the one that is being negotiated */
     struct target *targets;
     struct tlsa *tlsa;
@@ -82,6 +86,7 @@ struct remote *remote_find(const struct s2s *s, struct str name);
 struct remote *remote_get(struct s2s *s, struct str name); /* NULL: too many */
 /* What can be done for it is done in the next turn: streams for pairs, keys to ask, an attempt. */
 void remote_poke(struct remote *r);
+void remote_denied(struct remote *r); /* what waits comes back, nobody is called */
 /* One of our streams can carry stanzas now. */
 void remote_conn_open(struct s2s_conn *c);
 /* A stream has ended, whoever made it: its pairs look for another, what was not acknowledged goes

@@ -102,14 +102,17 @@ static enum error reload(struct component *component)
 {
     struct s2s *s = component->state;
 
+    enum error e = ERR_OK;
+
     if (!policy_check(s))
         return ERR_CONFIG;
     if (s->tls)
-        return s2s_tls_reload(s->tls);
-    if (!wants_tls(s))
-        return ERR_OK;
-    s->tls = s2s_tls_create(s);
-    return s->tls ? ERR_OK : ERR_TLS;
+        e = s2s_tls_reload(s->tls);
+    else if (wants_tls(s) && !(s->tls = s2s_tls_create(s)))
+        e = ERR_TLS;
+    if (e == ERR_OK)
+        s2s_judge_reload(s);
+    return e;
 }
 
 /* --- events --- */
@@ -149,12 +152,12 @@ static void packet(struct component *component, struct packet *p)
 static void peer(struct component *component, struct str name, bool up)
 {
     if (component->state)
-        s2s_conn_domain(component->state, name, up);
+        s2s_flow_domain(component->state, name, up);
 }
 
 static void writable(struct component *component)
 {
-    s2s_conn_unblock(component->state);
+    s2s_flow_unblock(component->state);
 }
 
 /* --- stop --- */
@@ -259,6 +262,8 @@ static void status(struct component *component, json_t *into)
     add(into, "dialback_valid", s->count.dialback_valid);
     add(into, "dialback_invalid", s->count.dialback_invalid);
     add(into, "stream_errors", s->count.stream_errors);
+    add(into, "slowed", s->count.slowed);
+    add(into, "subscribes_refused", s->count.subscribes_refused);
 }
 
 static json_t *command(struct component *component, const json_t *request)

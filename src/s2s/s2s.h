@@ -4,10 +4,12 @@
  * Who is where: s2s_conn.c owns a connection's life, in either direction;
  * s2s_element.c sends each first-level element on its way by the table of xmpp/s2s_stream.h;
  * s2s_in.c and s2s_out.c negotiate streams; s2s_dialback.c asks and answers who is who;
- * s2s_stanza.c is the flow of stanzas and their acknowledgements. remote.c knows each other domain,
- * pair.c what waits for it (domain_queue.c) and over which stream it goes, attempt.c how it is
- * reached (s2s_resolve.c) and when to try again, verify.c the keys that are being checked. policy.c
- * is what the configuration says about a domain, s2s_tls.c our certificates and whom we trust.
+ * s2s_stanza.c is the way of stanzas and their acknowledgements. s2s_proof.c keeps who was proven,
+ * s2s_judge.c says whether that is enough, s2s_flow.c how fast they are read. remote.c knows each
+ * other domain, pair.c what waits for it (domain_queue.c) and over which stream it goes, attempt.c
+ * how it is reached (s2s_resolve.c) and when to try again, verify.c the keys that are being
+ * checked. policy.c is what the configuration says about a domain, s2s_tls.c our certificates and
+ * whom we trust.
  *
  * An identity is a pair: their domain, our domain. Nothing is accepted that was not proven for that
  * very pair on that very stream (reliability.md B 47).
@@ -42,6 +44,8 @@ struct s2s_counters {
     uint64_t bounced, retried;
     uint64_t dialback_valid, dialback_invalid;
     uint64_t stream_errors;
+    uint64_t slowed;             /* times a stream had to wait for its rates */
+    uint64_t subscribes_refused; /* by s2s.subscribe_rate */
 };
 
 struct s2s {
@@ -59,7 +63,7 @@ struct s2s {
     struct loop_timer stop_timer;
     bool stopping;
     struct s2s_counters count;
-    struct log_limit limit_accept, limit_stream, limit_remote, limit_packet;
+    struct log_limit limit_accept, limit_stream, limit_remote, limit_packet, limit_spam;
 };
 
 static inline const struct config *s2s_config(const struct s2s *s)

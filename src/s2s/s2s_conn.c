@@ -131,6 +131,7 @@ static struct s2s_conn *create(struct s2s *s, enum s2s_role role)
     limits_of(c, role == S2S_MADE, &limits);
     c->parser = parser_create(s->component->env->parsers, &limits, &s2s_element_events, c);
     loop_timer_init(&c->timer, s2s_loop(s), on_timer);
+    loop_timer_init(&c->rate_timer, s2s_loop(s), s2s_flow_rate_tick);
     loop_timer_start(&c->timer, (uint64_t)s2s_config(s)->s2s_auth_time * 1000);
     return c;
 }
@@ -217,6 +218,7 @@ static void leave(struct s2s_conn *c, enum stanza_condition condition, const cha
 
     s2s_conn_set_state(c, S2S_CLOSED, why);
     loop_timer_stop(&c->timer);
+    loop_timer_stop(&c->rate_timer);
     list_remove(&c->link_node);
     list_remove(&c->remote_node);
     if (c->in_feed)
@@ -229,6 +231,7 @@ static void leave(struct s2s_conn *c, enum stanza_condition condition, const cha
         c->address = NULL;
     }
     forget_verifies(c);
+    s2s_proof_forget_all(c);
     s->conn_count--;
     list_remove(&c->node);
     list_push(&s->closed, &c->node);
@@ -238,14 +241,8 @@ static void leave(struct s2s_conn *c, enum stanza_condition condition, const cha
 
 static void destroy(struct s2s_conn *c)
 {
-    struct list *node;
-
     list_remove(&c->node);
     parser_destroy(c->parser);
-    while ((node = list_pop(&c->proofs)) != NULL) {
-        struct proof *p = LIST_ENTRY(node, struct proof, node);
-        free(p);
-    }
     free(c->local);
     free(c->peer);
     free(c->id);
@@ -312,60 +309,6 @@ void s2s_conn_restart(struct s2s_conn *c)
 
 /* --- in --- */
 
-void s2s_conn_pause(struct s2s_conn *c, enum s2s_pause why)
-{
-    if (c->paused == 0)
-        conn_pause(c->conn);
-    c->paused |= (unsigned)why;
-}
-
-static void resume(struct s2s_conn *c, enum s2s_pause why)
-{
-    if (!(c->paused & (unsigned)why))
-        return;
-    c->paused &= ~(unsigned)why;
-    if (c->paused == 0)
-        conn_resume(c->conn);
-}
-
-static void pause_for_link(struct s2s_conn *c)
-{
-    s2s_conn_pause(c, S2S_PAUSE_LINK);
-    list_push(&c->s2s->blocked, &c->link_node);
-}
-
-static bool sends_to(const struct s2s_conn *c, struct str local)
-{
-    LIST_EACH (it, &c->proofs) {
-        const struct proof *p = LIST_ENTRY(it, const struct proof, node);
-        if (str_eq((struct str){p->local, p->local_len}, local))
-            return true;
-    }
-    return false;
-}
-
-void s2s_conn_domain(struct s2s *s, struct str local, bool served)
-{
-    LIST_EACH_SAFE (it, &s->conns) {
-        struct s2s_conn *c = LIST_ENTRY(it, struct s2s_conn, node);
-        if (!sends_to(c, local))
-            continue;
-        if (served)
-            resume(c, S2S_PAUSE_AWAY);
-        else
-            s2s_conn_pause(c, S2S_PAUSE_AWAY);
-    }
-}
-
-void s2s_conn_unblock(struct s2s *s)
-{
-    LIST_EACH_SAFE (it, &s->blocked) {
-        struct s2s_conn *c = LIST_ENTRY(it, struct s2s_conn, link_node);
-        list_remove(&c->link_node);
-        resume(c, S2S_PAUSE_LINK);
-    }
-}
-
 static void on_data(void *owner, const char *bytes, size_t len)
 {
     struct s2s_conn *c = owner;
@@ -383,21 +326,19 @@ static void on_data(void *owner, const char *bytes, size_t len)
         s2s_conn_error(c, stream_error_from_parser(status), parser_why(c->parser));
         return;
     }
-    if (component_full(c->s2s->component) && !(c->paused & S2S_PAUSE_LINK))
-        pause_for_link(c);
+    s2s_flow_charge(c, len, c->stanzas);
+    c->stanzas = 0;
+    s2s_flow_check_link(c);
 }
 
 static void on_ready(void *owner)
 {
     struct s2s_conn *c = owner;
-    const struct tls_trust *trust;
 
     if (c->state != S2S_TLS || !conn_tls(c->conn))
         return;
     c->tls = true;
-    trust = s2s_tls_trust(c->s2s->tls);
-    c->trusted =
-        conn_tls_peer_trusted(c->conn, trust, c->certificate_why, sizeof(c->certificate_why));
+    s2s_judge_certificate(c);
     if (c->role == S2S_MADE)
         s2s_out_tls_ready(c);
     else

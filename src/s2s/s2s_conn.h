@@ -6,11 +6,13 @@
 #ifndef JACKDAW_S2S_S2S_CONN_H
 #define JACKDAW_S2S_S2S_CONN_H
 
+#include "base/bucket.h"
 #include "s2s/remote.h"
 
 /* Their domain was proven to speak to ours on this stream. */
 struct proof {
     struct list node;
+    struct remote *source; /* the remote domain; kept by its proof_count */
     size_t remote_len, local_len;
     char *local;
     char remote[]; /* both, each with its NUL */
@@ -19,7 +21,8 @@ struct proof {
 /* Why a connection is not read. */
 enum s2s_pause {
     S2S_PAUSE_LINK = 1 << 0, /* the router does not keep up */
-    S2S_PAUSE_AWAY = 1 << 1  /* nobody here serves a domain that it sends to, for the moment */
+    S2S_PAUSE_AWAY = 1 << 1, /* nobody here serves a domain that it sends to, for the moment */
+    S2S_PAUSE_RATE = 1 << 2  /* it has sent more than it may (s2s.rate, s2s.message_rate) */
 };
 
 struct s2s_conn {
@@ -38,14 +41,16 @@ struct s2s_conn {
     struct list proofs;          /* struct proof: what may come in */
     struct list verifies;        /* struct verify: keys that came here */
     size_t proof_count, verify_count;
-    struct loop_timer timer;
+    struct loop_timer timer, rate_timer;
+    struct bucket bytes; /* that it may still send */
+    uint64_t stanzas;    /* in this read */
     uint64_t last_use;
     enum s2s_role role;
     enum s2s_state state;
     unsigned paused;
     bool direct_tls, tls, header_sent, in_feed;
     bool trusted;       /* the certificate's chain is */
-    bool certified;     /* made: the certificate (or DANE) proves `peer` */
+    bool dane;          /* it proves `peer` by what a validated answer of DNS says */
     bool authenticated; /* by SASL EXTERNAL */
     bool tried_external, dialback, dialback_errors, bidi, sm_offered;
     char certificate_why[160];
@@ -71,10 +76,6 @@ void s2s_conn_write(struct s2s_conn *c, struct str bytes);
 void s2s_conn_write_buffer(struct s2s_conn *c, struct buffer *out); /* and finishes it */
 void s2s_conn_restart(struct s2s_conn *c); /* a new stream header is due, from them */
 void s2s_conn_raise_limits(struct s2s_conn *c);
-void s2s_conn_unblock(struct s2s *s);
-/* A domain of ours is served again, or not: what is sent to it waits with the sender meanwhile. */
-void s2s_conn_domain(struct s2s *s, struct str local, bool served);
-void s2s_conn_pause(struct s2s_conn *c, enum s2s_pause why);
 void s2s_conn_reap(struct loop_task *task);
 struct log s2s_conn_log(const struct s2s_conn *c);
 /* Remembers the domains of the header; NULL-safe copies. */
@@ -94,8 +95,6 @@ void s2s_in_tls_ready(struct s2s_conn *c);
 void s2s_in_starttls(struct s2s_conn *c);
 void s2s_in_auth(struct s2s_conn *c, const struct stanza *s);
 void s2s_in_bidi(struct s2s_conn *c);
-struct proof *s2s_proof_find(const struct s2s_conn *c, struct str remote, struct str local);
-bool s2s_proof_add(struct s2s_conn *c, struct str remote, struct str local);
 
 /* --- s2s_out.c --- */
 void s2s_out_begin(struct s2s_conn *c); /* connected */
@@ -105,8 +104,32 @@ void s2s_out_proceed(struct s2s_conn *c);
 void s2s_out_tls_ready(struct s2s_conn *c);
 void s2s_out_success(struct s2s_conn *c);
 void s2s_out_failure(struct s2s_conn *c, const struct stanza *s);
-/* The certificate of a stream that we made proves this domain, or our policy does not ask. */
-bool s2s_out_acceptable(const struct s2s_conn *c, struct str domain);
+
+/* --- s2s_proof.c --- */
+struct proof *s2s_proof_find(const struct s2s_conn *c, struct str remote, struct str local);
+/* False: too many, on this stream or in all. */
+bool s2s_proof_add(struct s2s_conn *c, struct str remote, struct str local);
+void s2s_proof_forget_all(struct s2s_conn *c);
+
+/* --- s2s_judge.c --- */
+void s2s_judge_certificate(struct s2s_conn *c); /* the handshake is finished */
+/* What it showed proves this domain. */
+bool s2s_judge_certified(const struct s2s_conn *c, struct str domain);
+/* The policy lets this stream carry stanzas from or to the domain, once that is proven. */
+bool s2s_judge_allows(const struct s2s_conn *c, struct str domain);
+/* Closes what is not allowed any more, sends back what waits for it. */
+void s2s_judge_reload(struct s2s *s);
+
+/* --- s2s_flow.c --- */
+void s2s_flow_check_link(struct s2s_conn *c);
+void s2s_flow_unblock(struct s2s *s);
+/* A domain of ours is served again, or not. */
+void s2s_flow_domain(struct s2s *s, struct str local, bool served);
+void s2s_flow_rate_tick(struct loop_timer *timer);
+/* After a read: the stream may have to wait. */
+void s2s_flow_charge(struct s2s_conn *c, size_t bytes, uint64_t stanzas);
+/* Counts a stanza of a domain; false: it is one subscription request too many. */
+bool s2s_flow_stanza(struct s2s *s, struct remote *source, const struct stanza *stanza);
 
 /* --- s2s_dialback.c --- */
 void s2s_dialback_prove(struct pair *pair, struct s2s_conn *c); /* sends our key */

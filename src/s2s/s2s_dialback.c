@@ -100,7 +100,7 @@ void s2s_dialback_result(struct s2s_conn *c, const struct stanza *s)
         s2s_conn_error(c, STREAM_ERR_INVALID_FROM, "that domain is served here");
         return;
     }
-    certified = c->trusted && conn_tls_peer_is(c->conn, d.from_buffer);
+    certified = s2s_judge_certified(c, d.from);
     condition = objection(c, &d, certified);
     if (condition == STANZA_ERR_NONE && certified)
         /* XEP-0220 section 1.2: the certificate says it all, nobody need be asked. */
@@ -118,18 +118,23 @@ void s2s_dialback_verified(struct s2s_conn *c, struct str remote, struct str loc
 
     if (c->state != S2S_OPEN && c->state != S2S_NEGOTIATING)
         return;
-    if (type == DIALBACK_VALID)
-        c->s2s->count.dialback_valid++;
-    else
-        c->s2s->count.dialback_invalid++;
-    if (type != DIALBACK_VALID)
-        log_info(&log, "%.*s was not proven by dialback", STR_ARG(remote));
+    if (type == DIALBACK_VALID && !s2s_proof_add(c, remote, local)) {
+        type = DIALBACK_ERROR;
+        condition = STANZA_ERR_RESOURCE_CONSTRAINT;
+    }
     answer(c, remote, local, STR_NULL, type, condition);
-    if (type != DIALBACK_VALID)
+    if (type == DIALBACK_VALID) {
+        c->s2s->count.dialback_valid++;
+        if (c->state == S2S_NEGOTIATING)
+            s2s_conn_set_state(c, S2S_OPEN, "proven by dialback");
         return;
-    if (c->state == S2S_NEGOTIATING)
-        s2s_conn_set_state(c, S2S_OPEN, "proven by dialback");
-    (void)s2s_proof_add(c, remote, local);
+    }
+    c->s2s->count.dialback_invalid++;
+    log_info(&log, "%.*s was not proven by dialback", STR_ARG(remote));
+    /* XEP-0220 section 2.2.1: who lies about the only domain that it has named is not listened to
+     * any more. */
+    if (type == DIALBACK_INVALID && c->proof_count == 0 && c->verify_count == 0)
+        s2s_conn_close(c, "its only key was invalid");
 }
 
 /* --- asked by others, and asking others --- */

@@ -6,51 +6,6 @@
 #include "s2s/s2s_conn.h"
 #include "xmpp/sasl.h"
 
-/* --- what is proven --- */
-
-static struct str proof_remote(const struct proof *p)
-{
-    return (struct str){p->remote, p->remote_len};
-}
-
-struct proof *s2s_proof_find(const struct s2s_conn *c, struct str remote, struct str local)
-{
-    LIST_EACH (it, &c->proofs) {
-        struct proof *p = LIST_ENTRY(it, struct proof, node);
-        if (str_eq(proof_remote(p), remote) && str_eq((struct str){p->local, p->local_len}, local))
-            return p;
-    }
-    return NULL;
-}
-
-bool s2s_proof_add(struct s2s_conn *c, struct str remote, struct str local)
-{
-    struct remote *r;
-    struct log log = s2s_conn_log(c);
-    struct proof *p;
-
-    if (s2s_proof_find(c, remote, local))
-        return true;
-    if (c->proof_count >= S2S_PAIRS_PER_CONN)
-        return false;
-    p = mem_alloc(sizeof(*p) + remote.len + local.len + 2);
-    memcpy(p->remote, remote.data, remote.len);
-    p->remote_len = remote.len;
-    p->local = p->remote + remote.len + 1;
-    memcpy(p->local, local.data, local.len);
-    p->local_len = local.len;
-    list_push(&c->proofs, &p->node);
-    c->proof_count++;
-    log_info(&log, "%s may send to %s on this stream", p->remote, p->local);
-    s2s_conn_raise_limits(c);
-    s2s_conn_used(c);
-    /* What waits for the other direction may flow here now (XEP-0288). */
-    r = c->bidi && c->role == S2S_ACCEPTED ? remote_find(c->s2s, remote) : NULL;
-    if (r)
-        remote_poke(r);
-    return true;
-}
-
 /* --- headers --- */
 
 static void write_header(struct s2s_conn *c, struct str from, struct str to)
@@ -81,8 +36,8 @@ static bool offers_tls(const struct s2s_conn *c)
  * says so (XEP-0178 section 3 step 10). */
 static bool offers_external(const struct s2s_conn *c)
 {
-    return c->tls && c->trusted && !c->authenticated && c->peer &&
-           policy_of(c->s2s, str_of(c->peer)).allowed && conn_tls_peer_is(c->conn, c->peer);
+    return c->tls && !c->authenticated && c->peer && policy_of(c->s2s, str_of(c->peer)).allowed &&
+           s2s_judge_certified(c, str_of(c->peer));
 }
 
 static void write_features(struct s2s_conn *c)
@@ -152,8 +107,8 @@ void s2s_in_header(struct s2s_conn *c, const struct s2s_header *h)
     s2s_conn_set_state(c, c->authenticated ? S2S_OPEN : S2S_NEGOTIATING, "stream header");
     if (h->version)
         write_features(c);
-    if (c->authenticated)
-        (void)s2s_proof_add(c, str_of(c->peer), str_of(c->local));
+    if (c->authenticated && !s2s_proof_add(c, str_of(c->peer), str_of(c->local)))
+        s2s_conn_error(c, STREAM_ERR_RESOURCE_CONSTRAINT, "too many domains (s2s.max_domains)");
 }
 
 /* --- TLS --- */

@@ -30,35 +30,6 @@ static void give_up(struct s2s_conn *c, const char *why)
 
 /* --- their certificate --- */
 
-/* RFC 7673 section 4: the records count when the addresses came from a validated answer. */
-static bool proven_by_dane(const struct s2s_conn *c)
-{
-    const struct remote *r = c->remote;
-    const struct tls_trust *trust = s2s_tls_trust(c->s2s->tls);
-
-    for (size_t i = 0; c->target.secure && i < r->tlsa_count; i++) {
-        const struct tlsa *t = &r->tlsa[i];
-        struct tls_tlsa record = {t->usage, t->selector, t->matching, t->data, t->len};
-        if (t->port == c->target.at.port && strcmp(t->host, c->target.host) == 0 &&
-            conn_tls_peer_dane(c->conn, trust, &record, r->name, t->host))
-            return true;
-    }
-    return false;
-}
-
-bool s2s_out_acceptable(const struct s2s_conn *c, struct str domain)
-{
-    struct policy policy = policy_of(c->s2s, domain);
-    char name[1024];
-
-    if (!policy.allowed || (policy.tls && !c->tls))
-        return false;
-    if (!policy.certificate || (c->certified && str_is(domain, c->peer)))
-        return true;
-    (void)snprintf(name, sizeof(name), "%.*s", STR_ARG(domain));
-    return c->trusted && conn_tls_peer_is(c->conn, name);
-}
-
 static void refuse_certificate(struct s2s_conn *c)
 {
     char why[200];
@@ -70,8 +41,7 @@ static void refuse_certificate(struct s2s_conn *c)
 
 void s2s_out_tls_ready(struct s2s_conn *c)
 {
-    c->certified = (c->trusted && conn_tls_peer_is(c->conn, c->peer)) || proven_by_dane(c);
-    if (!s2s_out_acceptable(c, str_of(c->peer))) {
+    if (!s2s_judge_allows(c, str_of(c->peer))) {
         refuse_certificate(c);
         return;
     }
@@ -103,7 +73,7 @@ void s2s_out_header(struct s2s_conn *c, const struct s2s_header *h)
     }
     /* From before RFC 3920: dialback without TLS, if that is allowed at all. */
     c->dialback = true;
-    if (!s2s_out_acceptable(c, str_of(c->peer)))
+    if (!s2s_judge_allows(c, str_of(c->peer)))
         give_up(c, "it knows no TLS, which is required (s2s.tls)");
     else
         open_stream(c);
@@ -170,7 +140,7 @@ void s2s_out_features(struct s2s_conn *c, const struct stanza *s)
         s2s_conn_set_state(c, S2S_WAIT_PROCEED, "TLS is offered");
         return;
     }
-    if (!s2s_out_acceptable(c, str_of(c->peer))) {
+    if (!s2s_judge_allows(c, str_of(c->peer))) {
         give_up(c, "it offers no TLS, which is required (s2s.tls)");
         return;
     }

@@ -35,6 +35,23 @@ static struct jid *address_of(const struct stanza *s, struct str name)
     return text.data ? jid_parse(text) : NULL;
 }
 
+/* To another server's user, about what they sent. */
+static void answer_error(struct s2s *s, const struct stanza *stanza, struct jid *from,
+                         struct jid *to, enum stanza_condition condition)
+{
+    struct stanza *error =
+        stanza_error_reply(stanza, jid_full(to), jid_full(from), condition, NULL);
+    struct packet *back;
+
+    if (!error)
+        return;
+    back = packet_create(PACKET_STANZA, jid_domain(from), str_of(s->component->id));
+    back->stanza = error;
+    back->from = jid_ref(to);
+    back->to = jid_ref(from);
+    remote_send(s, back);
+}
+
 void s2s_stanza_in(struct s2s_conn *c, struct stanza *stanza)
 {
     struct s2s *s = c->s2s;
@@ -50,8 +67,16 @@ void s2s_stanza_in(struct s2s_conn *c, struct stanza *stanza)
         return;
     }
     s->count.stanzas_in++;
+    c->stanzas++;
     c->sm_in += c->sm_counting;
     s2s_conn_used(c);
+    if (!s2s_flow_stanza(s, s2s_proof_find(c, jid_domain(from), jid_domain(to))->source, stanza)) {
+        answer_error(s, stanza, from, to, STANZA_ERR_RESOURCE_CONSTRAINT);
+        jid_unref(from);
+        jid_unref(to);
+        stanza_unref(stanza);
+        return;
+    }
     p = packet_create(PACKET_STANZA, jid_domain(to), str_of(s->component->id));
     p->stanza = stanza_with_ns(stanza, NS_CLIENT);
     p->from = from;
@@ -65,18 +90,9 @@ void s2s_stanza_returned(struct s2s *s, struct packet *p)
 {
     enum stanza_condition condition =
         p->error == 503 ? STANZA_ERR_RESOURCE_CONSTRAINT : STANZA_ERR_SERVICE_UNAVAILABLE;
-    struct stanza *error = NULL;
-    struct packet *back;
 
     if (p->from && p->to && !s2s_is_local(s, jid_domain(p->from)))
-        error = stanza_error_reply(p->stanza, jid_full(p->to), jid_full(p->from), condition, NULL);
-    if (error) {
-        back = packet_create(PACKET_STANZA, jid_domain(p->from), str_of(s->component->id));
-        back->stanza = error;
-        back->from = jid_ref(p->to);
-        back->to = jid_ref(p->from);
-        remote_send(s, back);
-    }
+        answer_error(s, p->stanza, p->from, p->to, condition);
     packet_destroy(p);
 }
 

@@ -1,0 +1,88 @@
+/* Judge: what a stream's certificate proves (RFC 6120 section 13.7, DANE), and whether a stream is
+ * what the policy asks of it - when a domain is about to be believed, and again after a reload. */
+#include <stdio.h>
+
+#include "s2s/s2s_conn.h"
+
+/* RFC 7673 section 4: the records count when the addresses came from a validated answer. */
+static bool proven_by_dane(const struct s2s_conn *c)
+{
+    const struct remote *r = c->remote;
+    const struct tls_trust *trust = s2s_tls_trust(c->s2s->tls);
+
+    for (size_t i = 0; c->target.secure && i < r->tlsa_count; i++) {
+        const struct tlsa *t = &r->tlsa[i];
+        struct tls_tlsa record = {t->usage, t->selector, t->matching, t->data, t->len};
+        if (t->port == c->target.at.port && strcmp(t->host, c->target.host) == 0 &&
+            conn_tls_peer_dane(c->conn, trust, &record, r->name, t->host))
+            return true;
+    }
+    return false;
+}
+
+static void judge_chain(struct s2s_conn *c)
+{
+    c->trusted = conn_tls_peer_trusted(c->conn, s2s_tls_trust(c->s2s->tls), c->certificate_why,
+                                       sizeof(c->certificate_why));
+}
+
+void s2s_judge_certificate(struct s2s_conn *c)
+{
+    judge_chain(c);
+    if (c->role == S2S_MADE)
+        c->dane = proven_by_dane(c);
+}
+
+bool s2s_judge_certified(const struct s2s_conn *c, struct str domain)
+{
+    char name[1024];
+
+    if (c->dane && c->peer && str_is(domain, c->peer))
+        return true;
+    (void)snprintf(name, sizeof(name), "%.*s", STR_ARG(domain));
+    return c->trusted && conn_tls_peer_is(c->conn, name);
+}
+
+bool s2s_judge_allows(const struct s2s_conn *c, struct str domain)
+{
+    struct policy policy = policy_of(c->s2s, domain);
+
+    return policy.allowed && (!policy.tls || c->tls) &&
+           (!policy.certificate || s2s_judge_certified(c, domain));
+}
+
+/* --- after a reload --- */
+
+static bool still_allowed(const struct s2s_conn *c)
+{
+    if (c->peer && !policy_of(c->s2s, str_of(c->peer)).allowed)
+        return false;
+    if (c->state == S2S_OPEN && c->role == S2S_MADE && !s2s_judge_allows(c, str_of(c->peer)))
+        return false;
+    LIST_EACH (it, &c->pairs)
+        if (!s2s_judge_allows(c, remote_name(LIST_ENTRY(it, struct pair, conn_node)->remote)))
+            return false;
+    LIST_EACH (it, &c->proofs) {
+        const struct proof *p = LIST_ENTRY(it, const struct proof, node);
+        if (!s2s_judge_allows(c, (struct str){p->remote, p->remote_len}))
+            return false;
+    }
+    return true;
+}
+
+void s2s_judge_reload(struct s2s *s)
+{
+    struct remote *r;
+
+    LIST_EACH_SAFE (it, &s->conns) {
+        struct s2s_conn *c = LIST_ENTRY(it, struct s2s_conn, node);
+        if (c->tls)
+            judge_chain(c); /* other authorities may be trusted now */
+        if (!still_allowed(c))
+            s2s_conn_error(c, STREAM_ERR_POLICY_VIOLATION,
+                           "the policy for this domain has changed");
+    }
+    for (size_t i = 0; (r = hash_next(&s->remotes, &i)) != NULL;)
+        if (!policy_of(s, remote_name(r)).allowed)
+            remote_denied(r);
+}
