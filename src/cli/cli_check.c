@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 #include "net/socket_address.h"
 #include "net/tls.h"
+#include "sm/admin.h"
 #include "xmpp/jid.h"
 #include "xmpp/sasl.h"
 
@@ -64,9 +65,18 @@ static void check_admins(struct check *c)
 {
     const struct config_list *list = &c->config->server_admins;
     for (size_t i = 0; i < list->count; i++) {
-        struct jid *jid = jid_parse(str_of(list->items[i]));
-        if (!jid || !jid->local_len || !jid_is_bare(jid))
-            problem(c, "server.admins", "\"%s\" is no account: write NAME@DOMAIN", list->items[i]);
+        struct str domains, one;
+        struct jid *jid = admin_entry(str_of(list->items[i]), &domains);
+        char prepared[1024];
+        size_t len;
+        if (!jid)
+            problem(c, "server.admins",
+                    "\"%s\" is no account: write NAME@DOMAIN, or NAME@DOMAIN=DOMAIN+DOMAIN",
+                    list->items[i]);
+        while (jid && str_split(&domains, '+', &one))
+            if (!jid_prepare_domain(one, prepared, &len))
+                problem(c, "server.admins", "\"%.*s\" in \"%s\" is no domain name", STR_ARG(one),
+                        list->items[i]);
         jid_unref(jid);
     }
 }

@@ -86,7 +86,7 @@ static bool nobody_waits(const struct iq *iq, const struct session *session)
     return iq->later && iq->packet->sm.len && !session;
 }
 
-static void answer(struct iq *iq, struct stanza *result)
+void iq_send(struct iq *iq, struct stanza *result)
 {
     struct session *session = asking_session(iq);
     if (session)
@@ -98,7 +98,7 @@ static void answer(struct iq *iq, struct stanza *result)
 
 void iq_result(struct iq *iq)
 {
-    answer(iq, stanza_result(iq->packet->stanza, STR_NULL, STR_NULL));
+    iq_send(iq, stanza_result(iq->packet->stanza, STR_NULL, STR_NULL));
 }
 
 struct builder *iq_result_open(struct iq *iq)
@@ -108,7 +108,7 @@ struct builder *iq_result_open(struct iq *iq)
 
 void iq_result_send(struct iq *iq, struct builder *b)
 {
-    answer(iq, builder_finish(b));
+    iq_send(iq, builder_finish(b));
 }
 
 /* --- answers that come later --- */

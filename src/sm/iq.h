@@ -33,6 +33,8 @@ bool iq_valid(const struct stanza *s);
 void iq_result(struct iq *iq);
 struct builder *iq_result_open(struct iq *iq);
 void iq_result_send(struct iq *iq, struct builder *b);
+/* Any answer made by hand; takes the reference. */
+void iq_send(struct iq *iq, struct stanza *result);
 
 /* --- for handlers that answer later --- */
 

@@ -12,6 +12,7 @@ struct sm;
 struct user;
 struct session;
 struct iq;
+struct command;
 
 enum path_point {
 #define X(point, help) PATH_##point,
@@ -49,11 +50,13 @@ struct iq_handler {
     enum stanza_condition (*fn)(struct iq *iq);
 };
 
+#define NODE_PREFIX 32u /* every node that begins like that */
+
 /* A node of disco (XEP-0030 section 3.2, 4.2). The functions answer the request, which may come
  * from anybody who may ask the account or the domain; NULL: item-not-found. */
 struct feature_node {
     const struct str *node; /* NULL ends a list */
-    unsigned flags;         /* IQ_TO_SERVER, IQ_TO_ACCOUNT */
+    unsigned flags;         /* IQ_TO_SERVER, IQ_TO_ACCOUNT, NODE_PREFIX */
     enum stanza_condition (*info)(struct iq *iq);
     enum stanza_condition (*items)(struct iq *iq);
 };
@@ -71,6 +74,9 @@ struct feature {
     const struct str *const *server_features;  /* disco#info of a domain; ends with NULL */
     const struct str *const *account_features; /* disco#info of an account; ends with NULL */
     const struct feature_identity *server_identity, *account_identity; /* one each */
+    const struct command *commands; /* XEP-0050; ends with node == NULL */
+    /* Adds to the disco#info of an account what depends on who asks. */
+    void (*extend_account)(struct iq *iq, struct builder *b);
     void (*extend)(struct sm *sm,
                    struct builder *b); /* adds forms (XEP-0128) to a domain's disco#info */
 };

@@ -274,10 +274,22 @@ static void on_bounce(struct sm *sm, struct packet *p)
     packet_destroy(p);
 }
 
+/* From another component of this server. Strangers' stanzas are in jabber:client, whatever they
+ * wrote. */
+static bool internal(const struct packet *p)
+{
+    return (p->kind == PACKET_STANZA || p->kind == PACKET_BROADCAST) && p->stanza &&
+           str_eq(stanza_ns(p->stanza, STANZA_ROOT), NS_INTERNAL);
+}
+
 static void on_packet(struct component *c, struct packet *p)
 {
     struct sm *sm = c->state;
-    if (p->error) {
+    if (internal(p)) {
+        struct path_event e = {.sm = sm, .packet = p};
+        if (path_run(&sm->path, PATH_INTERNAL, &e) != PATH_DONE)
+            packet_destroy(p);
+    } else if (p->error) {
         on_bounce(sm, p);
     } else if (p->kind == PACKET_SESSION) {
         on_session_packet(sm, p);
@@ -371,6 +383,7 @@ static enum error sm_start(struct component *c)
         e = open_store(sm);
     if (e)
         return e;
+    path_run(&sm->path, PATH_START, &(struct path_event){.sm = sm});
     for (size_t i = 0; i < sm->domain_count; i++)
         component_bind(c, jid_domain(sm->domains[i]), PACKET_BIND_MULTI);
     return ERR_OK;
@@ -467,6 +480,7 @@ static void sm_destroy(struct component *c)
         return;
     sm->closing = true;
     store_close(sm->store); /* its last callbacks still find everything */
+    path_run(&sm->path, PATH_STOP, &(struct path_event){.sm = sm});
     loop_timer_stop(&sm->unload);
     loop_timer_stop(&sm->resume);
     loop_timer_stop(&sm->reaper);

@@ -48,8 +48,9 @@ struct sm {
     struct loop_timer drain;  /* runs while stopping */
     struct path path;
     struct sm_counters counters;
-    uint64_t started; /* loop_now */
-    bool closing;     /* being destroyed: the store's last callbacks run */
+    void *state[FEATURES]; /* the features' own, made at PATH_START */
+    uint64_t started;      /* loop_now */
+    bool closing;          /* being destroyed: the store's last callbacks run */
 };
 
 static inline struct str peer_name(const struct peer *peer)

@@ -48,6 +48,18 @@ struct store_txn *roster_set(struct store_txn *t, struct str owner, const struct
 struct store_txn *roster_remove(struct store_txn *t, struct str owner, struct str jid,
                                 uint64_t version);
 
+/* ---- motd-message, motd-times: messages of the day ---- */
+/* Rows: domain, xml, time (seconds since 1970). */
+void motd_list(struct store *s, store_fn fn, void *arg);
+struct store_txn *motd_set(struct store_txn *t, struct str domain, struct str xml, int64_t time);
+struct store_txn *motd_delete(struct store_txn *t, struct str domain);
+/* Row: the time of the message that a user has seen last; no row when none. */
+void motd_time(struct store *s, struct str owner, store_fn fn, void *arg);
+/* From now on the user has seen what is of that time; ERR_EXISTS from the commit when it had. */
+struct store_txn *motd_see(struct store_txn *t, struct str owner, int64_t time);
+/* The same without asking. */
+struct store_txn *motd_seen(struct store_txn *t, struct str owner, int64_t time);
+
 /* ---- queue: offline messages, exact order ---- */
 /* `xml`: the whole stanza in canonical bytes with its delay; `id` strictly growing per owner,
  * chosen by the caller (store_sequence): the "object-sequence" of the row. The commit fails with

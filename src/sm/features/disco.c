@@ -37,7 +37,8 @@ static const struct feature_node *find_node(const struct iq *iq)
         const struct feature_node *node = path_features[f]->nodes;
         for (; node && node->node; node++)
             if ((node->flags & (iq->user ? IQ_TO_ACCOUNT : IQ_TO_SERVER)) &&
-                str_eq(name, *node->node))
+                (node->flags & NODE_PREFIX ? str_starts(name, *node->node)
+                                           : str_eq(name, *node->node)))
                 return node;
     }
     return NULL;
@@ -53,6 +54,9 @@ static void answer_info(struct iq *iq)
     for (int f = 0; f < FEATURES; f++)
         add_features(b, iq->user ? path_features[f]->account_features
                                  : path_features[f]->server_features);
+    for (int f = 0; f < FEATURES && iq->user; f++)
+        if (path_features[f]->extend_account)
+            path_features[f]->extend_account(iq, b);
     for (int f = 0; f < FEATURES && !iq->user; f++)
         if (path_features[f]->extend)
             path_features[f]->extend(iq->sm, b);
