@@ -11,6 +11,8 @@
 #include "c2s/client.h"
 #include "component/listeners.h"
 #include "component/secret.h"
+#include "xml/builder.h"
+#include "xmpp/namespaces.h"
 
 #define C2S_STOP_MS  200u  /* for the last words to leave */
 #define C2S_LIST_MAX 10000 /* sessions that one `sessions` command lists */
@@ -57,8 +59,8 @@ static enum error open_accounts(struct c2s *s)
         (void)snprintf(own, sizeof(own), "sqlite:%s/accounts.db", data);
         url = own;
     }
-    e = store_open(c2s_loop(s), s->component->log, STORE_ACCOUNTS,
-                   url[0] ? url : "memory:", &s->accounts, why, sizeof(why));
+    e = store_open_shared(s->component->env->shared, c2s_loop(s), s->component->log, STORE_ACCOUNTS,
+                          url[0] ? url : "memory:", &s->accounts, why, sizeof(why));
     if (e != ERR_OK)
         log_error(&s->component->log, "cannot open the accounts %s: %s", url, why);
     return e;
@@ -95,7 +97,7 @@ static struct c2s *create(struct component *component)
 
     random_fill(component->env->random, seed, sizeof(seed));
     s->component = component;
-    s->addresses = addresses_create(loop, seed);
+    s->addresses = addresses_create(loop, seed, component->env->shared);
     list_init(&s->clients);
     list_init(&s->unauthenticated);
     list_init(&s->closed);
@@ -129,6 +131,7 @@ static struct listeners *open_listeners(struct c2s *s)
         .addresses = &config->c2s_address,
         .port = config->c2s_port,
         .tls_port = s->tls == C2S_TLS_OFF ? 0 : config->c2s_tls_port,
+        .shared = true,
         .accept = on_accept,
         .owner = s,
     };
@@ -185,6 +188,53 @@ static enum error reload(struct component *component)
     return ERR_OK;
 }
 
+/* --- accounts that are not what they were --- */
+
+static size_t end_here(struct c2s *s, struct str bare, const struct client *except, const char *why)
+{
+    size_t ended = 0;
+
+    LIST_EACH_SAFE (it, &s->clients) {
+        struct client *c = LIST_ENTRY(it, struct client, node);
+        if (c == except || !c->jid || !str_eq(jid_bare(c->jid), bare))
+            continue;
+        client_error(c, STREAM_ERR_NOT_AUTHORIZED, why);
+        ended++;
+    }
+    return ended;
+}
+
+size_t c2s_end_user(struct c2s *s, struct jid *account, const struct client *except,
+                    const char *why)
+{
+    struct builder *b = builder_create(STR("ended"), NS_JACKDAW_C2S);
+    struct packet *news = packet_create(PACKET_BROADCAST, STR_NULL, c2s_id(s));
+
+    builder_attr(b, STR("jid"), jid_bare(account));
+    builder_attr(b, STR("why"), str_of(why));
+    news->stanza = builder_finish(b);
+    component_send(s->component, news);
+    return end_here(s, jid_bare(account), except, why);
+}
+
+/* Only components that know a secret of the router's can broadcast. */
+static void on_broadcast(struct c2s *s, struct packet *p)
+{
+    struct str jid = STR_NULL, why = STR_NULL;
+    char text[256];
+
+    if (p->stanza && str_eq(stanza_name(p->stanza, STANZA_ROOT), STR("ended")) &&
+        str_eq(stanza_ns(p->stanza, STANZA_ROOT), NS_JACKDAW_C2S)) {
+        jid = stanza_attr(p->stanza, STANZA_ROOT, STR("jid"));
+        why = stanza_attr(p->stanza, STANZA_ROOT, STR("why"));
+    }
+    if (jid.len) {
+        (void)snprintf(text, sizeof(text), "%.*s", STR_ARG(why));
+        (void)end_here(s, jid, NULL, text);
+    }
+    packet_destroy(p);
+}
+
 /* --- events --- */
 
 static void packet(struct component *component, struct packet *p)
@@ -197,8 +247,10 @@ static void packet(struct component *component, struct packet *p)
         client_session_returned(s, p);
     else if (p->kind == PACKET_STANZA)
         client_deliver(s, p);
+    else if (p->kind == PACKET_BROADCAST)
+        on_broadcast(s, p);
     else
-        packet_destroy(p); /* broadcasts and log copies are for others */
+        packet_destroy(p); /* log copies are for others */
 }
 
 static void peer(struct component *component, struct str name, bool up)
@@ -299,20 +351,6 @@ static void status(struct component *component, json_t *into)
     add(into, "undeliverable", s->count.bounced);
 }
 
-size_t c2s_end_user(struct c2s *s, struct str bare, const struct client *except, const char *why)
-{
-    size_t ended = 0;
-
-    LIST_EACH_SAFE (it, &s->clients) {
-        struct client *c = LIST_ENTRY(it, struct client, node);
-        if (c == except || !c->jid || !str_eq(jid_bare(c->jid), bare))
-            continue;
-        client_error(c, STREAM_ERR_NOT_AUTHORIZED, why);
-        ended++;
-    }
-    return ended;
-}
-
 static json_t *end_user(struct c2s *s, const json_t *request, const char *why)
 {
     const char *text = json_string_value(json_object_get(request, "jid"));
@@ -321,7 +359,7 @@ static json_t *end_user(struct c2s *s, const json_t *request, const char *why)
 
     if (!jid)
         return json_pack("{s:s}", "error", "the command needs a valid jid");
-    ended = c2s_end_user(s, jid_bare(jid), NULL, why);
+    ended = end_here(s, jid_bare(jid), NULL, why); /* every process is told by itself */
     jid_unref(jid);
     return json_pack("{s:b, s:I}", "ok", 1, "ended", (json_int_t)ended);
 }

@@ -2,9 +2,10 @@
  * registration, resource binding. It knows nothing of rosters. This header is what its files share:
  * one struct per instance, no globals.
  *
- * Who is where: client.c owns a client's life; client_stream.c speaks the stream (headers, features,
- * errors) and sends each first-level element on its way by the table of xmpp/stream.h; client_auth.c, client_bind.c and client_register.c do what their names say;
- * client_stanza.c checks what a bound client sends; client_session.c is the other half of a session
+ * Who is where: client.c owns a client's life; client_stream.c speaks the stream (headers,
+ * features, errors) and sends each first-level element on its way by the table of xmpp/stream.h;
+ * client_auth.c, client_bind.c and client_register.c do what their names say; client_stanza.c
+ * checks what a bound client sends; client_session.c is the other half of a session
  * - with a session manager that may come and go; client_deliver.c writes to the client;
  * client_keepalive.c watches for silence.
  */
@@ -16,6 +17,7 @@
 #include "component/component.h"
 #include "component/domains.h"
 #include "store/store.h"
+#include "xmpp/jid.h"
 #include "xmpp/sasl.h"
 
 struct addresses;
@@ -98,8 +100,10 @@ static inline struct str c2s_id(const struct c2s *s)
 void c2s_check_stopped(struct c2s *s);
 
 /* Ends every stream of the account (bare JID) but `except` (may be NULL) with <not-authorized/>:
- * the account is gone or its password has changed. Returns how many. */
+ * the account is gone or its password has changed. Returns how many there were here; the streams at
+ * other c2s are ended, too, in a while. */
 struct client;
-size_t c2s_end_user(struct c2s *s, struct str bare, const struct client *except, const char *why);
+size_t c2s_end_user(struct c2s *s, struct jid *account, const struct client *except,
+                    const char *why);
 
 #endif

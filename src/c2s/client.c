@@ -50,23 +50,24 @@ static void drop_oldest_stranger(struct c2s *s)
 
     if (room > s->fds)
         room = s->fds;
-    if (s->client_count < room - room / 4 || list_empty(&s->unauthenticated))
+    if (addresses_connections(s->addresses) < room - room / 4 || list_empty(&s->unauthenticated))
         return;
     client_error(LIST_ENTRY(s->unauthenticated.next, struct client, phase_node),
                  STREAM_ERR_RESOURCE_CONSTRAINT,
                  "too many connections: log in at once after connecting");
 }
 
-static const char *refusal(struct c2s *s, const struct address *a)
+/* NULL: it may come, and is counted. */
+static const char *refusal(struct c2s *s, struct address *a)
 {
     const struct config *config = c2s_config(s);
 
     if (s->stopping)
         return "the server is stopping";
-    if (config->c2s_max_per_address > 0 && a->connections >= (uint64_t)config->c2s_max_per_address)
-        return "too many connections from this address (c2s.max_per_address)";
-    if (s->client_count >= (uint64_t)config->c2s_max_connections)
+    if (addresses_connections(s->addresses) >= (uint64_t)config->c2s_max_connections)
         return "too many connections (c2s.max_connections)";
+    if (!address_connect(s->addresses, a, config->c2s_max_per_address))
+        return "too many connections from this address (c2s.max_per_address)";
     return NULL;
 }
 
@@ -89,7 +90,6 @@ static struct client *create(struct c2s *s, struct conn *conn, struct address *a
     list_push(&s->unauthenticated, &c->phase_node);
     s->client_count++;
     s->unauthenticated_count++;
-    address->connections++;
     c->negotiation = client_auth_create(c);
     client_stream_limits(c, &limits);
     c->parser = parser_create(s->component->env->parsers, &limits, &client_stream_events, c);
@@ -168,7 +168,7 @@ static void leave(struct client *c, const char *cause, uint32_t linger_ms)
     if (c->tls)
         s->tls_count--;
     s->client_count--;
-    c->address->connections--;
+    address_disconnect(s->addresses, c->address);
     address_unref(s->addresses, c->address);
     c->address = NULL;
     list_remove(&c->node);

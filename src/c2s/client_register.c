@@ -137,9 +137,9 @@ static void succeeded(struct registration *r, struct client *c)
     /* Whoever logged in with what is not true any more has to go; XEP-0077 section 3.2 for the
      * removed. */
     if (r->kind == REGISTER_REMOVE)
-        c2s_end_user(s, jid_bare(r->account), NULL, "the account was removed");
+        c2s_end_user(s, r->account, NULL, "the account was removed");
     else if (r->kind == REGISTER_CHANGE)
-        c2s_end_user(s, jid_bare(r->account), c, "the password was changed");
+        c2s_end_user(s, r->account, c, "the password was changed");
 }
 
 static void finish(struct registration *r, enum stanza_condition condition, const char *text)
@@ -155,7 +155,7 @@ static void finish(struct registration *r, enum stanza_condition condition, cons
         succeeded(r, c);
     } else {
         if (r->kind == REGISTER_CREATE)
-            address_register_failed(r->address);
+            address_register_failed(s->addresses, r->address);
         if (c)
             refuse(c, r->iq, condition, text);
     }
@@ -299,7 +299,7 @@ static struct registration *begin(struct client *c, struct stanza *iq, enum regi
 
     r->c2s = c->c2s;
     r->client = c;
-    r->address = address_ref(c->address);
+    r->address = address_ref(c->c2s->addresses, c->address);
     r->iq = stanza_ref(iq);
     r->account = account;
     r->kind = kind;

@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include "base/log.h"
 #include "base/random.h"
+#include "base/shared.h"
 #include "config/config.h"
 #include "link/link.h"
 #include "loop/loop.h"
@@ -23,9 +24,10 @@ struct env {
     struct parser_pool *parsers;
     const struct config *config; /* replaced before ops->reload */
     struct log log;
-    const char *data_dir; /* databases, keys, secrets; "" with memory: stores only */
-    unsigned seat; /* which of the process's loops this is: 0 the first, which alone has what a
-                      process has once */
+    const char *data_dir;  /* databases, keys, secrets; "" with memory: stores only */
+    struct shared *shared; /* with the process's other loops; NULL: there is one loop */
+    unsigned seat;  /* which of the process's loops this is; 0, the first, has what is there once */
+    unsigned seats; /* how many loops there are; 0 is as good as 1 */
 };
 
 struct component;

@@ -43,6 +43,14 @@ static bool dispensable(const char *ip, enum error e, size_t others)
     return strcmp(ip, "::") == 0 && e != ERR_ADDRESS_IN_USE && e != ERR_PERMISSION && others > 0;
 }
 
+/* The instances on the loops of one process listen at the same place. */
+static enum net_share share_of(const struct listeners *ls, const struct env *env)
+{
+    if (!ls->config.shared || env->seats < 2)
+        return NET_ALONE;
+    return env->seat == 0 ? NET_FIRST : NET_NEXT;
+}
+
 static bool listen_at(struct listeners *ls, const struct component *c, const char *ip, int64_t port,
                       bool direct_tls)
 {
@@ -59,7 +67,7 @@ static bool listen_at(struct listeners *ls, const struct component *c, const cha
     memcpy(at.ip, ip, strlen(ip) + 1);
     l->all = ls;
     l->direct_tls = direct_tls;
-    e = net_listen(c->env->net, &at, on_accept, l, &l->net);
+    e = net_listen_shared(c->env->net, &at, share_of(ls, c->env), on_accept, l, &l->net);
     if (e == ERR_OK) {
         ls->count++;
         log_info(&c->log, "listening for %s on %s port %u%s", ls->config.whom, ip,

@@ -64,7 +64,13 @@ size_t net_capacity(const struct net *n)
 enum error net_listen(struct net *n, const struct net_address *at, net_accept_fn fn, void *arg,
                       struct net_listener **ret)
 {
-    return n->ops->listen(n, at, fn, arg, ret);
+    return n->ops->listen(n, at, NET_ALONE, fn, arg, ret);
+}
+
+enum error net_listen_shared(struct net *n, const struct net_address *at, enum net_share share,
+                             net_accept_fn fn, void *arg, struct net_listener **ret)
+{
+    return n->ops->listen(n, at, share, fn, arg, ret);
 }
 
 uint16_t net_listener_port(const struct net_listener *l)

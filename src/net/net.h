@@ -56,6 +56,12 @@ typedef void (*net_accept_fn)(void *arg, struct conn *conn);
  * once. */
 enum error net_listen(struct net *n, const struct net_address *at, net_accept_fn fn, void *arg,
                       struct net_listener **ret);
+/* For an IP address that the listeners of several loops share (SO_REUSEPORT): the system deals
+ * connections out to them. NET_FIRST makes sure that no other process listens there; the others
+ * follow with its port. */
+enum net_share { NET_ALONE, NET_FIRST, NET_NEXT };
+enum error net_listen_shared(struct net *n, const struct net_address *at, enum net_share share,
+                             net_accept_fn fn, void *arg, struct net_listener **ret);
 uint16_t net_listener_port(const struct net_listener *l);
 void net_listener_close(struct net_listener *l); /* NULL is fine */
 

@@ -14,8 +14,8 @@ struct tls_layer;
 /* A transport. The driver embeds struct conn as the first member of its own. */
 struct net_ops {
     void (*destroy)(struct net *n); /* conn.c has released all connections before */
-    enum error (*listen)(struct net *n, const struct net_address *at, net_accept_fn fn, void *arg,
-                         struct net_listener **ret);
+    enum error (*listen)(struct net *n, const struct net_address *at, enum net_share share,
+                         net_accept_fn fn, void *arg, struct net_listener **ret);
     uint16_t (*listener_port)(const struct net_listener *l);
     void (*listener_close)(struct net_listener *l); /* list_remove and free, now or later */
     /* Begins; answers with conn_impl_connected or conn_impl_end, never inside the call. What fails

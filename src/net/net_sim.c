@@ -28,6 +28,8 @@ struct net_sim {
 
 struct listener_sim {
     struct net_listener base;
+    bool shares;
+    uint64_t accepted;
     struct net_address at;
 };
 
@@ -70,16 +72,23 @@ static bool is_black(struct net_sim *n, const struct net_address *at)
     return false;
 }
 
-/* The listener that a connection to `to` reaches; a wildcard serves its whole family. */
-static struct listener_sim *find_listener(struct net_sim *n, const struct net_address *to)
+static bool serves(const struct listener_sim *l, const struct net_address *to)
 {
     const char *any = strchr(to->ip, ':') ? "::" : "0.0.0.0";
+    return same(&l->at, to->ip, to->port) || same(&l->at, any, to->port);
+}
+
+/* The listener that a connection to `to` reaches; a wildcard serves its whole family. Those that
+ * share an address take turns. */
+static struct listener_sim *find_listener(struct net_sim *n, const struct net_address *to)
+{
+    struct listener_sim *found = NULL;
     LIST_EACH (node, &n->base.listeners) {
         struct listener_sim *l = listener_of(LIST_ENTRY(node, struct net_listener, node));
-        if (same(&l->at, to->ip, to->port) || same(&l->at, any, to->port))
-            return l;
+        if (serves(l, to) && (!found || (l->shares && l->accepted < found->accepted)))
+            found = l;
     }
-    return NULL;
+    return found;
 }
 
 /* --- bytes under way --- */
@@ -221,6 +230,7 @@ static void accept_now(struct conn_sim *client)
     s->peer = client;
     client->peer = s;
     s->base.connected = true;
+    l->accepted++;
     l->base.fn(l->base.arg, &s->base);
     conn_impl_connected(&client->base);
 }
@@ -237,19 +247,20 @@ static struct conn *sim_connect(struct net *net, const struct net_address *at,
     return &s->base;
 }
 
-static enum error sim_listen(struct net *net, const struct net_address *at, net_accept_fn fn,
-                             void *arg, struct net_listener **ret)
+static enum error sim_listen(struct net *net, const struct net_address *at, enum net_share share,
+                             net_accept_fn fn, void *arg, struct net_listener **ret)
 {
     struct net_sim *n = net_of(net);
     struct net_address place = *at;
     while (place.port == 0 || (at->port == 0 && find_listener(n, &place)))
         place.port = n->next_port++;
     LIST_EACH (node, &net->listeners)
-        if (same(&listener_of(LIST_ENTRY(node, struct net_listener, node))->at, place.ip,
-                 place.port))
+        if (share != NET_NEXT && same(&listener_of(LIST_ENTRY(node, struct net_listener, node))->at,
+                                      place.ip, place.port))
             return ERR_ADDRESS_IN_USE;
     struct listener_sim *l = MEM_NEW(struct listener_sim);
     l->at = place;
+    l->shares = share != NET_ALONE;
     net_impl_listener_init(&l->base, net, fn, arg);
     *ret = &l->base;
     return ERR_OK;

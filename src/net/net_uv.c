@@ -296,7 +296,8 @@ static bool stale(const union socket_address *at, socklen_t len)
     return refused;
 }
 
-static int bind_and_listen(int fd, const union socket_address *at, socklen_t len)
+static int bind_and_listen(int fd, const union socket_address *at, socklen_t len,
+                           enum net_share share)
 {
     int on = 1;
     if (at->any.sa_family == AF_UNIX) {
@@ -305,6 +306,8 @@ static int bind_and_listen(int fd, const union socket_address *at, socklen_t len
             unlink(at->local.sun_path);
     } else {
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        if (share != NET_ALONE)
+            setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
         tcp_options(fd);
     }
     if (at->any.sa_family == AF_INET6) /* so that 0.0.0.0 and :: are two listeners */
@@ -314,23 +317,42 @@ static int bind_and_listen(int fd, const union socket_address *at, socklen_t len
     return 0;
 }
 
-static enum error real_listen(struct net *net, const struct net_address *at, net_accept_fn fn,
-                              void *arg, struct net_listener **ret)
+/* The listening socket, or -errno. */
+static int listening(const union socket_address *at, socklen_t len, enum net_share share)
+{
+    int fd = socket(at->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    int status = bind_and_listen(fd, at, len, share);
+    if (status == 0)
+        return fd;
+    close(fd);
+    return status;
+}
+
+static enum error real_listen(struct net *net, const struct net_address *at, enum net_share share,
+                              net_accept_fn fn, void *arg, struct net_listener **ret)
 {
     union socket_address address;
     socklen_t len;
     struct net_uv *n = net_of(net);
     if (!socket_address_parse(at, &address, &len))
         return ERR_INVALID;
-    int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (share == NET_FIRST && at->port != 0) {
+        /* With SO_REUSEPORT we would quietly take half of another server's connections. */
+        int alone = listening(&address, len, NET_ALONE);
+        if (alone < 0)
+            return error_from_errno(-alone);
+        close(alone);
+    }
+    int fd = listening(&address, len, share);
     if (fd < 0)
-        return error_from_errno(errno);
-    int status = bind_and_listen(fd, &address, len);
+        return error_from_errno(-fd);
     struct listener_uv *l = MEM_NEW(struct listener_uv);
-    if (status < 0 || uv_poll_init(n->uv, &l->poll, fd) < 0) {
+    if (uv_poll_init(n->uv, &l->poll, fd) < 0) {
         close(fd);
         free(l);
-        return status < 0 ? error_from_errno(-status) : ERR_SYSTEM;
+        return ERR_SYSTEM;
     }
     l->fd = fd;
     l->at = *at;

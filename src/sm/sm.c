@@ -318,7 +318,8 @@ static enum error open_store(struct sm *sm)
         snprintf(url, sizeof url, "sqlite:%s/jackdaw.db", c->env->data_dir);
     else
         snprintf(url, sizeof url, "memory:");
-    enum error e = store_open(sm->loop, c->log, STORE_USERS, url, &sm->store, why, sizeof why);
+    enum error e = store_open_shared(c->env->shared, sm->loop, c->log, STORE_USERS, url, &sm->store,
+                                     why, sizeof why);
     if (e)
         log_error(&c->log, "cannot open the users' data at %s: %s", url,
                   why[0] ? why : error_text(e));

@@ -92,6 +92,7 @@ struct store {
     struct loop *loop;
     struct log log;
     enum store_kind kind;
+    struct shared *shared; /* NULL: nothing in common with other stores */
     const struct store_driver *driver;
     void *state;                       /* the driver's */
     struct store_txn *oldest, *newest; /* in flight, by submission */

@@ -26,6 +26,13 @@ static const struct store_driver *driver_of(const char *url)
 enum error store_open(struct loop *l, struct log log, enum store_kind kind, const char *url,
                       struct store **ret, char *why, size_t why_size)
 {
+    return store_open_shared(NULL, l, log, kind, url, ret, why, why_size);
+}
+
+enum error store_open_shared(struct shared *shared, struct loop *l, struct log log,
+                             enum store_kind kind, const char *url, struct store **ret, char *why,
+                             size_t why_size)
+{
     const struct store_driver *driver = driver_of(url);
     if (!driver) {
         snprintf(why, why_size, "the database \"%s\" is of no kind known: write sqlite:PATH", url);
@@ -35,6 +42,7 @@ enum error store_open(struct loop *l, struct log log, enum store_kind kind, cons
     s->loop = l;
     s->log = log;
     s->kind = kind;
+    s->shared = shared;
     s->driver = driver;
     loop_task_init(&s->kick, on_kick);
     enum error e = driver->open(s, url + strlen(driver->scheme), &s->reserved, why, why_size);

@@ -18,6 +18,7 @@
 #include <stdint.h>
 #include "base/error.h"
 #include "base/log.h"
+#include "base/shared.h"
 #include "base/str.h"
 #include "loop/loop.h"
 
@@ -31,6 +32,11 @@ enum store_kind { STORE_ACCOUNTS, STORE_USERS };
  */
 enum error store_open(struct loop *l, struct log log, enum store_kind kind, const char *url,
                       struct store **ret, char *why, size_t why_size);
+/* The same for one of several loops of a process: what a database needs once (threads, connections)
+ * its stores in `shared` have in common. Each store is used on its own loop alone. */
+enum error store_open_shared(struct shared *shared, struct loop *l, struct log log,
+                             enum store_kind kind, const char *url, struct store **ret, char *why,
+                             size_t why_size);
 /* Finishes what was submitted, then closes; blocks; not from within a callback. NULL is fine.
  * Callbacks not yet made come with CANCELLED (their writes may well have been committed). */
 void store_close(struct store *s);

@@ -3,7 +3,7 @@
 cd "$(dirname "$0")" || exit 1
 find . -name '*.scn' | sed 's|^\./||' | LC_ALL=C sort | while read -r path; do
     only=$(sed -n 's/^placement \([a-z]*\)$/\1/p' "$path")
-    for placement in ${only:-inline processes}; do
+    for placement in ${only:-inline processes threads}; do
         echo "$placement $path"
     done
 done

@@ -55,12 +55,16 @@ bool match_stanza(const struct stanza *expected, const struct stanza *actual,
 void match_print(FILE *to, const struct stanza *s);
 
 /* ---- world: the server ---- */
-enum placement { PLACEMENT_INLINE, PLACEMENT_PROCESSES };
-enum { WORLD_PROCESSES = 8, WORLD_SETS = 128 };
+enum placement { PLACEMENT_INLINE, PLACEMENT_PROCESSES, PLACEMENT_THREADS, PLACEMENTS };
+extern const char *const placement_names[PLACEMENTS];
+/* Seats: the loops of placement `threads`. Here all are the one simulated loop, but components of
+ * different seats meet through thread links alone. */
+enum { WORLD_PROCESSES = 12, WORLD_SETS = 128, WORLD_SEATS = 2 };
 
 struct process {
     char name[16]; /* "router", "sm-1" ... */
     const struct component_ops *ops;
+    unsigned seat;
     struct env env;
     struct config *config;
     struct component *component; /* NULL: not running */
@@ -72,6 +76,7 @@ struct world {
     struct random *random;
     struct parser_pool *parsers;
     struct log_sink *log_sink;
+    struct shared *shared; /* of placement `threads` */
     struct store *keep[2]; /* keep the in-memory databases alive while components come and go */
     struct process processes[WORLD_PROCESSES];
     size_t process_count;

@@ -1,4 +1,4 @@
-/* Runs a scenario: scenario [--placement inline|processes] [--verbose] FILE.scn. README.md
+/* Runs a scenario: scenario [--placement inline|processes|threads] [--verbose] FILE.scn. README.md
  * describes the language. Exit codes: 0 passed, 1 failed (file:line and the difference on stderr),
  * 2 wrong usage, 77 does not apply. */
 #include "scenario.h"
@@ -33,8 +33,7 @@ static bool run_line(struct run *r, struct str text);
 
 static void where(struct run *r)
 {
-    fprintf(stderr, "%s:%d: (%s)\n", r->path, r->line->number,
-            r->world.placement == PLACEMENT_INLINE ? "inline" : "processes");
+    fprintf(stderr, "%s:%d: (%s)\n", r->path, r->line->number, placement_names[r->world.placement]);
     if (r->line->comment)
         fprintf(stderr, "  # %s\n", r->line->comment);
     fprintf(stderr, "  %s\n", r->line->text);
@@ -130,9 +129,18 @@ static bool do_sms(struct run *r, struct str rest)
     return true;
 }
 
+static enum placement placement_of(struct str name)
+{
+    for (int i = 0; i < PLACEMENTS; i++)
+        if (str_is(name, placement_names[i]))
+            return (enum placement)i;
+    fprintf(stderr, "there is no placement '%.*s'\n", STR_ARG(name));
+    exit(2);
+}
+
 static bool do_placement(struct run *r, struct str rest)
 {
-    enum placement only = str_is(rest, "processes") ? PLACEMENT_PROCESSES : PLACEMENT_INLINE;
+    enum placement only = placement_of(rest);
 
     r->skip = only != r->world.placement;
     return !r->skip;
@@ -313,7 +321,7 @@ static bool do_advance(struct run *r, struct str rest)
 
 static bool do_kill(struct run *r, struct str rest)
 {
-    if (r->world.placement == PLACEMENT_INLINE)
+    if (r->world.placement != PLACEMENT_PROCESSES)
         return fail(
             r, "write `placement processes` at the top: one process cannot lose a part of itself");
     return world_kill(&r->world, rest) || fail(r, "cannot kill it");
@@ -680,26 +688,25 @@ static int run_scenario(const char *path, enum placement placement, bool verbose
 
 int main(int argc, char **argv)
 {
-    bool verbose = false, only[2] = {false, false};
+    bool verbose = false, only[PLACEMENTS] = {false}, all = true;
     int i = 1, code = SKIP;
 
     for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
         if (strcmp(argv[i], "--verbose") == 0)
             verbose = true;
         else if (strcmp(argv[i], "--placement") == 0 && i + 1 < argc)
-            only[strcmp(argv[++i], "processes") == 0] = true;
+            only[placement_of(str_of(argv[++i]))] = true, all = false;
     }
     if (i >= argc) {
-        fprintf(stderr,
-                "usage: scenario [--placement inline|processes] [--verbose] FILE.scn ...\n");
+        fprintf(
+            stderr,
+            "usage: scenario [--placement inline|processes|threads] [--verbose] FILE.scn ...\n");
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (; i < argc; i++) {
-        for (int p = 0; p < 2; p++) {
-            int one = (only[0] || only[1]) && !only[p]
-                          ? SKIP
-                          : run_scenario(argv[i], (enum placement)p, verbose);
+        for (int p = 0; p < PLACEMENTS; p++) {
+            int one = all || only[p] ? run_scenario(argv[i], (enum placement)p, verbose) : SKIP;
 
             if (one != SKIP && (code == SKIP || code == 0))
                 code = one;

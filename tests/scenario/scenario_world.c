@@ -1,4 +1,4 @@
-/* The server of a scenario: its components in one process, in either placement, killed and started
+/* The server of a scenario: its components in one process, in each placement, killed and started
  * at will. */
 #include "scenario.h"
 
@@ -30,6 +30,8 @@ static const char *const defaults[] = {
     "router.users=" ROUTER_USER ":" ROUTER_SECRET ":all",
 };
 
+const char *const placement_names[PLACEMENTS] = {"inline", "processes", "threads"};
+
 void world_init(struct world *w, enum placement placement, FILE *log, bool verbose)
 {
     memset(w, 0, sizeof(*w));
@@ -42,7 +44,9 @@ void world_init(struct world *w, enum placement placement, FILE *log, bool verbo
     w->log_sink = log_sink_create(log, verbose ? LOG_DEBUG : LOG_INFO, LOG_TEXT);
     for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
         world_set(w, defaults[i]);
-    world_set(w, placement == PLACEMENT_INLINE ? "router.port=0" : "router.port=5347");
+    if (placement == PLACEMENT_THREADS)
+        w->shared = shared_create();
+    world_set(w, placement == PLACEMENT_PROCESSES ? "router.port=5347" : "router.port=0");
 }
 
 void world_set(struct world *w, const char *setting)
@@ -83,8 +87,8 @@ static struct config *load_config(struct world *w, const char *name)
     sets[count++] = domains;
     for (size_t i = 0; i < w->set_count; i++)
         sets[count++] = w->sets[i];
-    if (strncmp(name, "sm", 2) == 0) {
-        (void)snprintf(id, sizeof(id), "sm.id=%s", name);
+    if (strncmp(name, "router", 6) != 0) { /* "sm-2": of its section's name */
+        (void)snprintf(id, sizeof(id), "%.*s.id=%s", (int)strcspn(name, "-"), name, name);
         sets[count++] = id;
     }
     return config_load(NULL, sets, count, report, (void *)"set");
@@ -101,7 +105,7 @@ static struct process *find(struct world *w, struct str name)
 
 static bool make_env(struct world *w, struct process *p)
 {
-    bool own = w->placement == PLACEMENT_PROCESSES;
+    bool own = w->placement != PLACEMENT_INLINE;
 
     p->config = load_config(w, p->name);
     if (!p->config)
@@ -114,6 +118,9 @@ static bool make_env(struct world *w, struct process *p)
         .config = p->config,
         .log = {.sink = w->log_sink},
         .data_dir = "",
+        .shared = w->shared,
+        .seat = p->seat,
+        .seats = w->placement == PLACEMENT_THREADS ? WORLD_SEATS : 1,
     };
     p->env.parsers = own ? parser_pool_create(p->env.random) : w->parsers;
     return true;
@@ -121,7 +128,7 @@ static bool make_env(struct world *w, struct process *p)
 
 static void free_env(struct world *w, struct process *p)
 {
-    if (w->placement == PLACEMENT_PROCESSES) {
+    if (w->placement != PLACEMENT_INLINE) {
         parser_pool_destroy(p->env.parsers);
         random_destroy(p->env.random);
     }
@@ -139,10 +146,10 @@ static void attach(struct world *w, struct process *p)
 
     if (p->ops == &router_component)
         return;
-    if (w->placement == PLACEMENT_INLINE)
-        component_attach_local(p->component, w->processes[0].component);
-    else
+    if (w->placement == PLACEMENT_PROCESSES)
         component_attach_tcp(p->component, &tcp);
+    else
+        component_attach_local(p->component, w->processes[p->seat].component);
 }
 
 static bool start_process(struct world *w, struct process *p)
@@ -155,20 +162,32 @@ static bool start_process(struct world *w, struct process *p)
     }
     if (!make_env(w, p))
         return false;
-    p->component = component_create(p->ops, &p->env, runner_component_id(p->ops, p->config));
+    p->component = component_create(
+        p->ops, &p->env,
+        p->ops == &router_component ? p->name : runner_component_id(p->ops, p->config));
     attach(w, p);
     e = component_start(p->component);
+    for (size_t i = 0; e == ERR_OK && p->ops == &router_component && i < p->seat; i++)
+        component_join(w->processes[i].component, p->component);
     if (e != ERR_OK)
         fprintf(stderr, "%s cannot start: %s\n", p->name, error_text(e));
     return e == ERR_OK;
 }
 
-static void add_process(struct world *w, const struct component_ops *ops, const char *name)
+/* "sm", or "sm-1" and so on when there are several, dealt out to the seats. */
+static void add_processes(struct world *w, const struct component_ops *ops, unsigned count)
 {
-    struct process *p = &w->processes[w->process_count++];
+    unsigned seats = w->placement == PLACEMENT_THREADS ? WORLD_SEATS : 1;
 
-    p->ops = ops;
-    (void)snprintf(p->name, sizeof(p->name), "%s", name);
+    for (unsigned i = 0; i < count; i++) {
+        struct process *p = &w->processes[w->process_count++];
+        p->ops = ops;
+        p->seat = i % seats;
+        if (count == 1)
+            (void)snprintf(p->name, sizeof(p->name), "%s", ops->name);
+        else
+            (void)snprintf(p->name, sizeof(p->name), "%s-%u", ops->name, i + 1);
+    }
 }
 
 static bool open_stores(struct world *w)
@@ -193,14 +212,10 @@ bool world_start(struct world *w)
     if (w->started)
         return true;
     w->started = true;
-    add_process(w, &router_component, "router");
-    for (int i = 1; i <= w->sms; i++) {
-        char name[16];
-
-        (void)snprintf(name, sizeof(name), w->sms == 1 ? "sm" : "sm-%d", i);
-        add_process(w, &sm_component, name);
-    }
-    add_process(w, &c2s_component, "c2s");
+    bool threads = w->placement == PLACEMENT_THREADS;
+    add_processes(w, &router_component, threads ? WORLD_SEATS : 1);
+    add_processes(w, &sm_component, threads && w->sms == 1 ? WORLD_SEATS : (unsigned)w->sms);
+    add_processes(w, &c2s_component, threads ? WORLD_SEATS : 1);
     if (!open_stores(w))
         return false;
     for (size_t i = 0; i < w->process_count; i++)
@@ -238,12 +253,8 @@ bool world_start_one(struct world *w, struct str name)
     return true;
 }
 
-bool world_stop(struct world *w, struct str name)
+static bool stop_one(struct world *w, struct process *p)
 {
-    struct process *p = find(w, name);
-
-    if (!p || !p->component)
-        return false;
     component_stop(p->component);
     for (int i = 0; i < 1000 && !p->component->stopped; i++)
         world_run(w, 20);
@@ -251,7 +262,22 @@ bool world_stop(struct world *w, struct str name)
         fprintf(stderr, "%s does not stop within 20 s\n", p->name);
         return false;
     }
-    return world_kill(w, name);
+    return world_kill(w, str_of(p->name));
+}
+
+bool world_stop(struct world *w, struct str name)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < w->process_count; i++) {
+        struct process *p = &w->processes[i];
+        if (!p->component || !(str_is(name, p->name) || str_is(name, p->ops->name)))
+            continue;
+        if (!stop_one(w, p))
+            return false;
+        any = true;
+    }
+    return any;
 }
 
 bool world_reload(struct world *w, const char *setting)
@@ -293,6 +319,7 @@ void world_finish(struct world *w)
     }
     for (int i = 0; i < 2; i++)
         store_close(w->keep[i]);
+    shared_destroy(w->shared);
     net_destroy(w->net);
     parser_pool_destroy(w->parsers);
     loop_destroy(w->loop);

@@ -18,7 +18,7 @@ static int set_up(void **state)
     struct fixture *f = mem_alloc(sizeof(*f));
 
     f->loop = loop_create_sim(0);
-    f->book = addresses_create(f->loop, seed);
+    f->book = addresses_create(f->loop, seed, NULL);
     *state = f;
     return 0;
 }
@@ -152,13 +152,43 @@ static void test_registrations_of_an_hour(void **state)
     assert_false(address_may_register(f->book, a, 2));
     assert_true(address_may_register(f->book, a, 0));
     /* one that failed does not count */
-    address_register_failed(a);
-    address_register_failed(a);
+    address_register_failed(f->book, a);
+    address_register_failed(f->book, a);
     assert_true(address_may_register(f->book, a, 2));
     assert_false(address_may_register(f->book, a, 2));
     loop_sim_advance(f->loop, 3600000);
     assert_true(address_may_register(f->book, a, 2));
     address_unref(f->book, a);
+}
+
+/* Two handles, as two c2s of one process have them. */
+static void test_one_book_for_all(void **state)
+{
+    struct fixture *f = *state;
+    struct shared *shared = shared_create();
+    struct addresses *one = addresses_create(f->loop, seed, shared),
+                     *two = addresses_create(f->loop, seed, shared);
+    struct address *a = address_get(one, "192.0.2.1"), *b = address_get(two, "192.0.2.1"),
+                   *alone = address_get(f->book, "192.0.2.1");
+
+    assert_ptr_equal(a, b);
+    assert_ptr_not_equal(a, alone);
+    assert_true(address_connect(one, a, 2));
+    assert_true(address_connect(two, b, 2));
+    assert_false(address_connect(one, a, 2));
+    assert_true(address_connect(f->book, alone, 2));
+    assert_int_equal(addresses_connections(one), 2);
+    assert_int_equal(addresses_connections(f->book), 1);
+    address_disconnect(two, b);
+    assert_true(address_connect(one, a, 2));
+    assert_true(address_connect(one, a, 0));
+    assert_int_equal(addresses_connections(two), 3);
+    address_unref(one, a);
+    address_unref(two, b);
+    address_unref(f->book, alone);
+    addresses_destroy(one);
+    addresses_destroy(two);
+    shared_destroy(shared);
 }
 
 int main(void)
@@ -170,6 +200,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_failures_are_forgiven, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_failures_outlive_the_connection, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_book_is_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_one_book_for_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_registrations_of_an_hour, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

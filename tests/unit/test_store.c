@@ -2,6 +2,7 @@
  * failures that stay alone, errors of the disk, and durability of what was acknowledged. */
 #include "store_fixture.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <sys/wait.h>
@@ -484,9 +485,20 @@ static _Noreturn void be_one_of_many(const char *url, int number, int start)
     _exit(0);
 }
 
+static void remove_database(const char *dir, const char *name)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+    char path[256];
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s%s", dir, name, suffixes[i]);
+        unlink(path);
+    }
+    rmdir(dir);
+}
+
 static void test_several_processes(void **state)
 {
-    char dir[] = "/tmp/jackdaw-many-XXXXXX", url[128], command[128];
+    char dir[] = "/tmp/jackdaw-many-XXXXXX", url[128], why[512];
     int start[2], status;
     struct fixture f = {.sqlite = true};
     (void)state;
@@ -508,8 +520,7 @@ static void test_several_processes(void **state)
     }
     f.loop = loop_create();
     assert_int_equal(
-        store_open(f.loop, (struct log){0}, STORE_USERS, url, &f.store, command, sizeof command),
-        ERR_OK);
+        store_open(f.loop, (struct log){0}, STORE_USERS, url, &f.store, why, sizeof why), ERR_OK);
     for (int i = 0; i < PROCESSES; i++) {
         char owner[32];
         int len = snprintf(owner, sizeof owner, "user%d@x", i);
@@ -519,12 +530,7 @@ static void test_several_processes(void **state)
     }
     store_close(f.store);
     loop_destroy(f.loop);
-    static const char *const names[] = {"", "-wal", "-shm"};
-    for (int n = 0; n < 3; n++) {
-        snprintf(command, sizeof command, "%s/many.db%s", dir, names[n]);
-        unlink(command);
-    }
-    rmdir(dir);
+    remove_database(dir, "many.db");
 }
 
 #define BOTH(test)                                                                                 \
@@ -532,11 +538,77 @@ static void test_several_processes(void **state)
         cmocka_unit_test_setup_teardown(test, setup_memory, teardown)
 #define SQLITE(test) cmocka_unit_test_setup_teardown(test, setup_sqlite, teardown)
 
+/* --- two loops of one process, on threads of their own, with one database --- */
+
+struct one_loop {
+    struct fixture f;
+    pthread_t thread;
+    struct shared *shared;
+    struct str owner;
+};
+
+static void *run_one_loop(void *arg)
+{
+    struct one_loop *l = arg;
+    for (int i = 1; i <= EACH; i++) {
+        struct store_txn *t = store_begin(l->f.store);
+        t = queue_push(t, l->owner, (uint64_t)i, STR("<m/>"), 1000);
+        store_commit(t, fixture_on_done, fixture_tag(&l->f, i));
+        if (i % 10 == 0)
+            queue_count(l->f.store, l->owner, fixture_on_done, fixture_tag(&l->f, i));
+    }
+    loop_run(l->f.loop);
+    return NULL;
+}
+
+static void test_several_loops(void **state)
+{
+    struct one_loop loops[2] = {{.f.sqlite = true, .owner = STR("a@x")},
+                                {.f.sqlite = true, .owner = STR("b@x")}};
+    struct shared *shared = shared_create();
+    char dir[] = "/tmp/jackdaw-loops-XXXXXX", url[128], why[512];
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(url, sizeof url, "sqlite:%s/loops.db", dir);
+    for (int i = 0; i < 2; i++) {
+        struct fixture *f = &loops[i].f;
+        f->wanted = EACH + EACH / 10;
+        f->loop = loop_create();
+        assert_int_equal(store_open_shared(shared, f->loop, (struct log){0}, STORE_USERS, url,
+                                           &f->store, why, sizeof why),
+                         ERR_OK);
+    }
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&loops[i].thread, NULL, run_one_loop, &loops[i]), 0);
+    for (int i = 0; i < 2; i++) {
+        struct fixture *f = &loops[i].f;
+        pthread_join(loops[i].thread, NULL);
+        assert_int_equal(f->count, EACH + EACH / 10);
+        for (size_t k = 0; k < f->count; k++)
+            assert_int_equal(f->errors[k], ERR_OK);
+        assert_int_equal(atoi(f->cells[0][0]), EACH); /* the last read saw what was before it */
+    }
+    /* One closes with work under way; the other goes on. */
+    store_commit(queue_push(store_begin(loops[0].f.store), STR("a@x"), 5000, STR("<m/>"), 1000),
+                 fixture_on_done, fixture_tag(&loops[0].f, 0));
+    store_close(loops[0].f.store);
+    loops[0].f.count = 0;
+    queue_count(loops[1].f.store, STR("a@x"), fixture_on_done, fixture_tag(&loops[1].f, 0));
+    fixture_wait(&loops[1].f, loops[1].f.count + 1);
+    assert_int_equal(atoi(loops[1].f.cells[0][0]), EACH + 1);
+    store_close(loops[1].f.store);
+    for (int i = 0; i < 2; i++)
+        loop_destroy(loops[i].f.loop);
+    shared_destroy(shared);
+    remove_database(dir, "loops.db");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_killed),
         cmocka_unit_test(test_several_processes),
+        cmocka_unit_test(test_several_loops),
         BOTH(test_order),
         BOTH(test_read_sees_writes_before_it),
         BOTH(test_all_or_nothing),
