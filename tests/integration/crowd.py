@@ -1,6 +1,7 @@
 """Many clients in one thread that write to each other without pause, and the account of what became of every message: how often it was
 delivered, when, in which order, whether it came back, whether its sender was told that the server has it."""
 import collections
+import itertools
 import random
 import selectors
 import ssl
@@ -17,6 +18,7 @@ class Message:
         self.sent = time.monotonic()
         self.acked = None
         self.delivered, self.bounced = [], []
+        self.arrival = None  # its place among all first copies
 
     def __repr__(self):
         return (f'{self.sender} -> {self.to} no. {self.number} sent {self.sent:.2f} acked {self.acked} '
@@ -71,7 +73,7 @@ class Crowd:
         self.members = members
         self.by_jid = {m.jid: m for m in members}
         self.messages = {}  # id -> Message
-        self.arrived = collections.defaultdict(list)  # (sender, recipient) -> numbers, first copies
+        self.arrivals = itertools.count()
         self.latest = {}  # (sender, recipient) -> when the last message that has arrived was sent
         self.pause, self.writing = pause, True
         self.numbers = collections.Counter()
@@ -121,7 +123,7 @@ class Crowd:
         assert member.jid == message.to and element.get('from').split('/')[0] == message.sender
         assert element.findtext('c:body', namespaces=NS) == str(message.number)
         if not message.delivered:
-            self.arrived[message.sender, message.to].append(message.number)
+            message.arrival = next(self.arrivals)
             self.latest[message.sender, message.to] = max(message.sent, self.latest.get((message.sender, message.to), 0))
         message.delivered.append(now)
 
@@ -164,6 +166,13 @@ class Crowd:
                 continue
             for element in elements:
                 self.take(m, element)
+
+    def burst(self, each):
+        """Everybody writes so much at once; one round."""
+        for m in self.members:
+            for to in m.to * each if m.raw else []:
+                self.write(m, to)
+        self.step()
 
     def run(self, until, seconds=30, what='it does not come to pass'):
         """Goes on until the condition holds."""
