@@ -179,7 +179,6 @@ void attempt_begin(struct remote *r)
         return;
     }
     free(t);
-    r->resolving_since = s2s_now(r->s2s);
     s2s_resolve(r);
 }
 

@@ -138,5 +138,8 @@ void verify_fail_all(struct remote *r, enum stanza_condition condition, bool ask
 void s2s_resolve(struct remote *r);
 void s2s_resolve_answer(struct s2s *s, struct packet *p); /* owns p; bounces too */
 void s2s_resolve_cancel(struct remote *r);
+/* There is a resolver again: what the last one was asked is asked of this one (reliability.md C.2).
+ */
+void s2s_resolve_again(struct s2s *s);
 
 #endif

@@ -151,8 +151,11 @@ static void packet(struct component *component, struct packet *p)
 
 static void peer(struct component *component, struct str name, bool up)
 {
-    if (component->state)
-        s2s_flow_domain(component->state, name, up);
+    if (!component->state)
+        return;
+    s2s_flow_domain(component->state, name, up);
+    if (up && str_is(name, "resolver"))
+        s2s_resolve_again(component->state);
 }
 
 static void writable(struct component *component)

@@ -6,21 +6,35 @@
 #include "s2s/s2s_conn.h"
 #include "xmpp/namespaces.h"
 
-void s2s_resolve(struct remote *r)
+static void ask(struct remote *r)
 {
     struct s2s *s = r->s2s;
     struct builder *b = builder_create(STR("resolve"), NS_RESOLVER);
     struct packet *p = packet_create(PACKET_STANZA, STR("resolver"), str_of(s->component->id));
 
-    random_token(s->component->env->random, r->query, 16);
-    r->query[16] = '\0';
-    r->resolving = true;
-    hash_put(&s->queries, str_of(r->query), r);
+    r->resolving_since = s2s_now(s);
     builder_attr(b, STR("type"), STR("query"));
     builder_attr(b, STR("name"), remote_name(r));
     builder_attr(b, STR("id"), str_of(r->query));
     p->stanza = builder_finish(b);
     component_send(s->component, p);
+}
+
+void s2s_resolve(struct remote *r)
+{
+    random_token(r->s2s->component->env->random, r->query, 16);
+    r->query[16] = '\0';
+    r->resolving = true;
+    hash_put(&r->s2s->queries, str_of(r->query), r);
+    ask(r);
+}
+
+void s2s_resolve_again(struct s2s *s)
+{
+    struct remote *r;
+
+    for (size_t i = 0; (r = hash_next(&s->queries, &i)) != NULL;)
+        ask(r);
 }
 
 void s2s_resolve_cancel(struct remote *r)
