@@ -111,4 +111,17 @@ struct store_txn *vcard_delete_search(struct store_txn *t, struct str owner);
 void vcard_find(struct store *s, struct str domain, const struct vcard_search *what, uint32_t limit,
                 store_fn fn, void *arg);
 
+/* ---- disco-items: what a user publishes of itself ---- */
+struct disco_row {
+    struct str parent; /* the user's node it stands under; "" for the account itself */
+    struct str jid, node;
+    struct str name; /* data == NULL: none */
+};
+/* Rows: jid, name, node. */
+void disco_load(struct store *s, struct str owner, struct str parent, store_fn fn, void *arg);
+/* The commit fails with STORE_FULL when the owner would have more than `max` in all. */
+struct store_txn *disco_set(struct store_txn *t, struct str owner, const struct disco_row *row,
+                            uint32_t max);
+struct store_txn *disco_delete(struct store_txn *t, struct str owner, const struct disco_row *row);
+
 #endif

@@ -160,3 +160,34 @@ def test_vcard(two):
     rows.close()
     two.start()
     run(read())
+
+
+KIDS = "<query xmlns='http://jabber.org/protocol/disco#items' node='kids'>%s</query>"
+
+
+def test_published_items_and_last_activity(two):
+    bare = f'romeo@{two.domain}'
+
+    async def write():
+        romeo, juliet = await Person(two, 'romeo').come(), await Person(two, 'juliet').come()
+        romeo.auto_authorize = True
+        await romeo.ask('set', KIDS % "<item action='update' jid='benvolio@jackdaw.test' name='Ben'/>")
+        juliet.send_presence(pto=bare, ptype='subscribe')
+        while (await asyncio.wait_for(juliet.presences.get(), 60))['from'].bare != bare:
+            pass
+        romeo.send_presence(ptype='unavailable', pstatus='off to Mantua')
+        await romeo.ask('get', "<ping xmlns='urn:xmpp:ping'/>")
+        await romeo.leave()
+        await juliet.leave()
+
+    async def read():
+        juliet = await Person(two, 'juliet').come()
+        items = await juliet.ask('get', KIDS % '', to=bare)
+        assert same(items, KIDS % "<item jid='benvolio@jackdaw.test' name='Ben'/>")
+        last = await juliet.ask('get', "<query xmlns='jabber:iq:last'/>", to=bare)
+        assert last.text == 'off to Mantua' and int(last.get('seconds')) >= 0
+        await juliet.leave()
+
+    run(write())
+    restart(two)
+    run(read())

@@ -1,5 +1,6 @@
 /* Service discovery (XEP-0030) of domains and accounts. What is told comes from the features'
  * registrations: nothing is advertised that is not there. */
+#include "sm/disco_items.h"
 #include "sm/iq.h"
 #include "sm/services.h"
 #include "xmpp/namespaces.h"
@@ -70,21 +71,12 @@ static enum stanza_condition on_info(struct iq *iq)
         return STANZA_ERR_SERVICE_UNAVAILABLE; /* section 8: also for accounts that do not exist */
     if (node_of(iq).len) {
         const struct feature_node *node = find_node(iq);
+        if (!node && iq->user)
+            return disco_items_answer_info(iq);
         return node && node->info ? node->info(iq) : STANZA_ERR_ITEM_NOT_FOUND;
     }
     answer_info(iq);
     return STANZA_ERR_NONE;
-}
-
-static void add_resources(struct builder *b, const struct user *user)
-{
-    for (const struct session *s = user->sessions; s; s = s->next) {
-        if (!session_available(s))
-            continue;
-        builder_start(b, STR("item"), STR_NULL);
-        builder_attr(b, STR("jid"), jid_full(s->jid));
-        builder_end(b);
-    }
 }
 
 static enum stanza_condition on_items(struct iq *iq)
@@ -93,14 +85,14 @@ static enum stanza_condition on_items(struct iq *iq)
         return STANZA_ERR_SERVICE_UNAVAILABLE;
     if (node_of(iq).len) {
         const struct feature_node *node = find_node(iq);
-        return node && node->items ? node->items(iq) : STANZA_ERR_ITEM_NOT_FOUND;
+        if (node || !iq->user)
+            return node && node->items ? node->items(iq) : STANZA_ERR_ITEM_NOT_FOUND;
     }
+    if (iq->user)
+        return disco_items_answer(iq);
     struct builder *b = iq_result_open(iq);
     builder_start(b, STR("query"), NS_DISCO_ITEMS);
-    if (iq->user)
-        add_resources(b, iq->user);
-    else
-        services_write(iq->sm, jid_domain(iq->packet->to), b);
+    services_write(iq->sm, jid_domain(iq->packet->to), b);
     builder_end(b);
     iq_result_send(iq, b);
     return STANZA_ERR_NONE;

@@ -1,5 +1,6 @@
 /* Last activity (XEP-0012): the server's uptime; when a user was last here, for those who may see
  * its presence. */
+#include <stdlib.h>
 #include "sm/iq.h"
 #include "store/users.h"
 #include "xmpp/namespaces.h"
@@ -39,10 +40,16 @@ static enum stanza_condition on_server(struct iq *iq)
     return STANZA_ERR_NONE;
 }
 
-/* The last session's end is written down; not for an account that is being removed. */
+/* The last session's end is written down; not for an account that is being removed. A resource that
+ * goes without a word leaves no status behind (section 4: that of the last unavailable presence).
+ */
 static enum path_result at_session_end(struct path_event *e)
 {
     struct user *user = e->user;
+    if (session_available(e->session)) {
+        free(user->logout_status);
+        user->logout_status = NULL;
+    }
     if (user->session_count > 1 || user->state == USER_DELETING)
         return PATH_PASS;
     user->logout_time = loop_wall(e->sm->loop) / 1000;
