@@ -9,7 +9,8 @@
 #include "s2s/s2s_conn.h"
 
 #define ATTEMPT_DEFINITE_MS 30000u /* how long "there is no such server" is believed */
-#define ATTEMPT_CONNS_MAX   16     /* streams of ours to one domain */
+#define ATTEMPT_RESOLVE_MS  20000u
+#define ATTEMPT_CONNS_MAX   16 /* streams of ours to one domain */
 
 void attempt_forget(struct remote *r)
 {
@@ -147,14 +148,22 @@ void attempt_next(struct remote *r)
                        r->condition == STANZA_ERR_REMOTE_SERVER_NOT_FOUND);
 }
 
-void attempt_resolved(struct remote *r, struct target *targets, size_t count, struct tlsa *tlsa,
-                      size_t tlsa_count)
+/* The resolver's answer, or the configuration's. */
+static void on_answered(struct s2s_query *q, struct s2s_answer *a)
 {
+    struct remote *r = MEM_CONTAINER(q, struct remote, query);
+
+    if (a->condition != STANZA_ERR_NONE) {
+        attempt_failed(r, a->condition, a->why, a->definite);
+        return;
+    }
     attempt_forget(r);
-    r->targets = targets;
-    r->target_count = count;
-    r->tlsa = tlsa;
-    r->tlsa_count = tlsa_count;
+    r->targets = a->targets;
+    r->target_count = a->target_count;
+    r->tlsa = a->tlsa;
+    r->tlsa_count = a->tlsa_count;
+    a->targets = NULL;
+    a->tlsa = NULL;
     r->condition = STANZA_ERR_REMOTE_SERVER_TIMEOUT;
     r->why[0] = '\0';
     attempt_next(r);
@@ -162,24 +171,25 @@ void attempt_resolved(struct remote *r, struct target *targets, size_t count, st
 
 void attempt_begin(struct remote *r)
 {
-    struct target *t;
-    size_t conns = 0, configured;
+    struct s2s_answer configured = {0};
+    size_t conns = 0;
 
-    if (r->attempt || r->dialer || r->resolving || s2s_now(r->s2s) < r->retry_at ||
+    if (r->attempt || r->dialer || r->query.s2s || s2s_now(r->s2s) < r->retry_at ||
         r->s2s->stopping)
         return;
     LIST_EACH (it, &r->conns)
         conns++;
     if (conns >= ATTEMPT_CONNS_MAX)
         return;
-    t = mem_alloc_array(S2S_TARGETS_MAX, sizeof(*t));
-    configured = policy_hosts(r->s2s, remote_name(r), t, S2S_TARGETS_MAX);
-    if (configured > 0) {
-        attempt_resolved(r, t, configured, NULL, 0);
-        return;
-    }
-    free(t);
-    s2s_resolve(r);
+    r->query.answered = on_answered;
+    configured.targets = mem_alloc_array(S2S_TARGETS_MAX, sizeof(*configured.targets));
+    configured.target_count =
+        policy_hosts(r->s2s, remote_name(r), configured.targets, S2S_TARGETS_MAX);
+    if (configured.target_count > 0)
+        on_answered(&r->query, &configured);
+    else
+        s2s_resolve(r->s2s, &r->query, remote_name(r), ATTEMPT_RESOLVE_MS);
+    free(configured.targets);
 }
 
 /* 1 s, 2 s, 4 s ... s2s.retry_max, each up to a quarter longer, so that a server that comes back is

@@ -8,9 +8,8 @@
 #include "base/mem.h"
 #include "s2s/s2s_conn.h"
 
-#define REMOTE_TICK_MS    1000u /* how often what waits is looked at */
-#define REMOTE_RESOLVE_MS 20000u
-#define REMOTE_MEMORY_MS  60000u /* limits outlive streams, or reconnecting would lift them */
+#define REMOTE_TICK_MS   1000u  /* how often what waits is looked at */
+#define REMOTE_MEMORY_MS 60000u /* limits outlive streams, or reconnecting would lift them */
 
 static void on_timer(struct loop_timer *timer);
 
@@ -48,7 +47,7 @@ static void destroy(struct remote *r)
 {
     struct list *node;
 
-    s2s_resolve_cancel(r);
+    s2s_resolve_cancel(&r->query);
     verify_fail_all(r, STANZA_ERR_REMOTE_SERVER_TIMEOUT, true);
     loop_timer_stop(&r->timer);
     while ((node = list_pop(&r->pairs)) != NULL) {
@@ -223,11 +222,6 @@ static void expire(struct remote *r)
         if (now - v->since > limit)
             verify_done(v, DIALBACK_ERROR, STANZA_ERR_REMOTE_SERVER_TIMEOUT);
     }
-    if (r->resolving && now - r->resolving_since > REMOTE_RESOLVE_MS) {
-        s2s_resolve_cancel(r);
-        attempt_failed(r, STANZA_ERR_REMOTE_SERVER_TIMEOUT,
-                       "its address could not be found in time", false);
-    }
 }
 
 static bool pending(const struct remote *r)
@@ -237,12 +231,12 @@ static bool pending(const struct remote *r)
         if (pair->state == PAIR_PROVING || !domain_queue_empty(&pair->queue))
             return true;
     }
-    return r->resolving || r->dialer || r->attempt || !list_empty(&r->verifies);
+    return r->query.s2s != NULL || r->dialer || r->attempt || !list_empty(&r->verifies);
 }
 
 void remote_denied(struct remote *r)
 {
-    s2s_resolve_cancel(r);
+    s2s_resolve_cancel(&r->query);
     attempt_forget(r);
     LIST_EACH_SAFE (it, &r->pairs) {
         struct pair *pair = LIST_ENTRY(it, struct pair, node);
@@ -317,7 +311,7 @@ static const char *state_of(const struct remote *r)
 {
     if (remote_open_conn(r))
         return "connected";
-    if (r->resolving)
+    if (r->query.s2s)
         return "resolving";
     if (r->dialer || r->attempt)
         return "connecting";

@@ -45,6 +45,27 @@ struct verify {
     char *local, *key, *id;
 };
 
+/* Where a domain is, as the resolver says. Arrays that the callee does not take (and sets to NULL)
+ * are freed after the call. */
+struct s2s_answer {
+    enum stanza_condition condition; /* NONE: there is at least one target */
+    const char *why;
+    bool definite; /* asking again would not help now */
+    struct target *targets;
+    struct tlsa *tlsa;
+    size_t target_count, tlsa_count;
+};
+
+/* A question to the resolver, inside of who asks. */
+struct s2s_query {
+    void (*answered)(struct s2s_query *q, struct s2s_answer *answer);
+    struct s2s *s2s; /* NULL: none is under way */
+    struct str name;
+    struct loop_timer late;
+    uint64_t most_ms;
+    char id[20];
+};
+
 struct remote {
     struct s2s *s2s;
     struct list pairs, conns, verifies; /* conns: made by us, not closed */
@@ -58,13 +79,12 @@ struct remote {
     struct dialer *dialer;           /* whichever of them answers; NULL: nobody is called */
     uint8_t dialed[S2S_TARGETS_MAX]; /* its indices -> ours */
     struct loop_timer timer;
-    uint64_t retry_at, resolving_since;
+    uint64_t retry_at;
     unsigned failures; /* attempts in a row that reached nobody */
-    bool resolving;
-    bool lonely;      /* streams of other domains are not to be shared */
-    bool no_external; /* it refused our certificate: dialback at once */
-    bool definite;    /* until retry_at everything comes back at once */
-    char query[20];
+    bool lonely;       /* streams of other domains are not to be shared */
+    bool no_external;  /* it refused our certificate: dialback at once */
+    bool definite;     /* until retry_at everything comes back at once */
+    struct s2s_query query;
     enum stanza_condition condition; /* of the last failure */
     char why[200];
     size_t name_len;
@@ -118,9 +138,6 @@ void attempt_next(struct remote *r);  /* what answered was not who we look for *
 /* The attempt as a whole reached nobody. `definite`: trying again would not help now. */
 void attempt_failed(struct remote *r, enum stanza_condition condition, const char *why,
                     bool definite);
-/* The resolver's (or the configuration's) answer; arrays are taken over. */
-void attempt_resolved(struct remote *r, struct target *targets, size_t count, struct tlsa *tlsa,
-                      size_t tlsa_count);
 void attempt_forget(struct remote *r); /* the addresses */
 
 /* --- verify.c --- */
@@ -135,9 +152,11 @@ void verify_done(struct verify *v, enum dialback_type type, enum stanza_conditio
 void verify_fail_all(struct remote *r, enum stanza_condition condition, bool asked_too);
 
 /* --- s2s_resolve.c --- */
-void s2s_resolve(struct remote *r);
+/* Asks; `answered` comes later, within `most_ms`, or never once cancelled. `q` and `name` stay the
+ * caller's and where they are until then. */
+void s2s_resolve(struct s2s *s, struct s2s_query *q, struct str name, uint64_t most_ms);
 void s2s_resolve_answer(struct s2s *s, struct packet *p); /* owns p; bounces too */
-void s2s_resolve_cancel(struct remote *r);
+void s2s_resolve_cancel(struct s2s_query *q);             /* also when none is under way */
 /* There is a resolver again: what the last one was asked is asked of this one (reliability.md C.2).
  */
 void s2s_resolve_again(struct s2s *s);

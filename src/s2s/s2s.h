@@ -55,7 +55,7 @@ struct s2s {
     struct s2s_tls *tls;           /* NULL when s2s.tls is off */
     struct listeners *listeners;
     struct hash remotes;   /* name -> struct remote */
-    struct hash queries;   /* id -> struct remote that waits for the resolver */
+    struct hash queries;   /* id -> struct s2s_query that waits for the resolver */
     struct hash addresses; /* ip -> struct s2s_address */
     struct list conns, closed, blocked;
     size_t conn_count;

@@ -219,6 +219,7 @@ static void leave(struct s2s_conn *c, enum stanza_condition condition, const cha
     s2s_conn_set_state(c, S2S_CLOSED, why);
     loop_timer_stop(&c->timer);
     loop_timer_stop(&c->rate_timer);
+    s2s_resolve_cancel(&c->query);
     list_remove(&c->link_node);
     list_remove(&c->remote_node);
     if (c->in_feed)

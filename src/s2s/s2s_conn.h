@@ -34,6 +34,7 @@ struct s2s_conn {
     struct parser *parser;
     struct s2s_address *address; /* accepted */
     struct remote *remote;       /* made */
+    struct s2s_query query;      /* accepted: for what DNS says about their certificate */
     struct target target;        /* made */
     char *local, *peer;          /* domains of the header: ours, theirs; NULL while unknown */
     char *id;                    /* the stream's, given by whoever accepted */
@@ -91,6 +92,7 @@ extern const struct parser_events s2s_element_events;
 /* --- s2s_in.c --- */
 void s2s_in_header(struct s2s_conn *c, const struct s2s_header *h);
 void s2s_in_error_header(struct s2s_conn *c); /* a header before an error (4.9.1.2) */
+void s2s_in_features(struct s2s_conn *c);     /* what was put off until DNS has answered */
 void s2s_in_tls_ready(struct s2s_conn *c);
 void s2s_in_starttls(struct s2s_conn *c);
 void s2s_in_auth(struct s2s_conn *c, const struct stanza *s);
@@ -113,6 +115,9 @@ void s2s_proof_forget_all(struct s2s_conn *c);
 
 /* --- s2s_judge.c --- */
 void s2s_judge_certificate(struct s2s_conn *c); /* the handshake is finished */
+/* Accepted, when nothing else proves who the header says it is: asks DNS about the certificate, and
+ * calls s2s_in_features then. False: there is nothing to ask. */
+bool s2s_judge_ask(struct s2s_conn *c);
 /* What it showed proves this domain. */
 bool s2s_judge_certified(const struct s2s_conn *c, struct str domain);
 /* The policy lets this stream carry stanzas from or to the domain, once that is proven. */

@@ -40,7 +40,7 @@ static bool offers_external(const struct s2s_conn *c)
            s2s_judge_certified(c, str_of(c->peer));
 }
 
-static void write_features(struct s2s_conn *c)
+void s2s_in_features(struct s2s_conn *c)
 {
     const struct config *config = s2s_config(c->s2s);
     struct policy policy = policy_of(c->s2s, str_of(c->peer ? c->peer : ""));
@@ -105,8 +105,8 @@ void s2s_in_header(struct s2s_conn *c, const struct s2s_header *h)
         return;
     }
     s2s_conn_set_state(c, c->authenticated ? S2S_OPEN : S2S_NEGOTIATING, "stream header");
-    if (h->version)
-        write_features(c);
+    if (h->version && !s2s_judge_ask(c))
+        s2s_in_features(c);
     if (c->authenticated && !s2s_proof_add(c, str_of(c->peer), str_of(c->local)))
         s2s_conn_error(c, STREAM_ERR_RESOURCE_CONSTRAINT, "too many domains (s2s.max_domains)");
 }

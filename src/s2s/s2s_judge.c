@@ -4,19 +4,24 @@
 
 #include "s2s/s2s_conn.h"
 
-/* RFC 7673 section 4: the records count when the addresses came from a validated answer. */
-static bool proven_by_dane(const struct s2s_conn *c)
-{
-    const struct remote *r = c->remote;
-    const struct tls_trust *trust = s2s_tls_trust(c->s2s->tls);
+#define JUDGE_ASK_MS 3000u /* that a stranger waits for our features at most */
 
-    for (size_t i = 0; c->target.secure && i < r->tlsa_count; i++) {
-        const struct tlsa *t = &r->tlsa[i];
-        struct tls_tlsa record = {t->usage, t->selector, t->matching, t->data, t->len};
-        if (t->port == c->target.at.port && strcmp(t->host, c->target.host) == 0 &&
-            conn_tls_peer_dane(c->conn, trust, &record, r->name, t->host))
+/* RFC 7673 section 4: the records count when the addresses came from a validated answer. */
+static bool proves(const struct s2s_conn *c, const char *domain, const struct target *at,
+                   const struct tlsa *t)
+{
+    struct tls_tlsa record = {t->usage, t->selector, t->matching, t->data, t->len};
+
+    return at->secure && t->port == at->at.port && strcmp(t->host, at->host) == 0 &&
+           conn_tls_peer_dane(c->conn, s2s_tls_trust(c->s2s->tls), &record, domain, t->host);
+}
+
+static bool any_proves(const struct s2s_conn *c, const char *domain, const struct target *at,
+                       const struct tlsa *tlsa, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (proves(c, domain, at, &tlsa[i]))
             return true;
-    }
     return false;
 }
 
@@ -30,7 +35,32 @@ void s2s_judge_certificate(struct s2s_conn *c)
 {
     judge_chain(c);
     if (c->role == S2S_MADE)
-        c->dane = proven_by_dane(c);
+        c->dane =
+            any_proves(c, c->remote->name, &c->target, c->remote->tlsa, c->remote->tlsa_count);
+}
+
+/* Who connects to us shows the certificate that its domain's DNS names for those who connect to it:
+ * servers have one for both. */
+static void on_answered(struct s2s_query *q, struct s2s_answer *a)
+{
+    struct s2s_conn *c = MEM_CONTAINER(q, struct s2s_conn, query);
+
+    for (size_t i = 0; i < a->target_count && !c->dane; i++)
+        c->dane = any_proves(c, c->peer, &a->targets[i], a->tlsa, a->tlsa_count);
+    s2s_in_features(c);
+}
+
+bool s2s_judge_ask(struct s2s_conn *c)
+{
+    struct target configured;
+
+    if (!c->tls || !c->peer || c->authenticated || c->dane || !conn_tls_peer_shown(c->conn) ||
+        s2s_judge_certified(c, str_of(c->peer)) || !policy_of(c->s2s, str_of(c->peer)).allowed ||
+        policy_hosts(c->s2s, str_of(c->peer), &configured, 1) > 0)
+        return false;
+    c->query.answered = on_answered;
+    s2s_resolve(c->s2s, &c->query, str_of(c->peer), JUDGE_ASK_MS);
+    return true;
 }
 
 bool s2s_judge_certified(const struct s2s_conn *c, struct str domain)

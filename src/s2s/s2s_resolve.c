@@ -6,43 +6,58 @@
 #include "s2s/s2s_conn.h"
 #include "xmpp/namespaces.h"
 
-static void ask(struct remote *r)
+static void on_late(struct loop_timer *timer)
 {
-    struct s2s *s = r->s2s;
+    static const struct s2s_answer late = {.condition = STANZA_ERR_REMOTE_SERVER_TIMEOUT,
+                                           .why = "its address could not be found in time"};
+    struct s2s_query *q = MEM_CONTAINER(timer, struct s2s_query, late);
+    struct s2s_answer answer = late;
+
+    s2s_resolve_cancel(q);
+    q->answered(q, &answer);
+}
+
+static void ask(struct s2s_query *q)
+{
+    struct s2s *s = q->s2s;
     struct builder *b = builder_create(STR("resolve"), NS_RESOLVER);
     struct packet *p = packet_create(PACKET_STANZA, STR("resolver"), str_of(s->component->id));
 
-    r->resolving_since = s2s_now(s);
+    loop_timer_start(&q->late, q->most_ms);
     builder_attr(b, STR("type"), STR("query"));
-    builder_attr(b, STR("name"), remote_name(r));
-    builder_attr(b, STR("id"), str_of(r->query));
+    builder_attr(b, STR("name"), q->name);
+    builder_attr(b, STR("id"), str_of(q->id));
     p->stanza = builder_finish(b);
     component_send(s->component, p);
 }
 
-void s2s_resolve(struct remote *r)
+void s2s_resolve(struct s2s *s, struct s2s_query *q, struct str name, uint64_t most_ms)
 {
-    random_token(r->s2s->component->env->random, r->query, 16);
-    r->query[16] = '\0';
-    r->resolving = true;
-    hash_put(&r->s2s->queries, str_of(r->query), r);
-    ask(r);
+    random_token(s->component->env->random, q->id, 16);
+    q->id[16] = '\0';
+    q->s2s = s;
+    q->name = name;
+    q->most_ms = most_ms;
+    hash_put(&s->queries, str_of(q->id), q);
+    loop_timer_init(&q->late, s2s_loop(s), on_late);
+    ask(q);
 }
 
 void s2s_resolve_again(struct s2s *s)
 {
-    struct remote *r;
+    struct s2s_query *q;
 
-    for (size_t i = 0; (r = hash_next(&s->queries, &i)) != NULL;)
-        ask(r);
+    for (size_t i = 0; (q = hash_next(&s->queries, &i)) != NULL;)
+        ask(q);
 }
 
-void s2s_resolve_cancel(struct remote *r)
+void s2s_resolve_cancel(struct s2s_query *q)
 {
-    if (!r->resolving)
+    if (!q->s2s)
         return;
-    hash_del(&r->s2s->queries, str_of(r->query));
-    r->resolving = false;
+    loop_timer_stop(&q->late);
+    hash_del(&q->s2s->queries, str_of(q->id));
+    q->s2s = NULL;
 }
 
 static uint64_t number(const struct stanza *s, stanza_el el, const char *name, uint64_t most)
@@ -108,57 +123,73 @@ static bool read_tlsa(const struct stanza *s, stanza_el el, struct tlsa *t)
     return t->len > 0;
 }
 
-static void read_answer(struct remote *r, const struct stanza *s)
+static void read_answer(struct s2s_answer *a, const struct stanza *s)
 {
-    struct target *targets = mem_alloc_array(S2S_TARGETS_MAX, sizeof(*targets));
-    struct tlsa *tlsa = mem_alloc_array(S2S_TLSA_MAX, sizeof(*tlsa));
     bool secure = str_is(stanza_attr(s, STANZA_ROOT, STR("secure")), "1");
-    size_t count = 0, tlsa_count = 0;
 
+    a->targets = mem_alloc_array(S2S_TARGETS_MAX, sizeof(*a->targets));
+    a->tlsa = mem_alloc_array(S2S_TLSA_MAX, sizeof(*a->tlsa));
     for (stanza_el el = stanza_first(s, STANZA_ROOT); el != STANZA_NONE; el = stanza_next(s, el)) {
-        if (str_is(stanza_name(s, el), "ip") && count < S2S_TARGETS_MAX)
-            count += read_target(s, el, &targets[count]);
-        else if (str_is(stanza_name(s, el), "tlsa") && secure && tlsa_count < S2S_TLSA_MAX)
-            tlsa_count += read_tlsa(s, el, &tlsa[tlsa_count]);
+        if (str_is(stanza_name(s, el), "ip") && a->target_count < S2S_TARGETS_MAX)
+            a->target_count += read_target(s, el, &a->targets[a->target_count]);
+        else if (str_is(stanza_name(s, el), "tlsa") && secure && a->tlsa_count < S2S_TLSA_MAX)
+            a->tlsa_count += read_tlsa(s, el, &a->tlsa[a->tlsa_count]);
     }
-    if (count > 0) {
-        attempt_resolved(r, targets, count, tlsa, tlsa_count);
-        return;
-    }
-    free(targets);
-    free(tlsa);
-    attempt_failed(r, STANZA_ERR_REMOTE_SERVER_NOT_FOUND, "DNS knows no address for it", true);
+    if (a->target_count == 0)
+        *a = (struct s2s_answer){STANZA_ERR_REMOTE_SERVER_NOT_FOUND,
+                                 "DNS knows no address for it",
+                                 true,
+                                 a->targets,
+                                 a->tlsa,
+                                 0,
+                                 0};
 }
 
-static void answered(struct remote *r, const struct packet *p)
-{
-    struct str error = stanza_attr(p->stanza, STANZA_ROOT, STR("error"));
+/* What the resolver says when it has no addresses. */
+static const struct {
+    const char *error;
+    enum stanza_condition condition;
+    const char *why;
+    bool definite;
+} failures[] = {
+    {"not-found", STANZA_ERR_REMOTE_SERVER_NOT_FOUND, "DNS does not know the domain", true},
+    {"no-service", STANZA_ERR_REMOTE_SERVER_NOT_FOUND, "its DNS says that there is no XMPP server",
+     true},
+    {"bogus", STANZA_ERR_REMOTE_SERVER_TIMEOUT, "its DNS records fail validation (DNSSEC)", false},
+    {NULL, STANZA_ERR_REMOTE_SERVER_TIMEOUT, "DNS gave no answer about it", false},
+};
 
-    if (p->error)
-        attempt_failed(r, STANZA_ERR_REMOTE_SERVER_TIMEOUT, "there is no resolver to find it with",
-                       false);
-    else if (str_is(error, "not-found"))
-        attempt_failed(r, STANZA_ERR_REMOTE_SERVER_NOT_FOUND, "DNS does not know the domain", true);
-    else if (str_is(error, "no-service"))
-        attempt_failed(r, STANZA_ERR_REMOTE_SERVER_NOT_FOUND,
-                       "its DNS says that there is no XMPP server", true);
-    else if (str_is(error, "bogus"))
-        attempt_failed(r, STANZA_ERR_REMOTE_SERVER_TIMEOUT,
-                       "its DNS records fail validation (DNSSEC)", false);
-    else if (error.data)
-        attempt_failed(r, STANZA_ERR_REMOTE_SERVER_TIMEOUT, "DNS gave no answer about it", false);
-    else
-        read_answer(r, p->stanza);
+static void read_failure(struct s2s_answer *a, struct str error)
+{
+    size_t i = 0;
+
+    while (failures[i].error && !str_is(error, failures[i].error))
+        i++;
+    a->condition = failures[i].condition;
+    a->why = failures[i].why;
+    a->definite = failures[i].definite;
 }
 
 void s2s_resolve_answer(struct s2s *s, struct packet *p)
 {
-    struct str id = stanza_attr(p->stanza, STANZA_ROOT, STR("id"));
-    struct remote *r = id.data ? hash_get(&s->queries, id) : NULL;
+    struct str id = stanza_attr(p->stanza, STANZA_ROOT, STR("id")),
+               error = stanza_attr(p->stanza, STANZA_ROOT, STR("error"));
+    struct s2s_query *q = id.data ? hash_get(&s->queries, id) : NULL;
+    struct s2s_answer a = {0};
 
-    if (r && str_eq(stanza_attr(p->stanza, STANZA_ROOT, STR("name")), remote_name(r))) {
-        s2s_resolve_cancel(r);
-        answered(r, p);
+    if (q && str_eq(stanza_attr(p->stanza, STANZA_ROOT, STR("name")), q->name)) {
+        s2s_resolve_cancel(q);
+        if (p->error) {
+            a.condition = STANZA_ERR_REMOTE_SERVER_TIMEOUT;
+            a.why = "there is no resolver to find it with";
+        } else if (error.data) {
+            read_failure(&a, error);
+        } else {
+            read_answer(&a, p->stanza);
+        }
+        q->answered(q, &a);
+        free(a.targets);
+        free(a.tlsa);
     }
     packet_destroy(p); /* late ones have nobody who waits */
 }

@@ -7,18 +7,20 @@
 
 #include "base/mem.h"
 #include "s2s/s2s.h"
+#include "xmpp/jid.h"
 
 #define TLS_PATH      4096
 #define TLS_RELOAD_MS (24u * 3600 * 1000)
 
 /* What one of our domains shows to servers we connect to. */
 struct identity {
+    char *name; /* NULL: for all that have no certificate */
     struct tls_client *starttls, *direct;
 };
 
 struct material {
     struct tls_server *starttls, *direct;
-    struct identity *identities; /* by index of the domain; the last is nobody's */
+    struct identity *identities; /* the last is nobody's */
     size_t count;
     struct tls_trust *trust;
 };
@@ -36,6 +38,7 @@ static void material_finish(struct material *m)
     for (size_t i = 0; i < m->count; i++) {
         tls_client_destroy(m->identities[i].starttls);
         tls_client_destroy(m->identities[i].direct);
+        free(m->identities[i].name);
     }
     free(m->identities);
     tls_trust_destroy(m->trust);
@@ -62,19 +65,22 @@ static bool directory(const struct s2s *s, char out[TLS_PATH], bool *ret_own)
     return false;
 }
 
-static void identity_create(struct identity *i)
+static struct identity *identity_add(struct material *m, struct str name)
 {
+    struct identity *i = &m->identities[m->count++];
+
+    i->name = name.data ? str_dup(name) : NULL;
     i->starttls = tls_client_create(NULL, false);
     i->direct = tls_client_create(NULL, false);
     tls_client_set_alpn(i->direct, "xmpp-server"); /* XEP-0368 section 3 */
+    return i;
 }
 
 static enum error add_domain(const struct s2s *s, struct material *m, const char *dir, bool own,
-                             size_t index)
+                             const char *domain)
 {
-    const char *domain = s->domains.names[index];
     char cert[TLS_PATH + 1100], key[TLS_PATH + 1100], why[1024] = "";
-    struct identity *i = &m->identities[index];
+    struct identity *i = identity_add(m, str_of(domain));
     enum error e = own ? tls_make_certificate(dir, domain, why, sizeof(why)) : ERR_OK;
 
     (void)snprintf(cert, sizeof(cert), "%s/%s.pem", dir, domain);
@@ -92,12 +98,42 @@ static enum error add_domain(const struct s2s *s, struct material *m, const char
     return e;
 }
 
+/* External components are domains of ours too (router.components, "name:secret"). They may do
+ * without a certificate: then dialback is all that proves them. */
+static enum error add_component(const struct s2s *s, struct material *m, const char *dir, bool own,
+                                const char *row)
+{
+    char domain[1024], cert[TLS_PATH + 1100];
+    struct str rest = str_of(row), text;
+    size_t len;
+
+    if (!str_split(&rest, ':', &text) || !jid_prepare_domain(text, domain, &len))
+        return ERR_OK; /* the router says what is wrong with it */
+    domain[len] = '\0';
+    (void)snprintf(cert, sizeof(cert), "%s/%s.pem", dir, domain);
+    return own || access(cert, F_OK) == 0 ? add_domain(s, m, dir, own, domain) : ERR_OK;
+}
+
+static enum error add_all(const struct s2s *s, struct material *m, const char *dir, bool own)
+{
+    const struct config_list *components = &s2s_config(s)->router_components;
+    enum error e = ERR_OK;
+
+    m->identities =
+        mem_alloc_array(s->domains.count + components->count + 1, sizeof(struct identity));
+    for (size_t i = 0; i < s->domains.count && e == ERR_OK; i++)
+        e = add_domain(s, m, dir, own, s->domains.names[i]);
+    for (size_t i = 0; i < components->count && e == ERR_OK; i++)
+        e = add_component(s, m, dir, own, components->items[i]);
+    (void)identity_add(m, STR_NULL);
+    return e;
+}
+
 static enum error load(const struct s2s *s, struct material *m)
 {
     const char *ca = s2s_config(s)->s2s_ca_file;
     char dir[TLS_PATH], why[512] = "";
     bool own;
-    enum error e = ERR_OK;
 
     memset(m, 0, sizeof(*m));
     if (!directory(s, dir, &own))
@@ -112,13 +148,7 @@ static enum error load(const struct s2s *s, struct material *m)
     tls_server_ask_peer(m->starttls);
     tls_server_ask_peer(m->direct);
     tls_server_set_alpn(m->direct, "xmpp-server");
-    m->count = s->domains.count + 1;
-    m->identities = mem_alloc_array(m->count, sizeof(struct identity));
-    for (size_t i = 0; i < m->count; i++)
-        identity_create(&m->identities[i]);
-    for (size_t i = 0; i < s->domains.count && e == ERR_OK; i++)
-        e = add_domain(s, m, dir, own, i);
-    return e;
+    return add_all(s, m, dir, own);
 }
 
 enum error s2s_tls_reload(struct s2s_tls *t)
@@ -175,7 +205,7 @@ struct tls_client *s2s_tls_client(const struct s2s_tls *t, struct str local, boo
 {
     size_t i = 0;
 
-    while (i + 1 < t->now.count && !str_is(local, t->s2s->domains.names[i]))
+    while (i + 1 < t->now.count && !str_is(local, t->now.identities[i].name))
         i++;
     return direct ? t->now.identities[i].direct : t->now.identities[i].starttls;
 }

@@ -1,7 +1,11 @@
 """Federation: our server with another of ours, and with Prosody (Debian's 0.12), each on a loopback address of its own.
 By certificate (a private authority), by dialback (self-signed), without TLS; killed and restarted; strangers who lie."""
+import hashlib
 import json
+import re
 import shutil
+import signal
+import socket
 import tempfile
 import time
 from pathlib import Path
@@ -256,6 +260,94 @@ def test_each_process_by_itself_and_s2s_killed(authority, placement):
         del a.processes['s2s']
         a.start_s2s()
         a.stop(), b.stop()
+    finally:
+        a.remove(), b.remove()
+
+
+class Component:
+    """An external component (XEP-0114) in a few lines."""
+
+    def __init__(self, server, name, secret):
+        self.socket = socket.create_connection(('127.0.0.1', server.router_port), 10)
+        self.socket.sendall(f"<stream:stream xmlns='jabber:component:accept' to='{name}' "
+                            "xmlns:stream='http://etherx.jabber.org/streams'>".encode())
+        id_ = re.search("id=['\"]([^'\"]+)", self.read_until('>', 'id=')).group(1)
+        self.socket.sendall(f'<handshake>{hashlib.sha1((id_ + secret).encode()).hexdigest()}</handshake>'.encode())
+        self.read_until('<handshake')
+
+    def read_until(self, *words):
+        text = ''
+        while not all(word in text for word in words):
+            more = self.socket.recv(65536).decode()
+            assert more, text
+            text += more
+        return text
+
+    def close(self):
+        self.socket.close()
+
+
+def test_a_component_shows_its_own_certificate(pair, placement):
+    """b demands certificates: that of a's external component was made by the same authority as a's own."""
+    a, b = pair('certificate', ['router.components=irc.a.test:a secret', 's2s.bidi=false'])
+    b.user('juliet')
+    juliet = b.client('juliet')
+    juliet.send('<presence/>')
+    juliet.ping()
+    irc = Component(a, 'irc.a.test', 'a secret')
+    try:
+        irc.socket.sendall(f"<message from='room@irc.a.test' to='{juliet.jid}'><body>hi</body></message>".encode())
+        got = juliet.wait_for('message', 15)
+        assert got.get('from') == 'room@irc.a.test' and body(got) == 'hi'
+        assert [(c['domain'], c['certificate']) for c in b.listing()['incoming']] == [('irc.a.test', True)]
+    finally:
+        irc.close()
+
+
+class FromFile(Peer):
+    """One whose settings come from a file too."""
+
+    @property
+    def file(self):
+        return self.data / 'jackdaw.conf'
+
+    def options(self, more=()):
+        return ['--config', str(self.file), *super().options(more)]
+
+
+def test_a_reload_closes_what_is_denied(authority, placement):
+    a, b = FromFile('a.test', '127.0.3.1', authority), Peer('b.test', '127.0.3.2', authority)
+    a.know('b.test', b.ip, b.s2s_port)
+    b.know('a.test', a.ip, a.s2s_port)
+    try:
+        a.file.write_text('')
+        a.start(), b.start()
+        a.user('romeo'), b.user('juliet')
+        romeo, juliet = a.client('romeo'), b.client('juliet')
+        for c in (romeo, juliet):
+            c.send('<presence/>')
+            c.ping()
+        juliet.send(message(romeo.jid, 'before'))
+        assert body(romeo.wait_for('message')) == 'before'
+        assert len(a.listing()['incoming']) == 1
+        a.file.write_text('s2s {\n    deny = {"b.test"}\n}\n')
+        a.of('s2s').signal(signal.SIGHUP)
+        until = time.monotonic() + 20
+        while a.listing()['incoming']:
+            assert time.monotonic() < until, log_of(a)
+            time.sleep(0.1)
+        assert 'policy-violation' in log_of(a)
+        romeo.send(message(juliet.jid, 'no more', 'm2'))
+        error = romeo.wait_for('message', type='error', id='m2')
+        assert error.find('c:error/st:not-allowed', NS) is not None
+        a.file.write_text('')
+        a.of('s2s').signal(signal.SIGHUP)
+        until = time.monotonic() + 20
+        while log_of(a).count('reloaded configuration') < 2:
+            assert time.monotonic() < until, log_of(a)
+            time.sleep(0.1)
+        romeo.send(message(juliet.jid, 'again'))
+        assert body(juliet.wait_for('message', 20)) == 'again'
     finally:
         a.remove(), b.remove()
 
