@@ -8,13 +8,12 @@
 
 static void on_late(struct loop_timer *timer)
 {
-    static const struct s2s_answer late = {.condition = STANZA_ERR_REMOTE_SERVER_TIMEOUT,
-                                           .why = "its address could not be found in time"};
     struct s2s_query *q = MEM_CONTAINER(timer, struct s2s_query, late);
-    struct s2s_answer answer = late;
+    struct s2s_answer a = {.condition = STANZA_ERR_REMOTE_SERVER_TIMEOUT,
+                           .why = "its address could not be found in time"};
 
     s2s_resolve_cancel(q);
-    q->answered(q, &answer);
+    q->answered(q, &a);
 }
 
 static void ask(struct s2s_query *q)
