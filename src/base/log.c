@@ -20,6 +20,8 @@ struct log_sink {
     FILE *to;
     _Atomic int level;
     enum log_format format;
+    void (*listener)(void *arg, const char *message);
+    void *listener_arg;
 };
 
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
@@ -47,6 +49,14 @@ void log_sink_set(struct log_sink *sink, enum log_level level, enum log_format f
     pthread_mutex_lock(&sink->lock);
     sink->level = (int)level;
     sink->format = format;
+    pthread_mutex_unlock(&sink->lock);
+}
+
+void log_sink_listen(struct log_sink *sink, void (*fn)(void *arg, const char *message), void *arg)
+{
+    pthread_mutex_lock(&sink->lock);
+    sink->listener = fn;
+    sink->listener_arg = arg;
     pthread_mutex_unlock(&sink->lock);
 }
 
@@ -213,6 +223,8 @@ void log_write(const struct log *log, enum log_level level, const char *fmt, ...
     line.text[line.len++] = '\n';
     (void)fwrite(line.text, 1, line.len, sink->to); /* nowhere to complain to */
     (void)fflush(sink->to);
+    if (level == LOG_ERROR && sink->listener)
+        sink->listener(sink->listener_arg, message);
     pthread_mutex_unlock(&sink->lock);
 }
 

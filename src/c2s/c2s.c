@@ -38,9 +38,9 @@ static enum error read_mechanisms(const struct c2s *s, unsigned *ret)
     return ERR_OK;
 }
 
-static enum c2s_tls read_tls(const struct c2s *s)
+enum c2s_tls c2s_tls_of(const struct c2s *s, const char *domain)
 {
-    const char *text = c2s_config(s)->c2s_tls;
+    const char *text = c2s_config_for(s, domain)->domain_tls;
 
     return strcmp(text, "off") == 0        ? C2S_TLS_OFF
            : strcmp(text, "optional") == 0 ? C2S_TLS_OPTIONAL
@@ -122,6 +122,7 @@ static void on_accept(void *owner, struct conn *conn, bool direct_tls)
     client_accept(owner, conn, direct_tls);
 }
 
+/* Of the configuration that is being prepared; beside those that are open. */
 static struct listeners *open_listeners(struct c2s *s)
 {
     const struct config *config = c2s_config(s);
@@ -130,18 +131,75 @@ static struct listeners *open_listeners(struct c2s *s)
         .whom = "clients",
         .addresses = &config->c2s_address,
         .port = config->c2s_port,
-        .tls_port = s->tls == C2S_TLS_OFF ? 0 : config->c2s_tls_port,
         .shared = true,
+        .tls_port = certificates_prepared(s->certificates) ? config->c2s_tls_port : 0,
         .accept = on_accept,
         .owner = s,
     };
-    struct listeners *l = listeners_open(s->component, &at);
+    struct listeners *l = listeners_open(s->component, &at, s->listeners);
 
     if (!l || listeners_count(l) > 0)
         return l;
     log_error(&s->component->log, "there is nothing to listen on: set c2s.address and c2s.port");
     listeners_close(l);
     return NULL;
+}
+
+/* --- start and reload: what a configuration means, first prepared, then taken over --- */
+
+static void revert(struct component *component)
+{
+    struct c2s *s = component->state;
+
+    listeners_close(s->fresh.listeners);
+    s->fresh.listeners = NULL;
+    certificates_revert(s->certificates);
+    domains_finish(&s->fresh.domains);
+}
+
+static enum error prepare(struct component *component)
+{
+    struct c2s *s = component->state;
+    enum error e = domains_read(&s->fresh.domains, component);
+
+    if (e == ERR_OK)
+        e = read_mechanisms(s, &s->fresh.mechanisms);
+    if (e == ERR_OK)
+        e = certificates_prepare(s->certificates, &s->fresh.domains);
+    if (e == ERR_OK && !(s->fresh.listeners = open_listeners(s)))
+        e = ERR_SYSTEM;
+    if (e != ERR_OK)
+        revert(component);
+    return e;
+}
+
+static void on_domain(void *arg, const char *domain, bool served)
+{
+    struct c2s *s = arg;
+
+    log_info(&s->component->log, served ? "serving %s from now on" : "%s is served no more",
+             domain);
+    if (served)
+        return;
+    LIST_EACH_SAFE (it, &s->clients) {
+        struct client *c = LIST_ENTRY(it, struct client, node);
+        if (c->domain == domain) /* RFC 6120 section 4.9.3.5 */
+            client_error(c, STREAM_ERR_HOST_GONE, "this server serves the domain no more");
+    }
+}
+
+static void on_first_domain(void *arg, const char *domain, bool served)
+{
+}
+
+static void take_over(struct c2s *s, domains_changed_fn changed)
+{
+    s->mechanisms = s->fresh.mechanisms;
+    certificates_commit(s->certificates);
+    listeners_replace(s->fresh.listeners, s->listeners);
+    s->listeners = s->fresh.listeners;
+    s->fresh.listeners = NULL;
+    domains_replace(&s->domains, &s->fresh.domains, changed, s);
 }
 
 static enum error start(struct component *component)
@@ -152,40 +210,24 @@ static enum error start(struct component *component)
     component->state = s;
     s->max_queue = (size_t)c2s_config(s)->c2s_max_queue;
     s->fds = net_capacity(component->env->net);
-    s->tls = read_tls(s);
-    if ((e = domains_read(&s->domains, component)) != ERR_OK ||
-        (e = read_mechanisms(s, &s->mechanisms)) != ERR_OK || (e = load_secret(s)) != ERR_OK ||
-        (e = open_accounts(s)) != ERR_OK)
-        return e;
     s->certificates = certificates_create(s);
-    if (!s->certificates)
-        return ERR_TLS;
-    s->listeners = open_listeners(s);
-    return s->listeners ? ERR_OK : ERR_SYSTEM;
+    if ((e = load_secret(s)) != ERR_OK || (e = open_accounts(s)) != ERR_OK ||
+        (e = prepare(component)) != ERR_OK)
+        return e;
+    take_over(s, on_first_domain);
+    return ERR_OK;
 }
 
-static enum error reload(struct component *component)
+static void reload(struct component *component)
 {
     struct c2s *s = component->state;
-    enum c2s_tls old = s->tls;
-    unsigned mechanisms;
-    enum error e = read_mechanisms(s, &mechanisms);
 
-    if (e != ERR_OK)
-        return e;
-    s->tls = read_tls(s);
-    e = certificates_reload(s->certificates);
-    if (e != ERR_OK) {
-        s->tls = old;
-        return e;
-    }
-    s->mechanisms = mechanisms;
+    take_over(s, on_domain);
     LIST_EACH (it, &s->clients) {
         struct client *c = LIST_ENTRY(it, struct client, node);
         if (c->state == STREAM_BOUND)
             client_keepalive_start(c);
     }
-    return ERR_OK;
 }
 
 /* --- accounts that are not what they were --- */
@@ -313,6 +355,7 @@ static void destroy(struct component *component)
     certificates_destroy(s->certificates);
     addresses_destroy(s->addresses);
     domains_finish(&s->domains);
+    domains_finish(&s->fresh.domains);
     mem_wipe(s->fake_secret, sizeof(s->fake_secret));
     free(s);
     component->state = NULL;
@@ -402,7 +445,9 @@ const struct component_ops c2s_component = {
     .packet = packet,
     .peer = peer,
     .writable = writable,
+    .prepare = prepare,
     .reload = reload,
+    .revert = revert,
     .stop = stop,
     .status = status,
     .destroy = destroy,

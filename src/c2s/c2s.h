@@ -45,9 +45,13 @@ struct c2s {
     struct certificates *certificates;
     struct listeners *listeners;
     struct domains domains;
+    struct {
+        struct listeners *listeners;
+        struct domains domains;
+        unsigned mechanisms;
+    } fresh; /* between the two steps of a reload */
     size_t max_queue;    /* c2s.max_queue: connections keep the one they began with */
     size_t fds;          /* file descriptors this process may have */
-    enum c2s_tls tls;    /* of c2s.tls */
     unsigned mechanisms; /* of c2s.mechanisms: a set of enum sasl_mechanism */
     unsigned char fake_secret[32];
 
@@ -83,6 +87,12 @@ static inline const struct config *c2s_config(const struct c2s *s)
 {
     return s->component->env->config;
 }
+/* What holds for a domain of ours; NULL: not known yet, then what holds in general. */
+static inline const struct config *c2s_config_for(const struct c2s *s, const char *domain)
+{
+    return config_for(c2s_config(s), str_of(domain ? domain : ""));
+}
+enum c2s_tls c2s_tls_of(const struct c2s *s, const char *domain);
 static inline struct loop *c2s_loop(const struct c2s *s)
 {
     return s->component->env->loop;

@@ -1,71 +1,29 @@
 /* Loading, making and watching certificates: see certificates.h. */
 #include "c2s/certificates.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "component/identity.h"
 
-#define CERTIFICATES_PATH     4096
 #define CERTIFICATES_WARN     14 /* days before the first one expires */
 #define CERTIFICATES_CHECK_MS (24u * 3600 * 1000)
 
-struct certificates {
-    struct c2s *c2s;
-    struct tls_server *starttls, *direct;
-    struct loop_timer daily;
+struct pair {
+    struct tls_server *starttls, *direct; /* NULL: no domain encrypts */
 };
 
-static bool directory(const struct c2s *s, char out[CERTIFICATES_PATH], bool *ret_own)
-{
-    const char *given = c2s_config(s)->c2s_certificates, *data = s->component->env->data_dir;
-    int n;
-
-    *ret_own = !given[0];
-    if (given[0])
-        n = snprintf(out, CERTIFICATES_PATH, "%s", given);
-    else if (data[0])
-        n = snprintf(out, CERTIFICATES_PATH, "%s/certificates", data);
-    else
-        n = -1;
-    if (n > 0 && n < CERTIFICATES_PATH)
-        return true;
-    log_error(&s->component->log,
-              "there is no directory for certificates: set c2s.certificates, or c2s.tls=off");
-    return false;
-}
-
-static enum error add(const struct c2s *s, struct tls_server *starttls, struct tls_server *direct,
-                      const char *dir, const char *domain)
-{
-    char cert[CERTIFICATES_PATH + 512], key[CERTIFICATES_PATH + 512], why[1024] = "";
-    enum error e;
-
-    (void)snprintf(cert, sizeof(cert), "%s/%s.pem", dir, domain);
-    (void)snprintf(key, sizeof(key), "%s/%s-key.pem", dir, domain);
-    e = tls_server_add(starttls, domain, cert, key, why, sizeof(why));
-    if (e == ERR_OK)
-        e = tls_server_add(direct, domain, cert, key, why, sizeof(why));
-    if (e != ERR_OK)
-        log_error(&s->component->log, "certificate for %s: %s", domain, why);
-    return e;
-}
-
-static enum error make(const struct c2s *s, const char *dir, const char *domain)
-{
-    char why[1024] = "";
-    enum error e = tls_make_certificate(dir, domain, why, sizeof(why));
-
-    if (e != ERR_OK)
-        log_error(&s->component->log, "cannot make a certificate for %s in %s: %s", domain, dir,
-                  why);
-    return e;
-}
+struct certificates {
+    struct c2s *c2s;
+    struct pair now, fresh;
+    struct loop_timer daily;
+};
 
 static void warn_of_expiry(struct certificates *c)
 {
     const char *domain = NULL;
-    int days = c->starttls ? tls_server_days_left(c->starttls, &domain) : CERTIFICATES_WARN + 1;
+    int days =
+        c->now.starttls ? tls_server_days_left(c->now.starttls, &domain) : CERTIFICATES_WARN + 1;
 
     if (days < 0)
         log_error(&c->c2s->component->log,
@@ -78,39 +36,67 @@ static void warn_of_expiry(struct certificates *c)
             domain ? domain : "?", days);
 }
 
-enum error certificates_reload(struct certificates *c)
+static void unload(struct pair *p)
 {
-    struct c2s *s = c->c2s;
-    struct tls_server *starttls, *direct;
-    char dir[CERTIFICATES_PATH];
-    bool own;
+    tls_server_unref(p->starttls);
+    tls_server_unref(p->direct);
+    *p = (struct pair){NULL, NULL};
+}
+
+static enum error load(const struct c2s *s, struct pair *to, const char *domain)
+{
+    struct identity_files files;
+    char why[1024] = "";
+    enum error e =
+        identity_files(s->component, "c2s", c2s_config(s)->c2s_certificates, domain, &files);
+
+    if (e != ERR_OK)
+        return e;
+    if (!to->starttls) {
+        to->starttls = tls_server_create();
+        to->direct = tls_server_create();
+        tls_server_set_alpn(to->direct, "xmpp-client"); /* XEP-0368 section 3 */
+    }
+    e = tls_server_add(to->starttls, domain, files.cert, files.key, why, sizeof(why));
+    if (e == ERR_OK)
+        e = tls_server_add(to->direct, domain, files.cert, files.key, why, sizeof(why));
+    if (e != ERR_OK)
+        log_error(&s->component->log, "certificate for %s: %s", domain, why);
+    return e;
+}
+
+enum error certificates_prepare(struct certificates *c, const struct domains *domains)
+{
     enum error e = ERR_OK;
 
-    if (s->tls == C2S_TLS_OFF)
-        return ERR_OK;
-    if (!directory(s, dir, &own))
-        return ERR_CONFIG;
-    starttls = tls_server_create();
-    direct = tls_server_create();
-    tls_server_set_alpn(direct, "xmpp-client"); /* XEP-0368 section 3 */
-    for (size_t i = 0; i < s->domains.count && e == ERR_OK; i++) {
-        if (own)
-            e = make(s, dir, s->domains.names[i]);
-        if (e == ERR_OK)
-            e = add(s, starttls, direct, dir, s->domains.names[i]);
-    }
-    if (e != ERR_OK) {
-        tls_server_unref(starttls);
-        tls_server_unref(direct);
-        return e;
-    }
-    tls_server_unref(c->starttls);
-    tls_server_unref(c->direct);
-    c->starttls = starttls;
-    c->direct = direct;
+    for (size_t i = 0; i < domains->count && e == ERR_OK; i++)
+        if (c2s_tls_of(c->c2s, domains->names[i]) != C2S_TLS_OFF)
+            e = load(c->c2s, &c->fresh, domains->names[i]);
+    if (e != ERR_OK)
+        unload(&c->fresh);
+    return e;
+}
+
+bool certificates_prepared(const struct certificates *c)
+{
+    return c->fresh.starttls != NULL;
+}
+
+void certificates_commit(struct certificates *c)
+{
+    unload(&c->now);
+    c->now = c->fresh;
+    c->fresh = (struct pair){NULL, NULL};
+    loop_timer_stop(&c->daily);
+    if (!c->now.starttls)
+        return;
     warn_of_expiry(c);
     loop_timer_start(&c->daily, CERTIFICATES_CHECK_MS);
-    return ERR_OK;
+}
+
+void certificates_revert(struct certificates *c)
+{
+    unload(&c->fresh);
 }
 
 /* Our own certificates are renewed 30 days before they end: then this is all that is needed. */
@@ -118,10 +104,13 @@ static void on_daily(struct loop_timer *timer)
 {
     struct certificates *c = MEM_CONTAINER(timer, struct certificates, daily);
 
-    if (certificates_reload(c) != ERR_OK) {
+    loop_timer_start(&c->daily, CERTIFICATES_CHECK_MS);
+    if (certificates_prepared(c))
+        return; /* a reload is under way */
+    if (certificates_prepare(c, &c->c2s->domains) == ERR_OK)
+        certificates_commit(c);
+    else
         warn_of_expiry(c);
-        loop_timer_start(&c->daily, CERTIFICATES_CHECK_MS);
-    }
 }
 
 struct certificates *certificates_create(struct c2s *s)
@@ -130,10 +119,7 @@ struct certificates *certificates_create(struct c2s *s)
 
     c->c2s = s;
     loop_timer_init(&c->daily, c2s_loop(s), on_daily);
-    if (certificates_reload(c) == ERR_OK)
-        return c;
-    certificates_destroy(c);
-    return NULL;
+    return c;
 }
 
 void certificates_destroy(struct certificates *c)
@@ -141,17 +127,17 @@ void certificates_destroy(struct certificates *c)
     if (!c)
         return;
     loop_timer_stop(&c->daily);
-    tls_server_unref(c->starttls);
-    tls_server_unref(c->direct);
+    unload(&c->now);
+    unload(&c->fresh);
     free(c);
 }
 
 struct tls_server *certificates_starttls(const struct certificates *c)
 {
-    return c->starttls;
+    return c->now.starttls;
 }
 
 struct tls_server *certificates_direct(const struct certificates *c)
 {
-    return c->direct;
+    return c->now.direct;
 }

@@ -8,12 +8,15 @@
 
 struct certificates;
 
-/* Loads them; NULL after a log line that says what to do. With c2s.tls off nothing is loaded. */
-struct certificates *certificates_create(struct c2s *s);
-void certificates_destroy(struct certificates *c); /* NULL is fine */
-/* Loads them again; on failure the old ones stay and the error is returned. */
-enum error certificates_reload(struct certificates *c);
-/* Each is NULL when c2s.tls is off. Borrowed. */
+struct certificates *certificates_create(struct c2s *s); /* none yet */
+void certificates_destroy(struct certificates *c);       /* NULL is fine */
+/* Loads those of the domains that encrypt; an error after a log line that says what to do. Then
+ * one of the others follows. */
+enum error certificates_prepare(struct certificates *c, const struct domains *domains);
+bool certificates_prepared(const struct certificates *c); /* there are some */
+void certificates_commit(struct certificates *c);
+void certificates_revert(struct certificates *c);
+/* Each is NULL when no domain encrypts. Borrowed. */
 struct tls_server *certificates_starttls(const struct certificates *c);
 struct tls_server *certificates_direct(const struct certificates *c);
 

@@ -58,12 +58,14 @@ static void drop_oldest_stranger(struct c2s *s)
 }
 
 /* NULL: it may come, and is counted. */
-static const char *refusal(struct c2s *s, struct address *a)
+static const char *refusal(struct c2s *s, struct address *a, bool direct_tls)
 {
     const struct config *config = c2s_config(s);
 
     if (s->stopping)
         return "the server is stopping";
+    if (direct_tls && !certificates_direct(s->certificates))
+        return "direct TLS begins when the reload under way is over";
     if (addresses_connections(s->addresses) >= (uint64_t)config->c2s_max_connections)
         return "too many connections (c2s.max_connections)";
     if (!address_connect(s->addresses, a, config->c2s_max_per_address))
@@ -101,7 +103,7 @@ void client_accept(struct c2s *s, struct conn *conn, bool direct_tls)
 {
     const struct config *config = c2s_config(s);
     struct address *address = address_get(s->addresses, conn_peer(conn)->ip);
-    const char *why = refusal(s, address);
+    const char *why = refusal(s, address, direct_tls);
     struct client *c;
 
     if (why) {

@@ -91,7 +91,7 @@ unsigned client_auth_offer(struct client *c)
     unsigned char exporter[32];
 
     if (!info) {
-        if (c->c2s->tls == C2S_TLS_REQUIRED)
+        if (c2s_tls_of(c->c2s, c->domain) == C2S_TLS_REQUIRED)
             return 0;
         return offer & ~(plus | SASL_PLAIN); /* RFC 6120 section 13.8.3: PLAIN only under TLS */
     }
@@ -286,7 +286,7 @@ static enum sasl_failure check_mechanism(const struct client *c, enum sasl_mecha
         return SASL_FAIL_NONE;
     /* Known, but not in the clear (section 6.5.4). */
     if (!c->tls && (c->c2s->mechanisms & (unsigned)m) &&
-        (c->c2s->tls == C2S_TLS_REQUIRED || m == SASL_PLAIN))
+        (c2s_tls_of(c->c2s, c->domain) == C2S_TLS_REQUIRED || m == SASL_PLAIN))
         return SASL_FAIL_ENCRYPTION_REQUIRED;
     return SASL_FAIL_INVALID_MECHANISM;
 }

@@ -89,12 +89,12 @@ void client_register_forget(struct c2s *s)
 
 bool client_register_possible(const struct client *c)
 {
-    const struct config *config = c2s_config(c->c2s);
+    const struct config *config = c2s_config_for(c->c2s, c->domain);
 
     /* A password in the clear only where there is no encryption at all. */
-    if (!c->tls && c->c2s->tls != C2S_TLS_OFF)
+    if (!c->tls && c2s_tls_of(c->c2s, c->domain) != C2S_TLS_OFF)
         return false;
-    return config->register_enabled || (config->register_loopback && c->address->loopback);
+    return config->domain_register || (config->register_loopback && c->address->loopback);
 }
 
 /* --- answers --- */
@@ -325,7 +325,7 @@ static void form(struct client *c, const struct stanza *iq)
 {
     struct builder *b =
         stanza_result_open(iq, str_of(c->domain), c->jid ? jid_full(c->jid) : STR_NULL);
-    const char *instructions = c2s_config(c->c2s)->register_instructions;
+    const char *instructions = c2s_config_for(c->c2s, c->domain)->domain_instructions;
 
     builder_start(b, STR("query"), NS_REGISTER);
     if (c->jid) {

@@ -103,8 +103,8 @@ static void write_limits(const struct client *c, struct buffer *out)
 
 static void write_features(struct client *c, struct buffer *out)
 {
-    struct c2s *s = c->c2s;
-    bool may_encrypt = !c->tls && s->tls != C2S_TLS_OFF;
+    enum c2s_tls tls = c2s_tls_of(c->c2s, c->domain);
+    bool may_encrypt = !c->tls && tls != C2S_TLS_OFF;
 
     buffer_add_str(out, STR("<stream:features>"));
     if (c->jid) {
@@ -118,7 +118,7 @@ static void write_features(struct client *c, struct buffer *out)
                      "<sub xmlns='urn:xmpp:features:pre-approval'/>"));
     } else {
         if (may_encrypt)
-            buffer_add_str(out, s->tls == C2S_TLS_REQUIRED
+            buffer_add_str(out, tls == C2S_TLS_REQUIRED
                                     ? STR("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'>"
                                           "<required/></starttls>")
                                     : STR("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"));
@@ -320,7 +320,7 @@ static void do_ignore(struct client *c, struct stanza *s)
 static void do_starttls(struct client *c, struct stanza *s)
 {
     stanza_unref(s);
-    if (c->tls || c->c2s->tls == C2S_TLS_OFF) {
+    if (c->tls || c2s_tls_of(c->c2s, c->domain) == C2S_TLS_OFF) {
         /* RFC 6120 section 5.4.2.2: the failure case ends the stream. */
         client_write(c, STR("<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"));
         client_close(c, "STARTTLS not possible");

@@ -40,12 +40,18 @@ bool cli_data_dir(const struct config *config, char out[CLI_PATH_MAX]);
 /* "jackdaw: ..." and a newline on stderr. */
 void cli_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* --- control_client.c: blocking, with a time-out of 2 s --- */
+/* --- control_client.c: blocking --- */
 /* Asks the process behind one control socket. Errors: NOT_FOUND (nobody listens), TIMEOUT,
  * MALFORMED, SYSTEM. */
-enum error control_request(const char *socket_path, const json_t *request, json_t **ret);
-/* Asks every process of the data directory in turn; `fn` gets each answer (borrowed). Returns how
- * many answered. */
+enum error control_request(const char *socket_path, const json_t *request, int seconds,
+                           json_t **ret);
+/* Asks every process of the data directory in turn; `fn` gets each answer, or why there was none
+ * (NULL then). A process that is not there is passed over. */
+void control_request_each(const char *data_dir, const json_t *request, int seconds,
+                          void (*fn)(void *arg, const char *process, enum error e,
+                                     const json_t *answer),
+                          void *arg);
+/* The same within 2 s each; `fn` gets the answers that came (borrowed). Returns how many. */
 size_t control_request_all(const char *data_dir, const json_t *request,
                            void (*fn)(void *arg, const json_t *answer), void *arg);
 

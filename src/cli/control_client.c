@@ -16,10 +16,10 @@
 #define CONTROL_TIMEOUT_S  2
 #define CONTROL_ANSWER_MAX (64u << 20)
 
-static enum error open_socket(const char *path, int *ret)
+static enum error open_socket(const char *path, int seconds, int *ret)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
-    struct timeval timeout = {.tv_sec = CONTROL_TIMEOUT_S};
+    struct timeval timeout = {.tv_sec = seconds};
     int fd;
 
     if (strlen(path) >= sizeof(at.sun_path))
@@ -86,10 +86,11 @@ static enum error read_line(int fd, json_t **ret)
     return e;
 }
 
-enum error control_request(const char *socket_path, const json_t *request, json_t **ret)
+enum error control_request(const char *socket_path, const json_t *request, int seconds,
+                           json_t **ret)
 {
     int fd = -1;
-    enum error e = open_socket(socket_path, &fd);
+    enum error e = open_socket(socket_path, seconds, &fd);
 
     if (e != ERR_OK)
         return e;
@@ -100,12 +101,13 @@ enum error control_request(const char *socket_path, const json_t *request, json_
     return e;
 }
 
-size_t control_request_all(const char *data_dir, const json_t *request,
-                           void (*fn)(void *arg, const json_t *answer), void *arg)
+void control_request_each(const char *data_dir, const json_t *request, int seconds,
+                          void (*fn)(void *arg, const char *process, enum error e,
+                                     const json_t *answer),
+                          void *arg)
 {
     char path[CLI_PATH_MAX];
     struct dirent **names = NULL;
-    size_t answered = 0;
     int count;
 
     (void)snprintf(path, sizeof(path), "%s/run", data_dir);
@@ -114,15 +116,39 @@ size_t control_request_all(const char *data_dir, const json_t *request,
         size_t len = strlen(names[i]->d_name);
         json_t *answer = NULL;
         if (len > 5 && strcmp(names[i]->d_name + len - 5, ".sock") == 0) {
+            enum error e;
             (void)snprintf(path, sizeof(path), "%s/run/%s", data_dir, names[i]->d_name);
-            if (control_request(path, request, &answer) == ERR_OK) {
-                fn(arg, answer);
-                json_decref(answer);
-                answered++;
-            }
+            e = control_request(path, request, seconds, &answer);
+            if (e != ERR_NOT_FOUND)
+                fn(arg, names[i]->d_name, e, answer);
+            json_decref(answer);
         }
         free(names[i]);
     }
     free(names);
-    return answered;
+}
+
+struct all {
+    void (*fn)(void *arg, const json_t *answer);
+    void *arg;
+    size_t answered;
+};
+
+static void on_one(void *arg, const char *process, enum error e, const json_t *answer)
+{
+    struct all *all = arg;
+
+    if (e != ERR_OK)
+        return;
+    all->answered++;
+    all->fn(all->arg, answer);
+}
+
+size_t control_request_all(const char *data_dir, const json_t *request,
+                           void (*fn)(void *arg, const json_t *answer), void *arg)
+{
+    struct all all = {.fn = fn, .arg = arg};
+
+    control_request_each(data_dir, request, CONTROL_TIMEOUT_S, on_one, &all);
+    return all.answered;
 }

@@ -230,6 +230,14 @@ struct str component_owner(const struct component *c, struct str name, struct st
     return peer && peer->nodes ? spread_pick(str_of(peer->nodes), key) : STR_NULL;
 }
 
+void component_peers(const struct component *c, void (*fn)(void *arg, struct str name), void *arg)
+{
+    const struct peer *peer;
+
+    for (size_t i = 0; (peer = hash_next(&c->impl->peers, &i)) != NULL;)
+        fn(arg, (struct str){peer->name, peer->len});
+}
+
 bool component_peer_up(const struct component *c, struct str name)
 {
     return hash_get(&c->impl->peers, name) != NULL;
@@ -397,9 +405,30 @@ void component_destroy(struct component *c)
     free(c);
 }
 
+enum error component_prepare(struct component *c)
+{
+    return c->ops->prepare ? c->ops->prepare(c) : ERR_OK;
+}
+
+void component_commit(struct component *c)
+{
+    if (c->ops->reload)
+        c->ops->reload(c);
+}
+
+void component_revert(struct component *c)
+{
+    if (c->ops->revert)
+        c->ops->revert(c);
+}
+
 enum error component_reload(struct component *c)
 {
-    return c->ops->reload ? c->ops->reload(c) : ERR_OK;
+    enum error e = component_prepare(c);
+
+    if (e == ERR_OK)
+        component_commit(c);
+    return e;
 }
 
 static json_t *link_status(struct component *c)

@@ -22,7 +22,7 @@ struct env {
     struct net *net;
     struct random *random;
     struct parser_pool *parsers;
-    const struct config *config; /* replaced before ops->reload */
+    const struct config *config; /* replaced by a reload */
     struct log log;
     const char *data_dir;  /* databases, keys, secrets; "" with memory: stores only */
     struct shared *shared; /* with the process's other loops; NULL: there is one loop */
@@ -48,8 +48,14 @@ struct component_ops {
     void (*link_state)(struct component *c,
                        bool up);           /* after `up` all binds have been sent again */
     void (*writable)(struct component *c); /* component_full turned false */
-    enum error (*reload)(
-        struct component *c); /* SIGHUP: c->env->config is new; keep the old state on failure */
+    /* A reload (SIGHUP) has two steps, so that a fault in one component changes nothing in any.
+     * prepare: c->env->config is new; does all that can fail - judges values, loads certificates,
+     * opens listeners - and shows nothing of it yet. Then comes either reload (the configuration is
+     * the new one for good) or revert (it is the old one again: drop what was prepared). Not
+     * called again before; after a failed prepare neither comes. */
+    enum error (*prepare)(struct component *c);
+    void (*reload)(struct component *c);
+    void (*revert)(struct component *c);
     void (*stop)(
         struct component *c); /* begin to drain; call component_stopped when done (in any turn) */
     void (*status)(struct component *c, json_t *into); /* add members: counters, sessions ... */
@@ -88,7 +94,10 @@ void component_stop(struct component *c); /* ops->stop; c->stopped becomes true,
 void component_destroy(struct component *c);
 json_t *component_status(
     struct component *c); /* {"pid":..,"uptime":..,"link":..., ...ops->status}; new reference */
-enum error component_reload(struct component *c);
+enum error component_prepare(struct component *c);
+void component_commit(struct component *c); /* ops->reload */
+void component_revert(struct component *c);
+enum error component_reload(struct component *c); /* both steps, for a component alone */
 
 /* For ops: */
 void component_bind(struct component *c, struct str name,
@@ -97,6 +106,8 @@ void component_unbind(struct component *c, struct str name);
 void component_send(struct component *c, struct packet *p);
 bool component_full(const struct component *c);
 bool component_peer_up(const struct component *c, struct str name); /* as last told by the router */
+void component_peers(const struct component *c, void (*fn)(void *arg, struct str name),
+                     void *arg); /* all that are up */
 /* When several components share `name`: which of them gets what is for `key`, a bare JID - its own
  * name on the router, e.g. "sm-2". data == NULL: one has it alone, or the router (jabberd2's) does
  * not say. */

@@ -6,23 +6,32 @@
 
 #include "base/mem.h"
 
+/* One socket; in two sets while one is to replace the other. */
 struct listener {
-    struct listeners *all;
-    struct net_listener *net;
+    unsigned refs;
+    struct net_address at;
+    struct net_listener *net; /* NULL: waits for the old set to be closed */
+    bool direct_tls;          /* of the set that counts */
+    struct listeners_config config;
+};
+
+struct place {
+    struct listener *listener;
     bool direct_tls;
 };
 
 struct listeners {
+    const struct component *component;
     struct listeners_config config;
     size_t count;
-    struct listener each[];
+    struct place each[];
 };
 
 static void on_accept(void *arg, struct conn *conn)
 {
     const struct listener *l = arg;
 
-    l->all->config.accept(l->all->config.owner, conn, l->direct_tls);
+    l->config.accept(l->config.owner, conn, l->direct_tls);
 }
 
 static const char *hint(enum error e)
@@ -44,62 +53,130 @@ static bool dispensable(const char *ip, enum error e, size_t others)
 }
 
 /* The instances on the loops of one process listen at the same place. */
-static enum net_share share_of(const struct listeners *ls, const struct env *env)
+static enum net_share share_of(const struct listeners_config *config, const struct env *env)
 {
-    if (!ls->config.shared || env->seats < 2)
+    if (!config->shared || env->seats < 2)
         return NET_ALONE;
     return env->seat == 0 ? NET_FIRST : NET_NEXT;
 }
 
-static bool listen_at(struct listeners *ls, const struct component *c, const char *ip, int64_t port,
-                      bool direct_tls)
+static struct listener *find(const struct listeners *ls, const char *ip, int64_t port)
 {
-    struct listener *l = &ls->each[ls->count];
-    struct net_address at = {.port = (uint16_t)port};
+    for (size_t i = 0; ls && i < ls->count; i++)
+        if (strcmp(ls->each[i].listener->at.ip, ip) == 0 && ls->each[i].listener->at.port == port)
+            return ls->each[i].listener;
+    return NULL;
+}
+
+static bool uses_port(const struct listeners *ls, uint16_t port)
+{
+    for (size_t i = 0; ls && i < ls->count; i++)
+        if (ls->each[i].listener->at.port == port)
+            return true;
+    return false;
+}
+
+static enum error open_one(const struct component *c, struct listener *l)
+{
+    enum error e = net_listen_shared(c->env->net, &l->at, share_of(&l->config, c->env), on_accept,
+                                     l, &l->net);
+
+    if (e == ERR_OK)
+        log_info(&c->log, "listening for %s on %s port %u%s", l->config.whom, l->at.ip,
+                 net_listener_port(l->net), l->direct_tls ? " (direct TLS)" : "");
+    return e;
+}
+
+static void listener_unref(struct listener *l)
+{
+    if (--l->refs > 0)
+        return;
+    net_listener_close(l->net);
+    free(l);
+}
+
+static void say_failed(const struct component *c, const struct listener *l, enum error e)
+{
+    log_error(&c->log, "cannot listen for %s on %s port %u: %s; %s the section %s", l->config.whom,
+              l->at.ip, l->at.port, error_text(e), hint(e), l->config.section);
+}
+
+static void add(struct listeners *ls, struct listener *l, bool direct_tls)
+{
+    ls->each[ls->count++] = (struct place){l, direct_tls};
+}
+
+static bool listen_at(struct listeners *ls, const char *ip, int64_t port, bool direct_tls,
+                      const struct listeners *old)
+{
+    const struct component *c = ls->component;
+    struct listener *l = find(old, ip, port);
     enum error e;
 
     if (port == 0)
         return true;
-    if (strlen(ip) >= sizeof(at.ip)) {
+    if (l) {
+        l->refs++;
+        add(ls, l, direct_tls);
+        return true;
+    }
+    if (strlen(ip) >= sizeof(l->at.ip)) {
         log_error(&c->log, "%s.address: '%s' is no address", ls->config.section, ip);
         return false;
     }
-    memcpy(at.ip, ip, strlen(ip) + 1);
-    l->all = ls;
+    l = MEM_NEW(struct listener);
+    l->refs = 1;
+    l->at.port = (uint16_t)port;
+    memcpy(l->at.ip, ip, strlen(ip) + 1);
     l->direct_tls = direct_tls;
-    e = net_listen_shared(c->env->net, &at, share_of(ls, c->env), on_accept, l, &l->net);
-    if (e == ERR_OK) {
-        ls->count++;
-        log_info(&c->log, "listening for %s on %s port %u%s", ls->config.whom, ip,
-                 net_listener_port(l->net), direct_tls ? " (direct TLS)" : "");
+    l->config = ls->config;
+    e = open_one(c, l);
+    if (e == ERR_OK || (e == ERR_ADDRESS_IN_USE && uses_port(old, (uint16_t)port))) {
+        add(ls, l, direct_tls);
         return true;
     }
     if (dispensable(ip, e, ls->count)) {
         log_info(&c->log, "not listening on ::, this machine has no IPv6");
-        return true;
+        e = ERR_OK;
+    } else {
+        say_failed(c, l, e);
     }
-    log_error(&c->log, "cannot listen for %s on %s port %u: %s; %s the section %s", ls->config.whom,
-              ip, at.port, error_text(e), hint(e), ls->config.section);
-    return false;
+    listener_unref(l);
+    return e == ERR_OK;
 }
 
-struct listeners *listeners_open(const struct component *c, const struct listeners_config *config)
+struct listeners *listeners_open(const struct component *c, const struct listeners_config *config,
+                                 const struct listeners *old)
 {
     size_t addresses = config->addresses->count;
-    struct listeners *ls = mem_alloc(sizeof(*ls) + 2 * addresses * sizeof(struct listener));
+    struct listeners *ls = mem_alloc(sizeof(*ls) + 2 * addresses * sizeof(struct place));
     bool ok = true;
 
+    ls->component = c;
     ls->config = *config;
     for (size_t i = 0; ok && i < addresses; i++) {
         const char *ip = config->addresses->items[i];
-        ok = listen_at(ls, c, ip, config->port, false) &&
-             listen_at(ls, c, ip, config->tls_port, true);
+        ok = listen_at(ls, ip, config->port, false, old) &&
+             listen_at(ls, ip, config->tls_port, true, old);
     }
-    ls->config.addresses = NULL; /* a reload ends it */
     if (ok)
         return ls;
     listeners_close(ls);
     return NULL;
+}
+
+void listeners_replace(struct listeners *l, struct listeners *old)
+{
+    listeners_close(old);
+    for (size_t i = 0; i < l->count; i++) {
+        struct listener *one = l->each[i].listener;
+        enum error e = ERR_OK;
+        one->direct_tls = l->each[i].direct_tls;
+        if (!one->net)
+            e = open_one(l->component, one);
+        if (e != ERR_OK)
+            say_failed(l->component, one, e);
+    }
 }
 
 size_t listeners_count(const struct listeners *l)
@@ -112,6 +189,6 @@ void listeners_close(struct listeners *l)
     if (!l)
         return;
     for (size_t i = 0; i < l->count; i++)
-        net_listener_close(l->each[i].net);
+        listener_unref(l->each[i].listener);
     free(l);
 }

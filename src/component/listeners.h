@@ -19,8 +19,14 @@ struct listeners_config {
     void *owner;
 };
 
-/* NULL after a log line that says what to do. Everything off is no failure: none are open then. */
-struct listeners *listeners_open(const struct component *c, const struct listeners_config *config);
+/* NULL after a log line that says what to do. Everything off is no failure: none are open then.
+ * `old` (may be NULL) is the set that this one is to replace: what is open there already is shared,
+ * and what cannot be opened beside it - the same port, another address - waits until it is closed.
+ */
+struct listeners *listeners_open(const struct component *c, const struct listeners_config *config,
+                                 const struct listeners *old);
+/* The new set alone counts: closes the old one (may be NULL), then opens what waited for that. */
+void listeners_replace(struct listeners *l, struct listeners *old);
 size_t listeners_count(const struct listeners *l);
 void listeners_close(struct listeners *l); /* accepts no more; NULL is fine */
 

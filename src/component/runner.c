@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "component/control.h"
+#include "component/reload.h"
 #include "component/secret.h"
 
 #define RUNNER_DRAIN_MS   10000 /* at most, for all components together */
@@ -29,6 +30,7 @@ struct runner {
     size_t count;    /* components that were created */
     size_t stopping; /* while draining: components from here on have been told to stop */
     struct config *config;
+    struct reload *reload;
     struct control *control;
     struct loop_timer drain;
     uint64_t drain_deadline;
@@ -153,16 +155,6 @@ static void on_stop_signal(void *arg, int signum)
 
 /* --- SIGHUP --- */
 
-static void report_to_log(void *arg, const char *message)
-{
-    log_error(arg, "%s", message);
-}
-
-static void report_restart(void *arg, const char *message)
-{
-    log_warn(arg, "%s changed; it takes effect at the next start", message);
-}
-
 static void apply_log_settings(struct runner *r)
 {
     enum log_level level = LOG_INFO;
@@ -170,41 +162,20 @@ static void apply_log_settings(struct runner *r)
     log_sink_set(r->sink, level, strcmp(r->config->log_format, "json") == 0 ? LOG_JSON : LOG_TEXT);
 }
 
-/* The old configuration stays active completely when the new one has a fault. */
-static bool reload(struct runner *r)
+static void on_reloaded(void *arg, struct config *config)
 {
-    struct config *fresh = r->options->load(r->options->load_arg, report_to_log, &r->env.log);
-    struct config *old = r->config;
-    bool ok = true;
+    struct runner *r = arg;
 
-    if (!fresh) {
-        log_error(&r->env.log,
-                  "reload: nothing was changed, because the configuration has the errors above");
-        return false;
-    }
-    (void)config_diff_restart(old, fresh, report_restart, &r->env.log);
-    r->config = fresh;
-    r->env.config = fresh;
-    for (size_t i = 0; i < r->count && ok; i++)
-        ok = component_reload(r->components[i]) == ERR_OK;
-    if (!ok) { /* back to what was */
-        r->config = old;
-        r->env.config = old;
-        for (size_t i = 0; i < r->count; i++)
-            (void)component_reload(r->components[i]);
-        config_destroy(fresh);
-        log_error(&r->env.log, "reload: nothing was changed, because of the error above");
-        return false;
-    }
-    config_destroy(old);
+    config_destroy(r->config);
+    r->config = config;
     apply_log_settings(r);
-    log_info(&r->env.log, "reloaded configuration and certificates");
-    return true;
 }
 
 static void on_reload_signal(void *arg, int signum)
 {
-    (void)reload(arg);
+    struct runner *r = arg;
+
+    json_decref(reload_run(r->reload, RELOAD_ALL));
 }
 
 /* --- the control socket --- */
@@ -229,7 +200,7 @@ static json_t *on_control(void *arg, const json_t *request)
     if (strcmp(command, "status") == 0)
         return status(r);
     if (strcmp(command, "reload") == 0)
-        return json_pack("{s:b}", "ok", reload(r));
+        return reload_request(r->reload, request);
     /* Each hears it: a removed account concerns both c2s and sm. The first answer counts. */
     json_t *first = NULL;
     for (size_t i = 0; i < r->count; i++) {
@@ -324,6 +295,7 @@ static void environment_create(struct runner *r)
 static void environment_destroy(struct runner *r)
 {
     control_close(r->control);
+    reload_destroy(r->reload);
     for (size_t i = r->count; i > 0; i--)
         component_destroy(r->components[i - 1]);
     net_destroy(r->env.net);
@@ -352,6 +324,15 @@ int runner_run(const struct runner_options *options)
 
     raise_fd_limit();
     environment_create(&r);
+    r.reload = reload_create(&(struct reload_options){
+        .env = &r.env,
+        .load = options->load,
+        .load_arg = options->load_arg,
+        .components = r.components,
+        .count = &r.count,
+        .done = on_reloaded,
+        .arg = &r,
+    });
     started = prepare_data_dir(&r) && start_all(&r);
     if (started) {
         (void)signal(SIGPIPE, SIG_IGN);

@@ -45,11 +45,14 @@ struct supervisor {
     size_t stopping; /* while stopping: children below this index still run */
     bool stopped_by_signal, announced, failed;
     struct loop_timer kill_timer;
+    pid_t reload_pid; /* of a `jackdaw reload` under way, or 0 */
+    bool reload_again;
 };
 
 /* --- one child --- */
 
-static void child_exec(const struct supervisor_options *o, const char *name, int out)
+/* This very program, with another subcommand and the same options. */
+static void exec_self(const struct supervisor_options *o, const char *name)
 {
     char *argv[SUPERVISOR_MAX_ARGS + 3] = {"jackdaw", (char *)name};
     size_t n = 2;
@@ -57,7 +60,6 @@ static void child_exec(const struct supervisor_options *o, const char *name, int
     for (size_t i = 0; o->arguments[i] && n < SUPERVISOR_MAX_ARGS + 2; i++)
         argv[n++] = o->arguments[i];
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* never outlive a supervisor that was killed */
-    (void)dup2(out, STDOUT_FILENO);
     execv("/proc/self/exe", argv);
     _exit(127);
 }
@@ -126,8 +128,10 @@ static void child_start(struct child *child)
     child->ready = false;
     child->started = loop_now(s->loop);
     child->pid = fork();
-    if (child->pid == 0)
-        child_exec(s->options, child->name, ends[1]);
+    if (child->pid == 0) {
+        (void)dup2(ends[1], STDOUT_FILENO);
+        exec_self(s->options, child->name);
+    }
     close(ends[1]);
     if (child->pid < 0) {
         log_error(&s->log, "cannot start %s: %s; trying again", child->name, strerror(errno));
@@ -211,6 +215,37 @@ static void child_died(struct child *child, int status)
 
 /* --- signals --- */
 
+static void on_stop_signal(void *arg, int signum)
+{
+    struct supervisor *s = arg;
+    if (!s->stopped_by_signal)
+        begin_stop(s);
+}
+
+/* `jackdaw reload` has all of them agree; SIGHUP to each would not. */
+static void on_reload_signal(void *arg, int signum)
+{
+    struct supervisor *s = arg;
+
+    if (s->reload_pid > 0) {
+        s->reload_again = true;
+        return;
+    }
+    s->reload_pid = fork();
+    if (s->reload_pid == 0)
+        exec_self(s->options, "reload");
+    if (s->reload_pid < 0)
+        log_error(&s->log, "cannot reload: %s", strerror(errno));
+}
+
+static void reload_over(struct supervisor *s)
+{
+    s->reload_pid = 0;
+    if (s->reload_again)
+        on_reload_signal(s, SIGHUP);
+    s->reload_again = false;
+}
+
 static void on_child_signal(void *arg, int signum)
 {
     struct supervisor *s = arg;
@@ -220,21 +255,8 @@ static void on_child_signal(void *arg, int signum)
             waitpid(s->children[i].pid, &status, WNOHANG) == s->children[i].pid)
             child_died(&s->children[i], status);
     }
-}
-
-static void on_stop_signal(void *arg, int signum)
-{
-    struct supervisor *s = arg;
-    if (!s->stopped_by_signal)
-        begin_stop(s);
-}
-
-static void on_reload_signal(void *arg, int signum)
-{
-    struct supervisor *s = arg;
-    for (size_t i = 0; i < s->count; i++)
-        if (s->children[i].pid > 0)
-            (void)kill(s->children[i].pid, SIGHUP);
+    if (s->reload_pid > 0 && waitpid(s->reload_pid, NULL, WNOHANG) == s->reload_pid)
+        reload_over(s);
 }
 
 int supervisor_run(const struct supervisor_options *options)

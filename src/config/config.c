@@ -1,5 +1,6 @@
 /* Configuration: defaults, then the file, then --set, all through one function that checks and
- * stores a value. */
+ * stores a value. Each domain with a section of its own has a configuration of its own, which
+ * shares whatever the section does not say. */
 #include "config/config.h"
 
 #include <errno.h>
@@ -9,16 +10,24 @@
 #include "base/mem.h"
 #include "config/config_file.h"
 #include "config/setting.h"
+#include "xmpp/jid.h"
 
 /* What stands behind a struct config: where each value came from. */
 struct config_impl {
     struct config values;
-    char *origins[SETTINGS]; /* "FILE:LINE", "--set"; NULL: the default */
+    char *origins[SETTINGS]; /* "FILE:LINE:COLUMN", "--set"; NULL: the default */
+    /* Of domains, in the configuration of all. */
+    struct config_impl **domains;
+    size_t domain_count;
+    /* In the configuration of one. */
+    const struct config_impl *all;
+    char *domain, *section_origin;
 };
 
 struct load {
     struct config_file_reader reader;
     struct config_impl *config;
+    struct config_impl *section; /* of the domain being read; NULL: its name is wrong */
     const char *file;
     config_report_fn report;
     void *arg;
@@ -146,10 +155,10 @@ static void complain_value(struct load *l, const struct setting *s, const char *
              hint);
 }
 
-static void assign(struct load *l, const struct setting *s, char *const *texts, size_t count,
-                   const char *where)
+static void assign(struct load *l, struct config_impl *to, const struct setting *s,
+                   char *const *texts, size_t count, const char *where)
 {
-    struct config *c = &l->config->values;
+    struct config *c = &to->values;
     if (s->type == SETTING_LIST) {
         list_set(member(c, s), texts, count);
     } else if (count != 1) {
@@ -159,14 +168,14 @@ static void assign(struct load *l, const struct setting *s, char *const *texts, 
         complain_value(l, s, where, texts[0]);
         return;
     }
-    char **origin = &l->config->origins[s - settings];
+    char **origin = &to->origins[s - settings];
     free(*origin);
     *origin = mem_strdup(where);
 }
 
 /* "a, b" as a list; an empty text is the empty list. */
-static void assign_comma_text(struct load *l, const struct setting *s, const char *text,
-                              const char *where)
+static void assign_comma_text(struct load *l, struct config_impl *to, const struct setting *s,
+                              const char *text, const char *where)
 {
     struct str rest = str_of(text), part;
     char **texts = mem_alloc_array(strlen(text) + 1, sizeof *texts);
@@ -179,7 +188,7 @@ static void assign_comma_text(struct load *l, const struct setting *s, const cha
         if (part.len)
             texts[count++] = str_dup(part);
     }
-    assign(l, s, texts, count, where);
+    assign(l, to, s, texts, count, where);
     for (size_t i = 0; i < count; i++)
         free(texts[i]);
     free(texts);
@@ -202,35 +211,74 @@ static void set_default(struct config *c, const struct setting *s, struct load *
         *(bool *)to = s->number != 0;
         break;
     case SETTING_LIST:
-        assign_comma_text(l, s, s->text, "");
+        assign_comma_text(l, l->config, s, s->text, "");
         free(l->config->origins[s - settings]);
         l->config->origins[s - settings] = NULL;
         break;
     }
 }
 
-static void where_in_file(const struct load *l, unsigned line, char *out, size_t size)
+static void where_in_file(const struct load *l, struct config_place at, char *out, size_t size)
 {
-    if (line)
-        snprintf(out, size, "%s:%u", l->file, line);
+    if (at.line)
+        snprintf(out, size, "%s:%u:%u", l->file, at.line, at.column);
     else
         snprintf(out, size, "%s", l->file);
 }
 
-static void on_value(struct config_file_reader *r, const struct setting *s, char *const *texts,
-                     size_t count, unsigned line)
+/* The configuration of a domain, made when there is none; NULL after a complaint. */
+static struct config_impl *domain_get(struct load *l, struct str name, const char *where)
 {
-    struct load *l = MEM_CONTAINER(r, struct load, reader);
-    char where[512];
-    where_in_file(l, line, where, sizeof where);
-    assign(l, s, texts, count, where);
+    struct config_impl *all = l->config, *d;
+    char prepared[1024];
+    size_t len;
+    if (!jid_prepare_domain(name, prepared, &len)) {
+        complain(l, where, "\"%.*s\" is no domain name: write one like \"example.org\"",
+                 (int)(name.len < 80 ? name.len : 80), name.data);
+        return NULL;
+    }
+    for (size_t i = 0; i < all->domain_count; i++)
+        if (str_is((struct str){prepared, len}, all->domains[i]->domain))
+            return all->domains[i];
+    if (all->domain_count == CONFIG_DOMAINS_MAX) {
+        complain(l, where, "there are more than %d domains", CONFIG_DOMAINS_MAX);
+        return NULL;
+    }
+    d = MEM_NEW(struct config_impl);
+    d->all = all;
+    d->domain = mem_strndup(prepared, len);
+    d->section_origin = mem_strdup(where);
+    if ((all->domain_count & (all->domain_count - 1)) == 0)
+        all->domains =
+            mem_realloc(all->domains, (all->domain_count * 2 + 1) * sizeof(*all->domains));
+    all->domains[all->domain_count++] = d;
+    return d;
 }
 
-static void on_problem(struct config_file_reader *r, unsigned line, const char *message)
+static void on_domain(struct config_file_reader *r, const char *name, struct config_place at)
 {
     struct load *l = MEM_CONTAINER(r, struct load, reader);
     char where[512];
-    where_in_file(l, line, where, sizeof where);
+    where_in_file(l, at, where, sizeof where);
+    l->section = domain_get(l, str_of(name), where);
+}
+
+static void on_value(struct config_file_reader *r, const char *domain, const struct setting *s,
+                     char *const *texts, size_t count, struct config_place at)
+{
+    struct load *l = MEM_CONTAINER(r, struct load, reader);
+    char where[512];
+    struct config_impl *to = domain ? l->section : l->config;
+    where_in_file(l, at, where, sizeof where);
+    if (to)
+        assign(l, to, s, texts, count, where);
+}
+
+static void on_problem(struct config_file_reader *r, struct config_place at, const char *message)
+{
+    struct load *l = MEM_CONTAINER(r, struct load, reader);
+    char where[512];
+    where_in_file(l, at, where, sizeof where);
     complain(l, where, "%s", message);
 }
 
@@ -252,12 +300,28 @@ static void load_file(struct load *l)
     free(text);
 }
 
+/* "domain.example.org.register" is "domain.register" of example.org; data == NULL: of no domain. */
+static struct str split_domain(struct str *name, char out[80])
+{
+    static const struct str prefix = STR("domain.");
+    const char *key = name->len ? memrchr(name->data, '.', name->len) : NULL;
+    struct str domain;
+    if (!str_starts(*name, prefix) || key <= name->data + prefix.len)
+        return STR_NULL;
+    domain = (struct str){name->data + prefix.len, (size_t)(key - name->data) - prefix.len};
+    snprintf(out, 80, "domain%.*s", (int)(name->len - prefix.len - domain.len), key);
+    *name = str_of(out);
+    return domain;
+}
+
 static void load_set(struct load *l, const char *set)
 {
     const char *equals = strchr(set, '=');
     struct str name = {set, equals ? (size_t)(equals - set) : strlen(set)};
+    char near[128], where[300], key[80];
+    struct str domain = split_domain(&name, key);
     const struct setting *s = setting_find(name);
-    char near[128], where[300];
+    struct config_impl *to = l->config;
     snprintf(where, sizeof where, "--set %.200s", set);
     if (!s) {
         bool found = setting_nearest(NULL, name, near, sizeof near);
@@ -271,29 +335,146 @@ static void load_set(struct load *l, const char *set)
         complain(l, where, "a value is missing: write --set %s.%s=VALUE", s->section, s->key);
         return;
     }
+    if (domain.data && !(to = domain_get(l, domain, where)))
+        return;
     char *text = mem_strdup(equals + 1);
     if (s->type == SETTING_LIST)
-        assign_comma_text(l, s, text, where);
+        assign_comma_text(l, to, s, text, where);
     else
-        assign(l, s, &text, 1, where);
+        assign(l, to, s, &text, 1, where);
     free(text);
 }
 
 static void load_begin(struct load *l, const char *file, config_report_fn report, void *arg)
 {
-    *l = (struct load){.reader = {on_value, on_problem},
+    *l = (struct load){.reader = {on_domain, on_value, on_problem, NULL},
                        .config = MEM_NEW(struct config_impl),
                        .file = file,
                        .report = report,
                        .arg = arg};
+    l->config->values.impl = l->config;
     for (int i = 0; i < SETTINGS; i++)
         set_default(&l->config->values, &settings[i], l);
 }
 
+/* --- domains --- */
+
+static const struct {
+    int key, from;
+} inherited[] = {
+#define X(key, section, setting) {SETTING_INDEX_domain_##key, SETTING_INDEX_##section##_##setting},
+#include "config/inherited.def"
+#undef X
+};
+
+/* A copy of its own. */
+static void copy_value(struct config *to, const struct setting *s, const struct config *from,
+                       const struct setting *from_setting)
+{
+    void *out = member(to, s);
+    const void *in = member_of(from, from_setting);
+    switch (s->type) {
+    case SETTING_STRING:
+    case SETTING_CHOICE:
+        free(*(char **)out);
+        *(char **)out = mem_strdup(*(char *const *)in);
+        break;
+    case SETTING_NUMBER:
+        *(int64_t *)out = *(const int64_t *)in;
+        break;
+    case SETTING_BOOL:
+        *(bool *)out = *(const bool *)in;
+        break;
+    case SETTING_LIST:
+        list_set(out, ((const struct config_list *)in)->items,
+                 ((const struct config_list *)in)->count);
+        break;
+    }
+}
+
+static size_t value_size(const struct setting *s)
+{
+    switch (s->type) {
+    case SETTING_STRING:
+    case SETTING_CHOICE:
+        return sizeof(char *);
+    case SETTING_NUMBER:
+        return sizeof(int64_t);
+    case SETTING_BOOL:
+        return sizeof(bool);
+    case SETTING_LIST:
+        return sizeof(struct config_list);
+    }
+    return 0;
+}
+
+/* What a domain's section does not say is shared with the configuration of all. */
+static void complete_domain(struct config_impl *d)
+{
+    struct config own = d->values;
+    d->values = d->all->values;
+    d->values.impl = d;
+    for (int i = 0; i < SETTINGS; i++)
+        if (d->origins[i])
+            memcpy(member(&d->values, &settings[i]), member_of(&own, &settings[i]),
+                   value_size(&settings[i]));
+}
+
+static bool list_has(const struct config_list *list, const char *text)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i], text) == 0)
+            return true;
+    return false;
+}
+
+/* A domain with a section is served; the default (localhost) is for those who name none. */
+static void add_domains(struct config_impl *all)
+{
+    const struct config_list *given = &all->values.server_domains;
+    char **names = mem_alloc_array(given->count + all->domain_count + 1, sizeof(*names));
+    char **origin = &all->origins[SETTING_INDEX_server_domains];
+    size_t count = 0;
+    for (size_t i = 0; *origin && i < given->count; i++)
+        names[count++] = given->items[i];
+    for (size_t i = 0; i < all->domain_count; i++)
+        if (!*origin || !list_has(given, all->domains[i]->domain))
+            names[count++] = all->domains[i]->domain;
+    list_set(&all->values.server_domains, names, count);
+    if (!*origin)
+        *origin = mem_strdup(all->domains[0]->section_origin);
+    free(names);
+}
+
+static void complete(struct config_impl *all)
+{
+    for (size_t i = 0; i < sizeof inherited / sizeof *inherited; i++)
+        if (!all->origins[inherited[i].key])
+            copy_value(&all->values, &settings[inherited[i].key], &all->values,
+                       &settings[inherited[i].from]);
+    if (all->domain_count > 0)
+        add_domains(all);
+    for (size_t i = 0; i < all->domain_count; i++)
+        complete_domain(all->domains[i]);
+}
+
+const struct config *config_for(const struct config *c, struct str domain)
+{
+    const struct config_impl *all = c->impl;
+    for (size_t i = 0; all && i < all->domain_count; i++)
+        if (str_is(domain, all->domains[i]->domain))
+            return &all->domains[i]->values;
+    return c;
+}
+
+/* --- all --- */
+
 static struct config *load_end(struct load *l)
 {
-    if (!l->failed)
+    if (!l->failed) {
+        complete(l->config);
         return &l->config->values;
+    }
     config_destroy(&l->config->values);
     return NULL;
 }
@@ -321,29 +502,41 @@ struct config *config_load_text(const char *name, struct str text, config_report
     return load_end(&l);
 }
 
-void config_destroy(struct config *c)
+/* Before complete(), what is not its own is empty; behind it, it is another's. */
+static void destroy_impl(struct config_impl *impl)
 {
-    if (!c)
-        return;
-    struct config_impl *impl = MEM_CONTAINER(c, struct config_impl, values);
     for (int i = 0; i < SETTINGS; i++) {
-        void *value = member(c, &settings[i]);
+        void *value = member(&impl->values, &settings[i]);
+        if (impl->all && !impl->origins[i])
+            continue;
         if (settings[i].type == SETTING_LIST)
             list_free(value);
         else if (settings[i].type == SETTING_STRING || settings[i].type == SETTING_CHOICE)
             free(*(char **)value);
         free(impl->origins[i]);
     }
+    for (size_t i = 0; i < impl->domain_count; i++)
+        destroy_impl(impl->domains[i]);
+    free(impl->domains);
+    free(impl->domain);
+    free(impl->section_origin);
     free(impl);
+}
+
+void config_destroy(struct config *c)
+{
+    if (c)
+        destroy_impl(c->impl);
 }
 
 const char *config_origin(const struct config *c, const char *name)
 {
-    const struct config_impl *impl =
-        (const struct config_impl *)(const void *)((const char *)c -
-                                                   offsetof(struct config_impl, values));
+    const struct config_impl *impl = c->impl;
     const struct setting *s = setting_find(str_of(name));
-    return s && impl->origins[s - settings] ? impl->origins[s - settings] : "the default";
+    const char *origin = s && impl ? impl->origins[s - settings] : NULL;
+    if (!origin && s && impl && impl->all)
+        origin = impl->all->origins[s - settings];
+    return origin ? origin : "the default";
 }
 
 /* --- comparing --- */

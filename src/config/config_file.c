@@ -1,7 +1,7 @@
 /* libconfuse reads, we judge. Every option is a CFGT_PTR whose value is the text with its line, so
- * that all messages are ours; libconfuse's own complaints are kept in the `title` of the (untitled)
- * section they are about, which frees us from a global, and are put into our words. Nothing is
- * printed by libconfuse. */
+ * that all messages are ours; libconfuse's own complaints are kept in the `comment` of the section
+ * they are about, which nothing else uses and which frees us from a global, and are put into our
+ * words. Nothing is printed by libconfuse. It knows lines; columns are looked up in the text. */
 #include "config/config_file.h"
 
 #include <confuse.h>
@@ -37,8 +37,8 @@ static void keep_error(cfg_t *cfg, const char *fmt, va_list args)
 {
     char text[256];
     vsnprintf(text, sizeof text, fmt, args);
-    if (!cfg->title)
-        cfg->title = mem_strdup(text);
+    if (!cfg->comment)
+        cfg->comment = mem_strdup(text);
 }
 
 static cfg_opt_t option(const struct setting *s)
@@ -49,6 +49,30 @@ static cfg_opt_t option(const struct setting *s)
     return o;
 }
 
+/* --- places --- */
+
+/* Of `word` in that line, else of the first thing there. */
+static struct config_place place_of(const struct config_file_reader *r, unsigned line,
+                                    struct str word)
+{
+    const char *start = r->text, *end, *at;
+    if (line == 0)
+        return (struct config_place){0};
+    for (unsigned n = 1; n < line && strchr(start, '\n'); n++)
+        start = strchr(start, '\n') + 1;
+    end = start + strcspn(start, "\n");
+    at = word.len ? memmem(start, (size_t)(end - start), word.data, word.len) : NULL;
+    if (!at)
+        at = start + strspn(start, " \t\r");
+    return (struct config_place){line, (unsigned)(at - start) + 1};
+}
+
+static void tell_at(struct config_file_reader *r, const cfg_t *cfg, struct str word,
+                    const char *message)
+{
+    r->problem(r, place_of(r, cfg->line > 0 ? (unsigned)cfg->line : 0, word), message);
+}
+
 /* --- libconfuse's complaints in our words --- */
 
 static const struct {
@@ -57,6 +81,7 @@ static const struct {
     {"premature end of file",
      "the file ends inside a section or a value: a } or a value is missing"},
     {"missing equal sign", "write KEY = VALUE"},
+    {"missing title", "the section of a domain is written domain \"example.org\" { ... }"},
     {"missing opening brace", "a section is written NAME { ... }"},
     {"attempt to append", "this setting takes one value: write = instead of +="},
     {"unexpected token",
@@ -97,13 +122,13 @@ static void tell_unknown(struct config_file_reader *r, const cfg_t *cfg, bool to
     else
         snprintf(message, sizeof message, "section %s has no setting \"%.*s\"; %s", section,
                  STR_ARG(name), advice);
-    r->problem(r, (unsigned)cfg->line, message);
+    tell_at(r, cfg, name, message);
 }
 
 static void tell(struct config_file_reader *r, const cfg_t *cfg, bool top)
 {
     static const char unknown[] = "no such option '";
-    const char *text = cfg->title;
+    const char *text = cfg->comment;
     if (strncmp(text, unknown, sizeof unknown - 1) == 0) {
         struct str name = str_of(text + sizeof unknown - 1);
         name.len -= name.len > 0;
@@ -112,16 +137,25 @@ static void tell(struct config_file_reader *r, const cfg_t *cfg, bool top)
     }
     for (size_t i = 0; i < sizeof complaints / sizeof *complaints; i++) {
         if (strncmp(text, complaints[i].starts, strlen(complaints[i].starts)) == 0) {
-            r->problem(r, (unsigned)cfg->line, complaints[i].advice);
+            tell_at(r, cfg, STR_NULL, complaints[i].advice);
             return;
         }
     }
-    r->problem(r, (unsigned)cfg->line, text);
+    tell_at(r, cfg, STR_NULL, text);
 }
 
 /* --- walking what was read --- */
 
-static void report_option(struct config_file_reader *r, const struct setting *s, cfg_opt_t *opt)
+static bool is_first_of_section(int i)
+{
+    for (int j = 0; j < i; j++)
+        if (strcmp(settings[j].section, settings[i].section) == 0)
+            return false;
+    return true;
+}
+
+static void report_option(struct config_file_reader *r, const char *domain,
+                          const struct setting *s, cfg_opt_t *opt)
 {
     unsigned count = cfg_opt_size(opt);
     if (!(opt->flags & CFGF_MODIFIED) || (count == 0 && s->type != SETTING_LIST))
@@ -133,19 +167,36 @@ static void report_option(struct config_file_reader *r, const struct setting *s,
         texts[i] = f->text;
         line = line ? line : f->line;
     }
-    r->value(r, s, texts, count, line);
+    r->value(r, domain, s, texts, count, place_of(r, line, str_of(count ? texts[0] : "")));
     free(texts);
+}
+
+/* The settings of one section, or with `domain` of one domain's. */
+static void walk_section(struct config_file_reader *r, const char *domain, cfg_t *section)
+{
+    for (int i = 0; i < SETTINGS; i++)
+        if (strcmp(settings[i].section, section->name) == 0)
+            report_option(r, domain, &settings[i], cfg_getopt(section, settings[i].key));
+}
+
+static bool is_domain_section(int i)
+{
+    return strcmp(settings[i].section, "domain") == 0;
 }
 
 static void walk(struct config_file_reader *r, cfg_t *root)
 {
     cfg_opt_t *admins = cfg_getopt(root, "admins");
-    report_option(r, setting_find(STR("admins")), admins);
-    for (int i = 0; i < SETTINGS; i++) {
-        cfg_t *section = cfg_getsec(root, settings[i].section);
-        cfg_opt_t *opt = section ? cfg_getopt(section, settings[i].key) : NULL;
-        if (opt)
-            report_option(r, &settings[i], opt);
+    report_option(r, NULL, setting_find(STR("admins")), admins);
+    for (int i = 0; i < SETTINGS; i++)
+        if (is_first_of_section(i) && !is_domain_section(i))
+            walk_section(r, NULL, cfg_getsec(root, settings[i].section));
+    for (unsigned i = 0; i < cfg_size(root, "domain"); i++) {
+        cfg_t *section = cfg_getnsec(root, "domain", i);
+        const char *name = cfg_title(section);
+        r->domain(r, name,
+                  place_of(r, section->line > 0 ? (unsigned)section->line : 0, str_of(name)));
+        walk_section(r, name, section);
     }
 }
 
@@ -153,18 +204,24 @@ static void walk(struct config_file_reader *r, cfg_t *root)
 static void tell_complaint(struct config_file_reader *r, cfg_t *root)
 {
     for (int i = 0; i < SETTINGS; i++) {
-        cfg_t *section = cfg_getsec(root, settings[i].section);
-        if (section && section->title) {
+        cfg_t *section = NULL;
+        if (!is_domain_section(i) && (section = cfg_getsec(root, settings[i].section)) &&
+            section->comment) {
             tell(r, section, false);
             return;
         }
     }
-    if (root->title)
+    for (unsigned i = 0; i < cfg_size(root, "domain"); i++) {
+        if (cfg_getnsec(root, "domain", i)->comment) {
+            tell(r, cfg_getnsec(root, "domain", i), false);
+            return;
+        }
+    }
+    if (root->comment)
         tell(r, root, true);
     else
-        r->problem(r, (unsigned)root->line,
-                   "this cannot be read; `jackdaw check --reference` shows "
-                   "how settings are written");
+        tell_at(r, root, STR_NULL,
+                "this cannot be read; `jackdaw check --reference` shows how settings are written");
 }
 
 static bool parse(cfg_opt_t *options, const char *text, struct config_file_reader *r)
@@ -191,14 +248,6 @@ static cfg_opt_t *add_section(cfg_opt_t *to, int first)
     return to;
 }
 
-static bool is_first_of_section(int i)
-{
-    for (int j = 0; j < i; j++)
-        if (strcmp(settings[j].section, settings[i].section) == 0)
-            return false;
-    return true;
-}
-
 /* settings.def as libconfuse's tables. */
 static bool read_with_tables(const char *text, struct config_file_reader *r)
 {
@@ -208,7 +257,8 @@ static bool read_with_tables(const char *text, struct config_file_reader *r)
     for (int i = 0; i < SETTINGS; i++) {
         if (!is_first_of_section(i))
             continue;
-        top[sections++] = (cfg_opt_t)CFG_SEC(settings[i].section, end, CFGF_NONE);
+        top[sections++] = (cfg_opt_t)CFG_SEC(
+            settings[i].section, end, is_domain_section(i) ? CFGF_MULTI | CFGF_TITLE : CFGF_NONE);
         end = add_section(end, i);
     }
     top[sections] = option(setting_find(STR("admins")));
@@ -224,12 +274,13 @@ bool config_file_read(char *text, size_t len, struct config_file_reader *r)
 {
     struct config_scan_error e;
     if (len > CONFIG_FILE_MAX) {
-        r->problem(r, 0, "the file is larger than 1 MB: this is not a configuration");
+        r->problem(r, (struct config_place){0}, "the file is larger than 1 MB: this is not a configuration");
         return false;
     }
     if (!config_scan(text, len, &e)) {
-        r->problem(r, e.line, e.message);
+        r->problem(r, (struct config_place){e.line, e.column}, e.message);
         return false;
     }
+    r->text = text;
     return read_with_tables(text, r);
 }

@@ -10,9 +10,22 @@ static void print_cell(FILE *to, const char *text)
         fprintf(to, *text == '|' ? "\\|" : "%c", *text);
 }
 
+/* The setting that holds where this one, a domain's, is not given; NULL: none. */
+static const char *inherits(const struct setting *s)
+{
+#define X(key, section, setting)                                                                   \
+    if (s == &settings[SETTING_INDEX_domain_##key])                                                \
+        return #section "." #setting;
+#include "config/inherited.def"
+#undef X
+    return NULL;
+}
+
 static void print_default(FILE *to, const struct setting *s)
 {
-    if (s->type == SETTING_NUMBER)
+    if (inherits(s))
+        fprintf(to, "that of `%s`", inherits(s));
+    else if (s->type == SETTING_NUMBER)
         fprintf(to, "`%" PRId64 "`", s->number);
     else if (s->type == SETTING_BOOL)
         fprintf(to, "`%s`", s->number ? "true" : "false");
@@ -46,11 +59,14 @@ static const char introduction[] =
     "# a comment\n"
     "admins = {\"juliet@example.org\"}      # the one setting that may stand outside a section\n"
     "server {\n"
-    "    domains = {\"example.org\", \"example.net\"}\n"
+    "    domains = {\"example.org\"}\n"
     "}\n"
     "c2s {\n"
     "    port = 5222\n"
     "    tls = required\n"
+    "}\n"
+    "domain \"example.net\" {               # served too, with settings of its own\n"
+    "    register = true\n"
     "}\n"
     "```\n"
     "\n"

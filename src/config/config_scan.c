@@ -6,15 +6,19 @@
 #include <string.h>
 
 struct scan {
-    char *at, *end;
-    unsigned line;
-    unsigned open, opened_at; /* braces: how many, and where the last one was */
+    char *text, *at, *end;
+    unsigned open; /* braces: how many, and where the last one was */
+    const char *opened_at;
     struct config_scan_error *error;
 };
 
-static bool fail(struct scan *s, unsigned line, const char *message)
+static bool fail(struct scan *s, const char *where, const char *message)
 {
-    *s->error = (struct config_scan_error){line, message};
+    *s->error = (struct config_scan_error){1, 1, message};
+    for (const char *p = s->text; p < where; p++) {
+        s->error->line += *p == '\n';
+        s->error->column = *p == '\n' ? 1 : s->error->column + 1;
+    }
     return false;
 }
 
@@ -25,9 +29,7 @@ static bool next_is(const struct scan *s, char c)
 
 static void blank(struct scan *s)
 {
-    if (*s->at == '\n')
-        s->line++;
-    else
+    if (*s->at != '\n')
         *s->at = ' ';
     s->at++;
 }
@@ -40,13 +42,13 @@ static void line_comment(struct scan *s)
 
 static bool block_comment(struct scan *s)
 {
-    unsigned line = s->line;
+    const char *begin = s->at;
     blank(s);
     blank(s);
     while (s->at < s->end && !(*s->at == '*' && next_is(s, '/')))
         blank(s);
     if (s->at == s->end)
-        return fail(s, line, "this comment has no end: write */ where it ends");
+        return fail(s, begin, "this comment has no end: write */ where it ends");
     blank(s);
     blank(s);
     return true;
@@ -54,27 +56,27 @@ static bool block_comment(struct scan *s)
 
 static bool quoted(struct scan *s, char quote)
 {
-    unsigned line = s->line;
+    const char *begin = s->at;
     for (s->at++; s->at < s->end && *s->at != quote; s->at++) {
         if (*s->at == '\n')
-            return fail(s, line, "this text has no end: a quote is missing");
+            return fail(s, begin, "this text has no end: a quote is missing");
         if (quote == '"' && *s->at == '$' && next_is(s, '{'))
-            return fail(s, s->line,
+            return fail(s, s->at,
                         "environment variables are not read here: write the value itself, or put "
                         "the text in single quotes");
         if (*s->at != '\\')
             continue;
         if (s->at + 1 == s->end || (quote == '"' && !strchr("\\\"'nt$", s->at[1])))
             return fail(
-                s, s->line,
+                s, s->at,
                 "unknown escape in a text: after \\ write \\, \", n or t, or put the text in "
                 "single quotes");
         if (s->at[1] == '\n')
-            return fail(s, line, "this text has no end: a quote is missing");
+            return fail(s, begin, "this text has no end: a quote is missing");
         s->at++;
     }
     if (s->at == s->end)
-        return fail(s, line, "this text has no end: a quote is missing");
+        return fail(s, begin, "this text has no end: a quote is missing");
     s->at++;
     return true;
 }
@@ -106,27 +108,24 @@ static bool token(struct scan *s)
     }
     if (c == '{') {
         s->open++;
-        s->opened_at = s->line;
+        s->opened_at = s->at;
     } else if (c == '}' && s->open-- == 0) {
-        return fail(s, s->line, "there is a } too many");
+        return fail(s, s->at, "there is a } too many");
     }
     if (!strchr(" \t={}+,", c))
-        return fail(s, s->line, "a character that means nothing here: put texts in \"quotes\"");
+        return fail(s, s->at, "a character that means nothing here: put texts in \"quotes\"");
     s->at++;
     return true;
 }
 
 bool config_scan(char *text, size_t len, struct config_scan_error *ret)
 {
-    struct scan s = {.at = text, .end = text + len, .line = 1, .error = ret};
+    struct scan s = {.text = text, .at = text, .end = text + len, .error = ret};
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)text[i];
-        if (c == '\n')
-            s.line++;
-        else if ((c < 0x20 && c != '\t' && c != '\r') || c == 0x7f)
-            return fail(&s, s.line, "a control character: this is not a text file");
+        if ((c < 0x20 && c != '\n' && c != '\t' && c != '\r') || c == 0x7f)
+            return fail(&s, text + i, "a control character: this is not a text file");
     }
-    s.line = 1;
     while (s.at < s.end)
         if (!token(&s))
             return false;

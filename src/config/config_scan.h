@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 struct config_scan_error {
-    unsigned line;
+    unsigned line, column;
     const char *message; /* constant text: what is wrong and what to write */
 };
 

@@ -86,6 +86,12 @@ static unsigned near_enough(struct str name)
     return name.len < 6 ? 2 : (unsigned)name.len / 3 + 1;
 }
 
+/* Where nobody wrote about a domain, its section is not meant. */
+static bool of_domain(const char *section)
+{
+    return strcmp(section, "domain") == 0;
+}
+
 bool setting_nearest(const char *section, struct str name, char *out, size_t size)
 {
     struct str key = name, written = section ? str_of(section) : STR_NULL;
@@ -99,7 +105,7 @@ bool setting_nearest(const char *section, struct str name, char *out, size_t siz
     for (int i = 0; i < SETTINGS; i++) {
         const struct setting *s = &settings[i];
         unsigned d = distance(key, str_of(s->key));
-        if (d > near_enough(key))
+        if (d > near_enough(key) || (of_domain(s->section) && !(section && of_domain(section))))
             continue;
         d *= 2; /* a mistyped key in the right section beats the right key elsewhere by a little */
         if (written.data)

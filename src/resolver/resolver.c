@@ -29,6 +29,7 @@ struct asker {
 struct resolver {
     struct component *component;
     struct dns *dns;
+    struct dns *fresh; /* between the two steps of a reload */
     struct hash pending; /* by name */
     size_t askers;       /* of all pending */
     struct log_limit full_limit;
@@ -195,24 +196,36 @@ static enum error resolver_start(struct component *c)
     return open_dns(c, &r->dns);
 }
 
-/* Servers, files and anchors may all have changed: what is under way begins anew. */
-static enum error resolver_reload(struct component *c)
+static enum error resolver_prepare(struct component *c)
 {
     struct resolver *r = c->state;
-    struct dns *fresh, *old = r->dns;
-    struct pending *p;
-    enum error e;
 
-    if (loop_is_sim(c->env->loop))
-        return ERR_OK; /* the table is the test's */
-    e = open_dns(c, &fresh);
-    if (e != ERR_OK)
-        return e;
-    r->dns = fresh;
+    return loop_is_sim(c->env->loop) ? ERR_OK /* the table is the test's */
+                                     : open_dns(c, &r->fresh);
+}
+
+static void resolver_revert(struct component *c)
+{
+    struct resolver *r = c->state;
+
+    dns_destroy(r->fresh);
+    r->fresh = NULL;
+}
+
+/* Servers, files and anchors may all have changed: what is under way begins anew. */
+static void resolver_reload(struct component *c)
+{
+    struct resolver *r = c->state;
+    struct dns *old = r->dns;
+    struct pending *p;
+
+    if (!r->fresh)
+        return;
+    r->dns = r->fresh;
+    r->fresh = NULL;
     for (size_t i = 0; (p = hash_next(&r->pending, &i)) != NULL;)
         begin(r, p);
     dns_destroy(old);
-    return ERR_OK;
 }
 
 static void resolver_status(struct component *c, json_t *into)
@@ -256,7 +269,9 @@ const struct component_ops resolver_component = {
     .name = "resolver",
     .start = resolver_start,
     .packet = resolver_packet,
+    .prepare = resolver_prepare,
     .reload = resolver_reload,
+    .revert = resolver_revert,
     .stop = resolver_stop,
     .status = resolver_status,
     .destroy = resolver_destroy,

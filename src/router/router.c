@@ -239,21 +239,22 @@ static enum error listen_tcp(struct router *r)
 
 /* --- ops --- */
 
-static enum error load_users(struct router *r)
+static enum error load_users(struct router *r, struct router_users *users,
+                             struct router_users *externals)
 {
     const struct env *env = r->component->env;
     const struct config *config = env->config;
     char secret[256];
     enum error e = ERR_OK;
-    bool wanted = listens(r);
+    bool wanted = config->router_port != 0;
 
     if (wanted)
         e = secret_load(env, "router-secret", config->router_secret_file, secret, sizeof(secret));
     if (e == ERR_OK)
-        e = router_users_load(&r->users, config, wanted ? secret : NULL, &r->component->log);
+        e = router_users_load(users, config, wanted ? secret : NULL, &r->component->log);
     mem_wipe(secret, sizeof(secret));
     if (e == ERR_OK)
-        e = router_externals_load(&r->externals, config, &r->component->log);
+        e = router_externals_load(externals, config, &r->component->log);
     return e;
 }
 
@@ -269,7 +270,7 @@ static enum error router_start(struct component *c)
     list_init(&r->trunks);
     table_init(&r->table, seed);
     c->state = r;
-    e = load_users(r);
+    e = load_users(r, &r->users, &r->externals);
     if (e == ERR_OK)
         e = router_aliases_load(r);
     if (e == ERR_OK)
@@ -277,18 +278,43 @@ static enum error router_start(struct component *c)
     return e;
 }
 
-/* When this fails, the runner calls it again with the old configuration. */
-static enum error router_reload(struct component *c)
+static void router_revert(struct component *c)
 {
     struct router *r = c->state;
-    enum error e = load_users(r);
 
+    router_users_finish(&r->fresh.users);
+    router_users_finish(&r->fresh.externals);
+}
+
+static enum error router_prepare(struct component *c)
+{
+    struct router *r = c->state;
+    enum error e = load_users(r, &r->fresh.users, &r->fresh.externals);
+
+    if (e == ERR_OK)
+        e = router_aliases_check(r);
     if (e != ERR_OK)
-        return e;
+        router_revert(c);
+    return e;
+}
+
+static void take(struct router_users *to, struct router_users *from)
+{
+    router_users_finish(to);
+    *to = *from;
+    *from = (struct router_users){NULL, 0};
+}
+
+static void router_reload(struct component *c)
+{
+    struct router *r = c->state;
+
+    take(&r->users, &r->fresh.users);
+    take(&r->externals, &r->fresh.externals);
     LIST_EACH (it, &r->ports)
         if (link_is_up(LIST_ENTRY(it, struct port, node)->link))
             on_up(LIST_ENTRY(it, struct port, node));
-    return router_aliases_load(r);
+    (void)router_aliases_load(r);
 }
 
 static void router_packet(struct component *c, struct packet *p)
@@ -327,6 +353,7 @@ static void router_destroy(struct component *c)
     }
     router_users_finish(&r->users);
     router_users_finish(&r->externals);
+    router_revert(c);
     table_finish(&r->table);
     free(r);
     c->state = NULL;
@@ -336,7 +363,9 @@ const struct component_ops router_component = {
     .name = "router",
     .start = router_start,
     .packet = router_packet,
+    .prepare = router_prepare,
     .reload = router_reload,
+    .revert = router_revert,
     .stop = router_stop,
     .status = router_show,
     .destroy = router_destroy,

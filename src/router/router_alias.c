@@ -62,6 +62,22 @@ static enum error parse_all(const struct router *r, struct wanted_list *ret)
     return ERR_OK;
 }
 
+enum error router_aliases_check(const struct router *r)
+{
+    struct wanted_list list;
+    enum error e = parse_all(r, &list);
+
+    if (e != ERR_OK)
+        return e;
+    for (size_t i = 0; i < list.count && e == ERR_OK; i++) {
+        const struct name *there = table_entry(&r->table, str_of(list.items[i].name));
+        if (there && !there->alias_of && there->node_count > 0)
+            e = complain(r, list.items[i].name, ERR_EXISTS);
+    }
+    wanted_finish(&list);
+    return e;
+}
+
 static bool stays(const struct name *alias, const struct wanted_list *list)
 {
     for (size_t i = 0; i < list->count; i++)

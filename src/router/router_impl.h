@@ -50,6 +50,9 @@ struct router {
     struct net_listener *listener;
     struct router_users users;
     struct router_users externals; /* router.components: names and secrets */
+    struct {
+        struct router_users users, externals;
+    } fresh; /* between the two steps of a reload */
     struct log_limit refused_limit, bounce_limit;
     uint64_t routed, bounced, dropped, broadcasts, logged;
 };
@@ -100,6 +103,8 @@ const struct router_user *router_users_find(const struct router_users *users, st
 /* router_alias.c: makes the aliases those of the configuration and tells everybody what changed.
  * Logs what is wrong. */
 enum error router_aliases_load(struct router *r);
+/* Whether that can be done; changes nothing. */
+enum error router_aliases_check(const struct router *r);
 
 /* router_bind.c */
 void router_bind(struct port *port, struct packet *p);   /* owns p: it is the answer */

@@ -121,7 +121,7 @@ static size_t candidates(struct remote *r, struct dialer_target *list)
 
     for (size_t i = 0; i < r->target_count && i < S2S_TARGETS_MAX; i++) {
         const struct target *t = &r->targets[i];
-        if (t->tried || (t->direct_tls && !r->s2s->tls))
+        if (t->tried || (t->direct_tls && !s2s_tls_on(r->s2s->tls)))
             continue;
         r->dialed[count] = (uint8_t)i;
         list[count].at = t->at;

@@ -123,6 +123,11 @@ size_t policy_hosts(const struct s2s *s, struct str domain, struct target *ret, 
     return count;
 }
 
+bool policy_federates(const struct s2s *s, struct str local)
+{
+    return !domains_find(&s->domains, local) || config_for(s2s_config(s), local)->domain_s2s;
+}
+
 bool policy_check(const struct s2s *s)
 {
     const struct config *config = s2s_config(s);

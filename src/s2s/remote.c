@@ -96,7 +96,8 @@ void remote_send(struct s2s *s, struct packet *p)
 {
     struct remote *r;
 
-    if (!addresses(p) || !s2s_is_local(s, jid_domain(p->from))) {
+    if (!addresses(p) || (!s2s_is_local(s, jid_domain(p->from)) &&
+                          !s2s_reload_leaving(s, jid_domain(p->from)))) {
         if (log_limit_pass(&s->limit_packet, s2s_now(s), &s->component->log))
             log_warn(&s->component->log, "dropped a stanza from %.*s without a usable from or to",
                      STR_ARG(p->route_from));
@@ -106,6 +107,10 @@ void remote_send(struct s2s *s, struct packet *p)
     p->born = s2s_now(s); /* what it may wait counts from here */
     if (s2s_is_local(s, jid_domain(p->to))) {
         s2s_bounce(s, p, STANZA_ERR_SERVICE_UNAVAILABLE, NULL);
+    } else if (!policy_federates(s, jid_domain(p->from))) {
+        /* As if there were no s2s at all. */
+        s2s_bounce(s, p, STANZA_ERR_REMOTE_SERVER_NOT_FOUND,
+                   "this domain does not speak with other servers");
     } else if (!policy_of(s, jid_domain(p->to)).allowed) {
         s2s_bounce(s, p, STANZA_ERR_NOT_ALLOWED, "this server does not speak with that domain");
     } else if (s->stopping) {

@@ -50,69 +50,18 @@ static struct s2s *create(struct component *component)
     list_init(&s->blocked);
     loop_task_init(&s->reaper, s2s_conn_reap);
     loop_timer_init(&s->stop_timer, loop, on_stop_timer);
+    loop_timer_init(&s->farewell, loop, s2s_reload_farewell);
     return s;
-}
-
-static bool wants_tls(const struct s2s *s)
-{
-    return strcmp(s2s_config(s)->s2s_tls, "off") != 0;
-}
-
-static void on_accept(void *owner, struct conn *conn, bool direct_tls)
-{
-    s2s_conn_accept(owner, conn, direct_tls);
-}
-
-static struct listeners *open_listeners(struct s2s *s)
-{
-    const struct config *config = s2s_config(s);
-    const struct listeners_config at = {
-        .section = "s2s",
-        .whom = "servers",
-        .addresses = &config->s2s_address,
-        .port = config->s2s_port,
-        .tls_port = s->tls ? config->s2s_tls_port : 0,
-        .accept = on_accept,
-        .owner = s,
-    };
-
-    return listeners_open(s->component, &at);
 }
 
 static enum error start(struct component *component)
 {
     struct s2s *s = create(component);
-    enum error e;
+    enum error e = secret_load(component->env, "s2s-secret", "", s->secret, sizeof(s->secret));
 
     component->state = s;
-    e = domains_read(&s->domains, component);
-    if (e == ERR_OK && !policy_check(s))
-        e = ERR_CONFIG;
-    if (e == ERR_OK)
-        e = secret_load(component->env, "s2s-secret", "", s->secret, sizeof(s->secret));
-    if (e != ERR_OK)
-        return e;
-    if (wants_tls(s) && !(s->tls = s2s_tls_create(s)))
-        return ERR_TLS;
-    s->listeners = open_listeners(s);
-    return s->listeners ? ERR_OK : ERR_SYSTEM;
-}
-
-static enum error reload(struct component *component)
-{
-    struct s2s *s = component->state;
-
-    enum error e = ERR_OK;
-
-    if (!policy_check(s))
-        return ERR_CONFIG;
-    if (s->tls)
-        e = s2s_tls_reload(s->tls);
-    else if (wants_tls(s) && !(s->tls = s2s_tls_create(s)))
-        e = ERR_TLS;
-    if (e == ERR_OK)
-        s2s_judge_reload(s);
-    return e;
+    s->tls = s2s_tls_create(s);
+    return e == ERR_OK ? s2s_reload_start(s) : e;
 }
 
 /* --- events --- */
@@ -218,11 +167,13 @@ static void destroy(struct component *component)
     for (size_t i = 0; (a = hash_next(&s->addresses, &i)) != NULL;)
         free(a);
     loop_timer_stop(&s->stop_timer);
+    loop_timer_stop(&s->farewell);
     hash_finish(&s->remotes);
     hash_finish(&s->queries);
     hash_finish(&s->addresses);
     s2s_tls_destroy(s->tls);
     domains_finish(&s->domains);
+    domains_finish(&s->fresh.domains);
     mem_wipe(s->secret, sizeof(s->secret));
     free(s);
     component->state = NULL;
@@ -286,7 +237,9 @@ const struct component_ops s2s_component = {
     .packet = packet,
     .peer = peer,
     .writable = writable,
-    .reload = reload,
+    .prepare = s2s_reload_prepare,
+    .reload = s2s_reload_commit,
+    .revert = s2s_reload_revert,
     .stop = stop,
     .status = status,
     .destroy = destroy,

@@ -52,8 +52,13 @@ struct s2s {
     struct component *component;
     struct domains domains;
     char secret[SECRET_CHARS + 1]; /* of dialback keys */
-    struct s2s_tls *tls;           /* NULL when s2s.tls is off */
+    struct s2s_tls *tls;
     struct listeners *listeners;
+    struct {
+        struct listeners *listeners;
+        struct domains domains;
+    } fresh;                    /* between the two steps of a reload */
+    struct loop_timer farewell; /* domains that are gone may still say so */
     struct hash remotes;   /* name -> struct remote */
     struct hash queries;   /* id -> struct s2s_query that waits for the resolver */
     struct hash addresses; /* ip -> struct s2s_address */
@@ -79,6 +84,16 @@ static inline uint64_t s2s_now(const struct s2s *s)
     return loop_now(s->component->env->loop);
 }
 
+/* --- s2s_reload.c --- */
+/* Both steps, for the start. */
+enum error s2s_reload_start(struct s2s *s);
+enum error s2s_reload_prepare(struct component *c);
+void s2s_reload_commit(struct component *c);
+void s2s_reload_revert(struct component *c);
+/* No more ours, but its users' last presence may still leave. */
+bool s2s_reload_leaving(const struct s2s *s, struct str domain);
+void s2s_reload_farewell(struct loop_timer *timer); /* s2s->farewell */
+
 /* A domain of this house: configured, or bound by a component at our router. */
 bool s2s_is_local(const struct s2s *s, struct str domain);
 /* Sends the error for a packet that cannot leave, to whoever sent it; destroys it. */
@@ -90,6 +105,8 @@ struct policy {
     bool allowed, tls, certificate;
 };
 struct policy policy_of(const struct s2s *s, struct str domain);
+/* Whether users of this domain of ours speak with other servers at all. */
+bool policy_federates(const struct s2s *s, struct str local);
 /* Says in the log what of the configuration makes no sense; false then. */
 bool policy_check(const struct s2s *s);
 
@@ -120,8 +137,14 @@ struct s2s_address *s2s_address_get(struct s2s *s, const char *ip);
 void s2s_address_release(struct s2s *s, struct s2s_address *a); /* frees it when unused */
 
 /* --- s2s_tls.c --- */
-struct s2s_tls *s2s_tls_create(struct s2s *s); /* NULL after a log line */
-enum error s2s_tls_reload(struct s2s_tls *t);
+struct s2s_tls *s2s_tls_create(struct s2s *s); /* off */
+/* Loads everything, with s2s.tls off nothing; an error after a log line. Then one of the others
+ * follows. */
+enum error s2s_tls_prepare(struct s2s_tls *t, const struct domains *domains);
+bool s2s_tls_prepared(const struct s2s_tls *t); /* and s2s.tls is not off */
+void s2s_tls_commit(struct s2s_tls *t);
+void s2s_tls_revert(struct s2s_tls *t);
+bool s2s_tls_on(const struct s2s_tls *t); /* else there is nothing of what follows */
 void s2s_tls_destroy(struct s2s_tls *t); /* NULL is fine */
 struct tls_server *s2s_tls_server(const struct s2s_tls *t, bool direct);
 struct tls_client *s2s_tls_client(const struct s2s_tls *t, struct str local, bool direct);

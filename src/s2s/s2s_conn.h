@@ -112,6 +112,7 @@ struct proof *s2s_proof_find(const struct s2s_conn *c, struct str remote, struct
 /* False: too many, on this stream or in all. */
 bool s2s_proof_add(struct s2s_conn *c, struct str remote, struct str local);
 void s2s_proof_forget_all(struct s2s_conn *c);
+void s2s_proof_forget_if(struct s2s_conn *c, bool (*dead)(const struct s2s *s, struct str local));
 
 /* --- s2s_judge.c --- */
 void s2s_judge_certificate(struct s2s_conn *c); /* the handshake is finished */

@@ -72,7 +72,7 @@ static enum stanza_condition objection(const struct s2s_conn *c, const struct di
 
     if (!s2s_is_local(c->s2s, d->to))
         return STANZA_ERR_ITEM_NOT_FOUND; /* XEP-0220 section 2.4 */
-    if (!policy.allowed)
+    if (!policy.allowed || !policy_federates(c->s2s, d->to))
         return STANZA_ERR_NOT_AUTHORIZED;
     if (policy.tls && !c->tls)
         return STANZA_ERR_POLICY_VIOLATION;

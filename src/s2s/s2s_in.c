@@ -29,7 +29,7 @@ void s2s_in_error_header(struct s2s_conn *c)
 
 static bool offers_tls(const struct s2s_conn *c)
 {
-    return !c->tls && c->s2s->tls;
+    return !c->tls && s2s_tls_on(c->s2s->tls);
 }
 
 /* Whether this peer may log in by its certificate: the name it gave is in it, and somebody we trust
@@ -76,6 +76,8 @@ static enum stream_condition check_domains(const struct s2s_conn *c, const struc
 {
     if (h->to.data && !s2s_is_local(c->s2s, h->to))
         return STREAM_ERR_HOST_UNKNOWN; /* section 4.9.3.6 */
+    if (h->to.data && !policy_federates(c->s2s, h->to))
+        return STREAM_ERR_POLICY_VIOLATION; /* section 4.9.3.14 */
     if (h->from.data && s2s_is_local(c->s2s, h->from))
         return STREAM_ERR_INVALID_FROM; /* our own name from outside; B 47 */
     if (h->from.data && !policy_of(c->s2s, h->from).allowed)

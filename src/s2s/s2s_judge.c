@@ -106,7 +106,7 @@ void s2s_judge_reload(struct s2s *s)
 
     LIST_EACH_SAFE (it, &s->conns) {
         struct s2s_conn *c = LIST_ENTRY(it, struct s2s_conn, node);
-        if (c->tls)
+        if (c->tls && s2s_tls_on(s->tls))
             judge_chain(c); /* other authorities may be trusted now */
         if (!still_allowed(c))
             s2s_conn_error(c, STREAM_ERR_POLICY_VIOLATION,

@@ -135,7 +135,7 @@ static void auth_external(struct s2s_conn *c)
 
 void s2s_out_features(struct s2s_conn *c, const struct stanza *s)
 {
-    if (!c->tls && c->s2s->tls && offers(s, "starttls", NS_TLS)) {
+    if (!c->tls && s2s_tls_on(c->s2s->tls) && offers(s, "starttls", NS_TLS)) {
         s2s_conn_write(c, STR("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"));
         s2s_conn_set_state(c, S2S_WAIT_PROCEED, "TLS is offered");
         return;

@@ -53,15 +53,26 @@ bool s2s_proof_add(struct s2s_conn *c, struct str remote, struct str local)
     return true;
 }
 
+static void forget(struct s2s_conn *c, struct proof *p)
+{
+    list_remove(&p->node);
+    c->proof_count--;
+    p->source->proof_count--;
+    remote_poke(p->source);
+    free(p);
+}
+
 void s2s_proof_forget_all(struct s2s_conn *c)
 {
-    struct list *node;
+    LIST_EACH_SAFE (it, &c->proofs)
+        forget(c, LIST_ENTRY(it, struct proof, node));
+}
 
-    while ((node = list_pop(&c->proofs)) != NULL) {
-        struct proof *p = LIST_ENTRY(node, struct proof, node);
-        p->source->proof_count--;
-        remote_poke(p->source);
-        free(p);
+void s2s_proof_forget_if(struct s2s_conn *c, bool (*dead)(const struct s2s *s, struct str local))
+{
+    LIST_EACH_SAFE (it, &c->proofs) {
+        struct proof *p = LIST_ENTRY(it, struct proof, node);
+        if (dead(c->s2s, (struct str){p->local, p->local_len}))
+            forget(c, p);
     }
-    c->proof_count = 0;
 }

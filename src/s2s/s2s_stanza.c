@@ -18,7 +18,7 @@ static enum stream_condition check_pair(const struct s2s_conn *c, const struct j
     if (!from || !to)
         return STREAM_ERR_IMPROPER_ADDRESSING; /* sections 8.1.1.2, 8.1.2.2 */
     if (s2s_proof_find(c, jid_domain(from), jid_domain(to)))
-        return STREAM_ERR_NONE;
+        return s2s_is_local(c->s2s, jid_domain(to)) ? STREAM_ERR_NONE : STREAM_ERR_HOST_GONE;
     LIST_EACH (it, &c->proofs) {
         const struct proof *p = LIST_ENTRY(it, const struct proof, node);
         if (str_eq((struct str){p->remote, p->remote_len}, jid_domain(from)))

@@ -77,7 +77,7 @@ struct feature {
     const struct command *commands; /* XEP-0050; ends with node == NULL */
     /* Adds to the disco#info of an account what depends on who asks. */
     void (*extend_account)(struct iq *iq, struct builder *b);
-    void (*extend)(struct sm *sm,
+    void (*extend)(struct sm *sm, struct str domain,
                    struct builder *b); /* adds forms (XEP-0128) to a domain's disco#info */
 };
 

@@ -23,8 +23,8 @@ static bool below(struct str name, struct str domain)
 
 static bool concerns(const struct sm *sm, struct str name)
 {
-    for (size_t i = 0; i < sm->domain_count; i++)
-        if (below(name, jid_domain(sm->domains[i])))
+    for (size_t i = 0; i < sm->domains.count; i++)
+        if (below(name, str_of(sm->domains.names[i])))
             return sm_domain(sm, name) == NULL;
     return false;
 }
@@ -37,6 +37,11 @@ static struct service *find(const struct sm *sm, struct str name)
             return s;
     }
     return NULL;
+}
+
+static void add_peer(void *arg, struct str name)
+{
+    services_peer(arg, name, true);
 }
 
 void services_peer(struct sm *sm, struct str name, bool up)
@@ -53,6 +58,12 @@ void services_peer(struct sm *sm, struct str name, bool up)
         list_remove(&s->node);
         free(s);
     }
+}
+
+void services_reload(struct sm *sm)
+{
+    services_finish(sm);
+    component_peers(sm->c, add_peer, sm);
 }
 
 void services_write(const struct sm *sm, struct str domain, struct builder *b)

@@ -9,6 +9,7 @@
 void services_peer(struct sm *sm, struct str name, bool up);
 /* Adds an <item/> for each service below `domain`. */
 void services_write(const struct sm *sm, struct str domain, struct builder *b);
+void services_reload(struct sm *sm); /* other domains are ours than before */
 void services_finish(struct sm *sm);
 
 #endif

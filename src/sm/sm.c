@@ -21,10 +21,7 @@
 
 struct jid *sm_domain(const struct sm *sm, struct str domain)
 {
-    for (size_t i = 0; i < sm->domain_count; i++)
-        if (str_eq(jid_domain(sm->domains[i]), domain))
-            return sm->domains[i];
-    return NULL;
+    return domains_find(&sm->domains, domain) ? hash_get(&sm->domain_jids, domain) : NULL;
 }
 
 /* --- from our clients --- */
@@ -326,32 +323,24 @@ static enum error open_store(struct sm *sm)
     return e;
 }
 
-static enum error prepare_domains(struct sm *sm)
-{
-    const struct config_list *names = &sm->c->env->config->server_domains;
-    sm->domains = mem_alloc_array(names->count ? names->count : 1, sizeof(void *));
-    for (size_t i = 0; i < names->count; i++) {
-        struct jid *domain = jid_from_parts(STR_NULL, str_of(names->items[i]), STR_NULL);
-        if (!domain) {
-            log_error(&sm->c->log,
-                      "server.domains: '%s' is not a domain name; write one like "
-                      "example.com",
-                      names->items[i]);
-            return ERR_CONFIG;
-        }
-        sm->domains[sm->domain_count++] = domain;
-    }
-    return ERR_OK;
-}
-
 static void init_hashes(struct sm *sm)
 {
-    struct hash *const hashes[3] = {&sm->users, &sm->sessions, &sm->peers};
-    for (size_t i = 0; i < 3; i++) {
+    struct hash *const hashes[] = {&sm->users, &sm->sessions, &sm->peers, &sm->domain_jids};
+    for (size_t i = 0; i < sizeof hashes / sizeof *hashes; i++) {
         uint64_t seed[2];
         random_fill(sm->c->env->random, seed, sizeof seed);
         hash_init(hashes[i], seed);
     }
+}
+
+static void enter_domain(struct sm *sm, struct str domain)
+{
+    struct jid *jid = hash_get(&sm->domain_jids, domain);
+    if (!jid) {
+        jid = jid_from_parts(STR_NULL, domain, STR_NULL);
+        hash_put(&sm->domain_jids, jid_domain(jid), jid);
+    }
+    component_bind(sm->c, domain, PACKET_BIND_MULTI);
 }
 
 static void on_drain(struct loop_timer *timer)
@@ -379,15 +368,58 @@ static enum error sm_start(struct component *c)
     loop_timer_init(&sm->drain, sm->loop, on_drain);
     path_init(&sm->path);
     init_hashes(sm);
-    enum error e = prepare_domains(sm);
+    enum error e = domains_read(&sm->domains, c);
     if (!e)
         e = open_store(sm);
     if (e)
         return e;
     path_run(&sm->path, PATH_START, &(struct path_event){.sm = sm});
-    for (size_t i = 0; i < sm->domain_count; i++)
-        component_bind(c, jid_domain(sm->domains[i]), PACKET_BIND_MULTI);
+    for (size_t i = 0; i < sm->domains.count; i++)
+        enter_domain(sm, str_of(sm->domains.names[i]));
     return ERR_OK;
+}
+
+/* --- reload --- */
+
+static enum error sm_prepare(struct component *c)
+{
+    struct sm *sm = c->state;
+    enum error e = domains_read(&sm->fresh_domains, c);
+    if (e)
+        domains_finish(&sm->fresh_domains);
+    return e;
+}
+
+static void sm_revert(struct component *c)
+{
+    struct sm *sm = c->state;
+    domains_finish(&sm->fresh_domains);
+}
+
+/* What its users stored stays. Their contacts hear that they went while the name is still bound. */
+static void leave_domain(struct sm *sm, struct str domain)
+{
+    struct session *s;
+    for (size_t i = 0; (s = hash_next(&sm->sessions, &i));)
+        if (str_eq(jid_domain(s->jid), domain))
+            session_close(s, SESSION_ENDED, STR("host-gone")); /* RFC 6120 section 4.9.3.5 */
+    component_unbind(sm->c, domain);
+}
+
+static void on_domain(void *arg, const char *domain, bool served)
+{
+    struct sm *sm = arg;
+    if (served)
+        enter_domain(sm, str_of(domain));
+    else
+        leave_domain(sm, str_of(domain));
+}
+
+static void sm_reload(struct component *c)
+{
+    struct sm *sm = c->state;
+    domains_replace(&sm->domains, &sm->fresh_domains, on_domain, sm);
+    services_reload(sm);
 }
 
 static void sm_peer(struct component *c, struct str name, bool up)
@@ -499,9 +531,12 @@ static void sm_destroy(struct component *c)
     hash_finish(&sm->users);
     hash_finish(&sm->peers);
     services_finish(sm);
-    for (size_t i = 0; i < sm->domain_count; i++)
-        jid_unref(sm->domains[i]);
-    free(sm->domains);
+    struct jid *domain;
+    for (size_t i = 0; (domain = hash_next(&sm->domain_jids, &i));)
+        jid_unref(domain);
+    hash_finish(&sm->domain_jids);
+    domains_finish(&sm->domains);
+    domains_finish(&sm->fresh_domains);
     free(sm);
     c->state = NULL;
 }
@@ -513,6 +548,9 @@ const struct component_ops sm_component = {
     .peer = sm_peer,
     .link_state = sm_link_state,
     .writable = sm_writable,
+    .prepare = sm_prepare,
+    .reload = sm_reload,
+    .revert = sm_revert,
     .stop = sm_stop,
     .status = sm_status,
     .destroy = sm_destroy,

@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "component/component.h"
+#include "component/domains.h"
 #include "sm/path.h"
 #include "store/store.h"
 
@@ -34,8 +35,9 @@ struct sm {
     struct component *c;
     struct loop *loop;
     struct store *store;
-    struct jid **domains; /* served */
-    size_t domain_count;
+    struct domains domains;       /* served */
+    struct hash domain_jids;      /* name -> struct jid, of all ever served */
+    struct domains fresh_domains; /* between the two steps of a reload */
     struct hash users;    /* bare JID -> struct user */
     struct hash sessions; /* sm id -> struct session */
     struct hash peers;    /* name -> struct peer; few, kept until the end */

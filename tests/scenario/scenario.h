@@ -94,7 +94,8 @@ void world_run(struct world *w, uint64_t ms);
 bool world_kill(struct world *w, struct str name);
 bool world_start_one(struct world *w, struct str name);
 bool world_stop(struct world *w, struct str name);
-bool world_reload(struct world *w, const char *setting);
+/* All processes or none; false when it did not go as expected. */
+bool world_reload(struct world *w, const char *setting, bool refused);
 void world_finish(struct world *w);
 
 /* ---- client ---- */

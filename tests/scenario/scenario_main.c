@@ -340,10 +340,19 @@ static bool do_stop(struct run *r, struct str rest)
 static bool do_reload(struct run *r, struct str rest)
 {
     char *setting = str_dup(rest);
-    bool ok = world_reload(&r->world, setting);
+    bool ok = world_reload(&r->world, setting, false);
 
     free(setting);
     return ok || fail(r, "cannot reload");
+}
+
+static bool do_reload_refused(struct run *r, struct str rest)
+{
+    char *setting = str_dup(rest);
+    bool ok = world_reload(&r->world, setting, true);
+
+    free(setting);
+    return ok || fail(r, "the reload should have been refused");
 }
 
 static bool do_log(struct run *r, struct str rest)
@@ -394,6 +403,7 @@ static const struct {
     {"start", false, do_start},
     {"stop", false, do_stop},
     {"reload", false, do_reload},
+    {"reload-refused", false, do_reload_refused},
     {"log", false, do_log},
     {"repeat", false, do_repeat},
 };

@@ -280,31 +280,55 @@ bool world_stop(struct world *w, struct str name)
     return any;
 }
 
-bool world_reload(struct world *w, const char *setting)
+/* One step for all that run, with the configuration `fresh`. */
+static bool reload_prepare(struct world *w, struct config *fresh[])
 {
-    world_set(w, setting);
     for (size_t i = 0; i < w->process_count; i++) {
         struct process *p = &w->processes[i];
-        struct config *old = p->config;
         enum error e;
 
         if (!p->component)
             continue;
-        p->config = load_config(w, p->name);
-        if (!p->config) {
-            p->config = old;
-            return false;
-        }
+        p->env.config = fresh[i];
+        e = component_prepare(p->component);
         p->env.config = p->config;
-        e = component_reload(p->component);
-        config_destroy(old);
-        if (e != ERR_OK) {
-            fprintf(stderr, "%s cannot reload: %s\n", p->name, error_text(e));
-            return false;
-        }
+        if (e == ERR_OK)
+            continue;
+        while (i-- > 0)
+            if (w->processes[i].component)
+                component_revert(w->processes[i].component);
+        return false;
     }
-    world_run(w, 20);
     return true;
+}
+
+bool world_reload(struct world *w, const char *setting, bool refused)
+{
+    struct config *fresh[WORLD_PROCESSES] = {NULL};
+    bool ok = true;
+
+    world_set(w, setting);
+    for (size_t i = 0; i < w->process_count; i++)
+        ok = (fresh[i] = load_config(w, w->processes[i].name)) && ok;
+    ok = ok && reload_prepare(w, fresh);
+    for (size_t i = 0; i < w->process_count; i++) {
+        struct process *p = &w->processes[i];
+        struct config *old = p->config;
+
+        if (ok && p->component) {
+            p->config = fresh[i];
+            p->env.config = p->config;
+            component_commit(p->component);
+            fresh[i] = old;
+        }
+        config_destroy(fresh[i]);
+    }
+    if (!ok)
+        free(w->sets[--w->set_count]);
+    if (ok == refused)
+        fprintf(stderr, "the reload was %s\n", ok ? "taken" : "refused");
+    world_run(w, 20);
+    return ok != refused;
 }
 
 void world_finish(struct world *w)

@@ -105,7 +105,8 @@ static void configure(struct config *config)
     config->c2s_address = (struct config_list){addresses, 1};
     config->c2s_mechanisms = (struct config_list){mechanisms, 1};
     config->c2s_port = 5222;
-    config->c2s_tls = "off";
+    config->c2s_tls = config->domain_tls = "off";
+    config->domain_instructions = "";
     config->c2s_certificates = "";
     config->c2s_max_connections = 1000;
     config->c2s_max_stanza = 262144;

@@ -83,9 +83,9 @@ static void test_file(void **state)
     assert_string_equal(c->server_admins.items[1], "c@d");
     assert_string_equal(c->register_instructions, "say \"please\"\n");
     assert_true(c->register_enabled);
-    assert_string_equal(config_origin(c, "c2s.port"), "x.conf:6");
-    assert_string_equal(config_origin(c, "c2s.address"), "x.conf:8");
-    assert_string_equal(config_origin(c, "log.level"), "x.conf:15");
+    assert_string_equal(config_origin(c, "c2s.port"), "x.conf:6:10");
+    assert_string_equal(config_origin(c, "c2s.address"), "x.conf:8:6");
+    assert_string_equal(config_origin(c, "log.level"), "x.conf:15:15");
     config_destroy(c);
     c = reads("c2s { address = {} }");
     assert_int_equal(c->c2s_address.count, 0);
@@ -100,16 +100,16 @@ static void test_unknown_names(void **state)
 {
     (void)state;
     refuses("\n\nc2s {\n prot = 1\n}",
-            "x.conf:4: section c2s has no setting \"prot\"; did you mean port?");
-    refuses("c2s { instructoins = x }", "x.conf:1: section c2s has no setting \"instructoins\"; "
+            "x.conf:4:2: section c2s has no setting \"prot\"; did you mean port?");
+    refuses("c2s { instructoins = x }", "x.conf:1:7: section c2s has no setting \"instructoins\"; "
                                         "did you mean register { instructions = ... }?");
     refuses("prot = 1",
-            "x.conf:1: there is no section or setting \"prot\"; did you mean c2s { port = ... }?");
+            "x.conf:1:1: there is no section or setting \"prot\"; did you mean c2s { port = ... }?");
     refuses(
         "regsiter { }",
-        "x.conf:1: there is no section or setting \"regsiter\"; did you mean register { ... }?");
+        "x.conf:1:1: there is no section or setting \"regsiter\"; did you mean register { ... }?");
     refuses("c2s { quite_different = 1 }",
-            "x.conf:1: section c2s has no setting \"quite_different\"; `jackdaw "
+            "x.conf:1:7: section c2s has no setting \"quite_different\"; `jackdaw "
             "check --reference` lists all settings");
 }
 
@@ -118,18 +118,18 @@ static void test_bad_values(void **state)
     struct messages m;
     (void)state;
     refuses("c2s {\nport = 65536 }",
-            "x.conf:2: c2s.port cannot be \"65536\": write a number from 0 to 65535");
+            "x.conf:2:8: c2s.port cannot be \"65536\": write a number from 0 to 65535");
     refuses("c2s { port = -1 }",
-            "x.conf:1: c2s.port cannot be \"-1\": write a number from 0 to 65535");
+            "x.conf:1:14: c2s.port cannot be \"-1\": write a number from 0 to 65535");
     refuses("c2s { port = 0x10 }",
-            "x.conf:1: c2s.port cannot be \"0x10\": write a number from 0 to 65535");
+            "x.conf:1:14: c2s.port cannot be \"0x10\": write a number from 0 to 65535");
     refuses("c2s { port = \"\" }",
-            "x.conf:1: c2s.port cannot be \"\": write a number from 0 to 65535");
+            "x.conf:1:1: c2s.port cannot be \"\": write a number from 0 to 65535");
     refuses("c2s { tls = require }",
-            "x.conf:1: c2s.tls cannot be \"require\": write required, optional or off; "
+            "x.conf:1:13: c2s.tls cannot be \"require\": write required, optional or off; "
             "did you mean required?");
     refuses("register { enabled = maybe }",
-            "x.conf:1: register.enabled cannot be \"maybe\": write true or false");
+            "x.conf:1:22: register.enabled cannot be \"maybe\": write true or false");
     /* All of them are told, not just the first. */
     assert_null(load("c2s {\n port = x\n tls = y\n}\nlog { level = z }", &m));
     assert_int_equal(m.count, 3);
@@ -139,24 +139,24 @@ static void test_broken_files(void **state)
 {
     (void)state;
     refuses("c2s {\n port = 1\n\n",
-            "x.conf:1: this { has no }: write } where the section or list ends");
-    refuses("c2s {\n port = 1 }\n}", "x.conf:3: there is a } too many");
-    refuses("c2s { port 1 }", "x.conf:1: write KEY = VALUE");
-    refuses("c2s { port += 1 }", "x.conf:1: this setting takes one value: write = instead of +=");
-    refuses("\nc2s { id = \"a }\n", "x.conf:2: this text has no end: a quote is missing");
-    refuses("\n/* x\n", "x.conf:2: this comment has no end: write */ where it ends");
+            "x.conf:1:5: this { has no }: write } where the section or list ends");
+    refuses("c2s {\n port = 1 }\n}", "x.conf:3:1: there is a } too many");
+    refuses("c2s { port 1 }", "x.conf:1:1: write KEY = VALUE");
+    refuses("c2s { port += 1 }", "x.conf:1:1: this setting takes one value: write = instead of +=");
+    refuses("\nc2s { id = \"a }\n", "x.conf:2:12: this text has no end: a quote is missing");
+    refuses("\n/* x\n", "x.conf:2:1: this comment has no end: write */ where it ends");
     refuses("c2s { id = \"${HOME}\" }",
-            "x.conf:1: environment variables are not read here: write the value itself, "
+            "x.conf:1:13: environment variables are not read here: write the value itself, "
             "or put the text in single quotes");
     refuses("c2s { id = \"\\x41\" }",
-            "x.conf:1: unknown escape in a text: after \\ write \\, \", n or t, or put the "
+            "x.conf:1:13: unknown escape in a text: after \\ write \\, \", n or t, or put the "
             "text in single quotes");
     refuses("include(\"x\")",
-            "x.conf:1: a character that means nothing here: put texts in \"quotes\"");
+            "x.conf:1:8: a character that means nothing here: put texts in \"quotes\"");
     refuses("c2s { port = {1} }",
-            "x.conf:1: a value is missing or there is one too many: write KEY = VALUE, and "
+            "x.conf:1:1: a value is missing or there is one too many: write KEY = VALUE, and "
             "lists as KEY = {\"a\", \"b\"}");
-    refuses("\n\x01", "x.conf:2: a control character: this is not a text file");
+    refuses("\n\x01", "x.conf:2:1: a control character: this is not a text file");
     /* Nothing of a broken file is left in the reader for the next one (SIGHUP after a mistake). */
     struct config *c = reads("c2s { port = 7 }");
     assert_int_equal(c->c2s_port, 7);
@@ -230,6 +230,50 @@ static void test_set_wins_over_file(void **state)
     assert_null(config_load("/tmp", NULL, 0, keep, &m)); /* a directory */
 }
 
+static void test_domains(void **state)
+{
+    static const char *const sets[] = {"server.domains=a.test",
+                                       "domain.b.test.register=true",
+                                       "domain.b.test.contact=abuse:x,support:y"};
+    struct messages m = {0};
+    struct config *c =
+        reads("register { instructions = \"all\" }\ndomain \"One.Example\" { tls = off }\n"
+              "c2s { tls = optional }\ndomain 'two.example' {}\n"
+              "domain \"one.example\" { register = true contact = {\"abuse:a@b\"} }\n");
+    const struct config *one = config_for(c, STR("one.example"));
+    (void)state;
+    assert_int_equal(c->server_domains.count, 2); /* not the default */
+    assert_string_equal(c->server_domains.items[0], "one.example");
+    assert_string_equal(one->domain_tls, "off");
+    assert_true(one->domain_register);
+    assert_string_equal(one->domain_instructions, "all");
+    assert_string_equal(one->domain_contact.items[0], "abuse:a@b");
+    assert_int_equal(one->c2s_port, 5222);
+    assert_string_equal(config_for(c, STR("two.example"))->domain_tls, "optional");
+    assert_false(config_for(c, STR("two.example"))->domain_register);
+    assert_ptr_equal(config_for(c, STR("three.example")), c);
+    assert_string_equal(c->domain_tls, "optional");
+    assert_string_equal(config_origin(one, "domain.tls"), "x.conf:2:30");
+    assert_string_equal(config_origin(one, "register.instructions"), "x.conf:1:28");
+    config_destroy(c);
+    c = config_load(NULL, sets, 3, keep, &m);
+    assert_non_null(c);
+    assert_int_equal(c->server_domains.count, 2);
+    assert_string_equal(c->server_domains.items[1], "b.test");
+    assert_int_equal(config_for(c, STR("b.test"))->domain_contact.count, 2);
+    config_destroy(c);
+    refuses("domain { tls = off }",
+            "x.conf:1:1: the section of a domain is written domain \"example.org\" { ... }");
+    refuses("domain \"a b\" { tls = off }",
+            "x.conf:1:9: \"a b\" is no domain name: write one like \"example.org\"");
+    refuses("\ndomain \"a.b\" {\n  tls = of\n}",
+            "x.conf:3:9: domain.tls cannot be \"of\": write required, optional or off; did you mean "
+            "off?");
+    refuses("domain \"a.b\" { tsl = off }",
+            "x.conf:1:16: section domain has no setting \"tsl\"; did you mean tls?");
+    config_destroy(reads("domain \"a.b\" { }"));
+}
+
 static void test_diff(void **state)
 {
     struct messages m = {0};
@@ -292,6 +336,7 @@ int main(void)
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_sets),
         cmocka_unit_test(test_set_wins_over_file),
+        cmocka_unit_test(test_domains),
         cmocka_unit_test(test_diff),
         cmocka_unit_test(test_reference_is_current),
         cmocka_unit_test(test_example_is_good),

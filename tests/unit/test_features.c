@@ -51,7 +51,7 @@ static void disco_of_the_server(void **state)
     static char *contact[] = {"abuse:mailto:abuse@example.net", "admin:xmpp:admin@example.net",
                               "abuse:xmpp:abuse@example.net", "nonsense:x"};
     struct client *c = client_online(w, "juliet@example.net/balcony");
-    w->config.server_contact = (struct config_list){contact, 4};
+    w->config.domain_contact = (struct config_list){contact, 4};
     ask(c, "example.net", "<query xmlns='http://jabber.org/protocol/disco#info'/>");
     snprintf(
         expected, sizeof expected,

@@ -45,9 +45,9 @@ static void add_kind(struct builder *b, const struct config_list *contact, const
         builder_end(b);
 }
 
-static void extend(struct sm *sm, struct builder *b)
+static void extend(struct sm *sm, struct str domain, struct builder *b)
 {
-    const struct config_list *contact = &sm->c->env->config->server_contact;
+    const struct config_list *contact = &config_for(sm->c->env->config, domain)->domain_contact;
     if (!contact->count)
         return;
     builder_start(b, STR("x"), NS_DATA);

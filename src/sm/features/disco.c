@@ -60,7 +60,7 @@ static void answer_info(struct iq *iq)
             path_features[f]->extend_account(iq, b);
     for (int f = 0; f < FEATURES && !iq->user; f++)
         if (path_features[f]->extend)
-            path_features[f]->extend(iq->sm, b);
+            path_features[f]->extend(iq->sm, jid_domain(iq->packet->to), b);
     builder_end(b);
     iq_result_send(iq, b);
 }
