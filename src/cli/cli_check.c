@@ -218,22 +218,37 @@ static void check_addresses(struct check *c)
 
 /* --- files --- */
 
+/* Those the operator brings: ours are made and renewed by the server. */
+static bool check_certificate(struct check *c, struct tls_server *server, const char *domain)
+{
+    const struct config *own = config_for(c->config, str_of(domain));
+    const char *dir = c->config->c2s_certificates, *file = own->domain_certificate;
+    char cert[CLI_PATH_MAX], key[CLI_PATH_MAX], why[1024] = "";
+    if (strcmp(own->domain_tls, "off") == 0 || (!*dir && !*file))
+        return false;
+    snprintf(cert, sizeof cert, "%s/%s.pem", dir, domain);
+    snprintf(key, sizeof key, "%s/%s-key.pem", dir, domain);
+    if (*file) {
+        snprintf(cert, sizeof cert, "%s", file);
+        snprintf(key, sizeof key, "%s", *own->domain_key ? own->domain_key : file);
+    }
+    if (tls_server_add(server, domain, cert, key, why, sizeof why) == ERR_OK)
+        return true;
+    fprintf(stderr, "%s: %s\n",
+            config_origin(own, *file ? "domain.certificate" : "c2s.certificates"), why);
+    c->problems++;
+    return false;
+}
+
 static void check_certificates(struct check *c)
 {
-    const char *dir = c->config->c2s_certificates;
     const struct config_list *domains = &c->config->server_domains;
-    if (!*dir || strcmp(c->config->c2s_tls, "off") == 0)
-        return; /* ours are made and renewed by the server */
     struct tls_server *server = tls_server_create();
-    for (size_t i = 0; i < domains->count; i++) {
-        char cert[CLI_PATH_MAX], key[CLI_PATH_MAX], why[1024] = "";
-        snprintf(cert, sizeof cert, "%s/%s.pem", dir, domains->items[i]);
-        snprintf(key, sizeof key, "%s/%s-key.pem", dir, domains->items[i]);
-        if (tls_server_add(server, domains->items[i], cert, key, why, sizeof why) != ERR_OK)
-            problem(c, "c2s.certificates", "%s", why);
-    }
+    bool any = false;
+    for (size_t i = 0; i < domains->count; i++)
+        any |= check_certificate(c, server, domains->items[i]);
     const char *domain = NULL;
-    int days = domains->count ? tls_server_days_left(server, &domain) : EXPIRY_WARNING_DAYS + 1;
+    int days = any ? tls_server_days_left(server, &domain) : EXPIRY_WARNING_DAYS + 1;
     if (domain && days < EXPIRY_WARNING_DAYS)
         fprintf(stderr, "note: the certificate of %s %s\n", domain,
                 days < 0 ? "has expired" : "expires within 14 days");

@@ -277,13 +277,13 @@ static void test_domains(void **state)
 static void test_diff(void **state)
 {
     struct messages m = {0};
-    struct config *a = reads("c2s { port = 1 max_stanza = 65536 }"),
-                  *b = reads("c2s { port = 2 address = {} }");
+    struct config *a = reads("router { port = 1 } c2s { max_stanza = 65536 }"),
+                  *b = reads("router { port = 2 address = ::1 }");
     (void)state;
     assert_int_equal(config_diff_restart(a, a, keep, &m), 0);
     assert_int_equal(config_diff_restart(a, b, keep, &m), 2); /* max_stanza is taken over live */
-    assert_string_equal(m.text[0], "c2s.address");
-    assert_string_equal(m.text[1], "c2s.port");
+    assert_string_equal(m.text[0], "router.address");
+    assert_string_equal(m.text[1], "router.port");
     config_destroy(a);
     config_destroy(b);
 }
