@@ -49,7 +49,7 @@ struct c2s {
         struct listeners *listeners;
         struct domains domains;
         unsigned mechanisms;
-    } fresh; /* between the two steps of a reload */
+    } fresh;             /* between the two steps of a reload */
     size_t max_queue;    /* c2s.max_queue: connections keep the one they began with */
     size_t fds;          /* file descriptors this process may have */
     unsigned mechanisms; /* of c2s.mechanisms: a set of enum sasl_mechanism */

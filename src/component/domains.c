@@ -25,10 +25,9 @@ enum error domains_read(struct domains *d, const struct component *c)
     d->names = mem_alloc_array(names->count + 1, sizeof(char *));
     for (size_t i = 0; i < names->count; i++) {
         if (!jid_prepare_domain(str_of(names->items[i]), prepared, &len)) {
-            log_error(
-                &c->log,
-                "%s: server.domains: '%s' is not a domain name; write one like example.com",
-                config_origin(c->env->config, "server.domains"), names->items[i]);
+            log_error(&c->log,
+                      "%s: server.domains: '%s' is not a domain name; write one like example.com",
+                      config_origin(c->env->config, "server.domains"), names->items[i]);
             return ERR_CONFIG;
         }
         if (!domains_find(d, (struct str){prepared, len}))

@@ -78,8 +78,8 @@ static bool uses_port(const struct listeners *ls, uint16_t port)
 
 static enum error open_one(const struct component *c, struct listener *l)
 {
-    enum error e = net_listen_shared(c->env->net, &l->at, share_of(&l->config, c->env), on_accept,
-                                     l, &l->net);
+    enum error e =
+        net_listen_shared(c->env->net, &l->at, share_of(&l->config, c->env), on_accept, l, &l->net);
 
     if (e == ERR_OK)
         log_info(&c->log, "listening for %s on %s port %u%s", l->config.whom, l->at.ip,

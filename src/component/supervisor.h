@@ -14,9 +14,9 @@ struct supervisor_options {
     struct log log;
 };
 
-/* Starts the children, prints "ready ..." on stdout when all have said so, has them reload together on SIGHUP, and on
- * SIGTERM or SIGINT ends them. Returns the exit code: 0 after an orderly stop, 1 when a child could
- * not start at all. */
+/* Starts the children, prints "ready ..." on stdout when all have said so, has them reload together
+ * on SIGHUP, and on SIGTERM or SIGINT ends them. Returns the exit code: 0 after an orderly stop, 1
+ * when a child could not start at all. */
 int supervisor_run(const struct supervisor_options *options);
 
 #endif

@@ -50,8 +50,8 @@ const struct config *config_for(const struct config *c, struct str domain);
  * to `report`. */
 size_t config_diff_restart(const struct config *old, const struct config *new_config,
                            config_report_fn report, void *arg);
-/* Where a setting ("c2s.port") was given: "FILE:LINE:COLUMN", "--set c2s.port=1" or "the default"; for
- * messages about values that only their user can judge. Lives as long as the configuration. */
+/* Where a setting ("c2s.port") was given: "FILE:LINE:COLUMN", "--set c2s.port=1" or "the default";
+ * for messages about values that only their user can judge. Lives as long as the configuration. */
 const char *config_origin(const struct config *c, const char *name);
 void config_print_reference(FILE *to); /* the manual's table, Markdown */
 

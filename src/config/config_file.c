@@ -154,8 +154,8 @@ static bool is_first_of_section(int i)
     return true;
 }
 
-static void report_option(struct config_file_reader *r, const char *domain,
-                          const struct setting *s, cfg_opt_t *opt)
+static void report_option(struct config_file_reader *r, const char *domain, const struct setting *s,
+                          cfg_opt_t *opt)
 {
     unsigned count = cfg_opt_size(opt);
     if (!(opt->flags & CFGF_MODIFIED) || (count == 0 && s->type != SETTING_LIST))
@@ -274,7 +274,8 @@ bool config_file_read(char *text, size_t len, struct config_file_reader *r)
 {
     struct config_scan_error e;
     if (len > CONFIG_FILE_MAX) {
-        r->problem(r, (struct config_place){0}, "the file is larger than 1 MB: this is not a configuration");
+        r->problem(r, (struct config_place){0},
+                   "the file is larger than 1 MB: this is not a configuration");
         return false;
     }
     if (!config_scan(text, len, &e)) {

@@ -29,7 +29,7 @@ struct asker {
 struct resolver {
     struct component *component;
     struct dns *dns;
-    struct dns *fresh; /* between the two steps of a reload */
+    struct dns *fresh;   /* between the two steps of a reload */
     struct hash pending; /* by name */
     size_t askers;       /* of all pending */
     struct log_limit full_limit;

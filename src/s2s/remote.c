@@ -96,8 +96,8 @@ void remote_send(struct s2s *s, struct packet *p)
 {
     struct remote *r;
 
-    if (!addresses(p) || (!s2s_is_local(s, jid_domain(p->from)) &&
-                          !s2s_reload_leaving(s, jid_domain(p->from)))) {
+    if (!addresses(p) ||
+        (!s2s_is_local(s, jid_domain(p->from)) && !s2s_reload_leaving(s, jid_domain(p->from)))) {
         if (log_limit_pass(&s->limit_packet, s2s_now(s), &s->component->log))
             log_warn(&s->component->log, "dropped a stanza from %.*s without a usable from or to",
                      STR_ARG(p->route_from));

@@ -59,9 +59,9 @@ struct s2s {
         struct domains domains;
     } fresh;                    /* between the two steps of a reload */
     struct loop_timer farewell; /* domains that are gone may still say so */
-    struct hash remotes;   /* name -> struct remote */
-    struct hash queries;   /* id -> struct s2s_query that waits for the resolver */
-    struct hash addresses; /* ip -> struct s2s_address */
+    struct hash remotes;        /* name -> struct remote */
+    struct hash queries;        /* id -> struct s2s_query that waits for the resolver */
+    struct hash addresses;      /* ip -> struct s2s_address */
     struct list conns, closed, blocked;
     size_t conn_count;
     struct loop_task reaper;
@@ -145,7 +145,7 @@ bool s2s_tls_prepared(const struct s2s_tls *t); /* and s2s.tls is not off */
 void s2s_tls_commit(struct s2s_tls *t);
 void s2s_tls_revert(struct s2s_tls *t);
 bool s2s_tls_on(const struct s2s_tls *t); /* else there is nothing of what follows */
-void s2s_tls_destroy(struct s2s_tls *t); /* NULL is fine */
+void s2s_tls_destroy(struct s2s_tls *t);  /* NULL is fine */
 struct tls_server *s2s_tls_server(const struct s2s_tls *t, bool direct);
 struct tls_client *s2s_tls_client(const struct s2s_tls *t, struct str local, bool direct);
 const struct tls_trust *s2s_tls_trust(const struct s2s_tls *t);

@@ -38,12 +38,12 @@ struct sm {
     struct domains domains;       /* served */
     struct hash domain_jids;      /* name -> struct jid, of all ever served */
     struct domains fresh_domains; /* between the two steps of a reload */
-    struct hash users;    /* bare JID -> struct user */
-    struct hash sessions; /* sm id -> struct session */
-    struct hash peers;    /* name -> struct peer; few, kept until the end */
-    struct list idle;     /* users without work, longest idle first */
-    struct list paused;   /* users whose offline messages wait for room in the link */
-    struct list services; /* struct service: names below our domains */
+    struct hash users;            /* bare JID -> struct user */
+    struct hash sessions;         /* sm id -> struct session */
+    struct hash peers;            /* name -> struct peer; few, kept until the end */
+    struct list idle;             /* users without work, longest idle first */
+    struct list paused;           /* users whose offline messages wait for room in the link */
+    struct list services;         /* struct service: names below our domains */
     struct loop_timer unload;
     struct loop_timer resume; /* runs after a lost link */
     struct loop_timer reaper; /* runs while sessions of a lost c2s end */

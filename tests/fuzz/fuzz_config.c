@@ -18,12 +18,13 @@ static void must_still_read(void)
 {
     size_t problems = 0;
     struct config *c = config_load_text(
-        "good", STR("c2s {\n port = 5999\n address = {\"127.0.0.1\", ::1}\n}\nadmins = {'a@b'}\n"
+        "good",
+        STR("c2s {\n port = 5999\n address = {\"127.0.0.1\", ::1}\n}\nadmins = {'a@b'}\n"
             "domain \"x.y\" { tls = off }"),
         count, &problems);
     if (!c || problems || c->c2s_port != 5999 || c->c2s_address.count != 2 ||
-        c->server_admins.count != 1 ||
-        strcmp(config_for(c, STR("x.y"))->domain_tls, "off") != 0 || strcmp(config_origin(c, "c2s.port"), "good:2:9") != 0)
+        c->server_admins.count != 1 || strcmp(config_for(c, STR("x.y"))->domain_tls, "off") != 0 ||
+        strcmp(config_origin(c, "c2s.port"), "good:2:9") != 0)
         abort();
     config_destroy(c);
 }

@@ -103,8 +103,9 @@ static void test_unknown_names(void **state)
             "x.conf:4:2: section c2s has no setting \"prot\"; did you mean port?");
     refuses("c2s { instructoins = x }", "x.conf:1:7: section c2s has no setting \"instructoins\"; "
                                         "did you mean register { instructions = ... }?");
-    refuses("prot = 1",
-            "x.conf:1:1: there is no section or setting \"prot\"; did you mean c2s { port = ... }?");
+    refuses(
+        "prot = 1",
+        "x.conf:1:1: there is no section or setting \"prot\"; did you mean c2s { port = ... }?");
     refuses(
         "regsiter { }",
         "x.conf:1:1: there is no section or setting \"regsiter\"; did you mean register { ... }?");
@@ -232,8 +233,7 @@ static void test_set_wins_over_file(void **state)
 
 static void test_domains(void **state)
 {
-    static const char *const sets[] = {"server.domains=a.test",
-                                       "domain.b.test.register=true",
+    static const char *const sets[] = {"server.domains=a.test", "domain.b.test.register=true",
                                        "domain.b.test.contact=abuse:x,support:y"};
     struct messages m = {0};
     struct config *c =
@@ -266,9 +266,10 @@ static void test_domains(void **state)
             "x.conf:1:1: the section of a domain is written domain \"example.org\" { ... }");
     refuses("domain \"a b\" { tls = off }",
             "x.conf:1:9: \"a b\" is no domain name: write one like \"example.org\"");
-    refuses("\ndomain \"a.b\" {\n  tls = of\n}",
-            "x.conf:3:9: domain.tls cannot be \"of\": write required, optional or off; did you mean "
-            "off?");
+    refuses(
+        "\ndomain \"a.b\" {\n  tls = of\n}",
+        "x.conf:3:9: domain.tls cannot be \"of\": write required, optional or off; did you mean "
+        "off?");
     refuses("domain \"a.b\" { tsl = off }",
             "x.conf:1:16: section domain has no setting \"tsl\"; did you mean tls?");
     config_destroy(reads("domain \"a.b\" { }"));
