@@ -56,7 +56,7 @@ static bool share(struct remote *r, const struct target *t)
         return false;
     LIST_EACH (it, &r->s2s->conns) {
         struct s2s_conn *c = LIST_ENTRY(it, struct s2s_conn, node);
-        if (c->role == S2S_MADE && c->state == S2S_OPEN && c->dialback_errors &&
+        if (c->role == S2S_MADE && c->state == S2S_OPEN && c->dialback && c->dialback_errors &&
             c->target.at.port == t->at.port && strcmp(c->target.at.ip, t->at.ip) == 0 &&
             s2s_judge_allows(c, remote_name(r))) {
             found = c;

@@ -93,6 +93,7 @@ void pair_send(struct remote *r, struct packet *p)
 void pair_open(struct pair *pair, struct s2s_conn *c)
 {
     struct log log = s2s_conn_log(c);
+    bool by_key = pair->state == PAIR_PROVING;
 
     if (pair->state == PAIR_IDLE) {
         pair->conn = c;
@@ -102,12 +103,13 @@ void pair_open(struct pair *pair, struct s2s_conn *c)
     pair->refused_till = 0;
     log_info(&log, "%s sends to %s over %s stream%s", pair->local, pair->remote->name,
              c->role == S2S_MADE ? "our" : "their", c->tls ? " (TLS)" : "");
-    if (c->role == S2S_MADE) {
+    if (c->role == S2S_MADE)
         s2s_sm_enable(c);
-        /* XEP-0288: the other direction of what was proven (section 2.2). */
-        if (c->bidi)
-            (void)s2s_proof_add(c, remote_name(pair->remote), pair_local(pair));
-    }
+    else if (by_key)
+        c->takes_keys = KEYS_TAKEN;
+    /* XEP-0288: the other direction of what was proven (section 2.2). */
+    if (c->bidi)
+        (void)s2s_proof_add(c, remote_name(pair->remote), pair_local(pair));
     s2s_stanza_flush(pair);
 }
 
@@ -118,20 +120,39 @@ void pair_detach(struct pair *pair)
     pair->state = PAIR_IDLE;
 }
 
-void pair_refused(struct pair *pair, enum stanza_condition condition)
+/* XEP-0220 section 2.5. */
+void pair_refused(struct pair *pair, enum stanza_condition said)
 {
     struct remote *r = pair->remote;
-    bool shared = pair->conn && pair->conn->remote != r;
+    struct s2s_conn *c = pair->conn;
 
     pair_detach(pair);
     remote_poke(r);
-    if (shared) { /* XEP-0220 section 2.6: then a stream of its own */
+    if (c->role == S2S_ACCEPTED) { /* theirs carries only what they asked for */
+        c->takes_keys = KEYS_REFUSED;
+    } else if (c->remote != r) { /* section 2.6: then a stream of its own */
         r->lonely = true;
+    } else if (said == STANZA_ERR_RESOURCE_CONSTRAINT && !list_empty(&c->pairs)) {
+        c->dialback = false; /* it is full: another one may do */
+    } else {
+        pair->refusal = said == STANZA_ERR_ITEM_NOT_FOUND ? STANZA_ERR_REMOTE_SERVER_NOT_FOUND
+                                                          : STANZA_ERR_REMOTE_SERVER_TIMEOUT;
+        pair->refused_till = s2s_now(r->s2s) + PAIR_REFUSED_MS;
+        pair_bounce(pair, pair->refusal, "the other server refuses this domain");
+    }
+}
+
+void pair_unanswered(struct pair *pair)
+{
+    struct s2s_conn *c = pair->conn;
+
+    if (c->role == S2S_MADE) {
+        s2s_conn_fail(c, STANZA_ERR_REMOTE_SERVER_TIMEOUT, "it did not answer our dialback key");
         return;
     }
-    pair->refusal = condition;
-    pair->refused_till = s2s_now(r->s2s) + PAIR_REFUSED_MS;
-    pair_bounce(pair, condition, "the other server refuses this domain");
+    c->takes_keys = KEYS_REFUSED; /* many servers look at none that come this way */
+    pair_detach(pair);
+    remote_poke(pair->remote);
 }
 
 /* An accepted stream on which both ends may send, and on which that very pair is proven. */
@@ -141,6 +162,29 @@ static struct s2s_conn *find_bidi(const struct pair *pair)
         struct s2s_conn *c = LIST_ENTRY(it, struct s2s_conn, node);
         if (c->role == S2S_ACCEPTED && c->bidi && c->state == S2S_OPEN &&
             s2s_proof_find(c, remote_name(pair->remote), pair_local(pair)))
+            return c;
+    }
+    return NULL;
+}
+
+static bool speaks_for(const struct s2s_conn *c, const struct remote *r)
+{
+    LIST_EACH (it, &c->proofs)
+        if (LIST_ENTRY(it, const struct proof, node)->source == r)
+            return true;
+    return false;
+}
+
+/* XEP-0288 section 2.2: on a stream that they made we may show keys for others of our domains. Few
+ * servers answer those, so it is tried where nothing else has worked, or where it has before. */
+static struct s2s_conn *find_taker(const struct pair *pair)
+{
+    LIST_EACH (it, &pair->remote->s2s->conns) {
+        struct s2s_conn *c = LIST_ENTRY(it, struct s2s_conn, node);
+        if (c->role == S2S_ACCEPTED && c->bidi && c->state == S2S_OPEN &&
+            (c->takes_keys == KEYS_TAKEN ||
+             (c->takes_keys == KEYS_UNKNOWN && pair->remote->failures > 0)) &&
+            speaks_for(c, pair->remote) && s2s_judge_allows(c, remote_name(pair->remote)))
             return c;
     }
     return NULL;
@@ -167,7 +211,10 @@ bool pair_find_stream(struct pair *pair)
             return true;
         }
     }
-    return false;
+    c = find_taker(pair);
+    if (c)
+        s2s_dialback_prove(pair, c);
+    return c != NULL;
 }
 
 /* --- for people --- */

@@ -9,6 +9,7 @@
 #include "s2s/s2s_conn.h"
 
 #define REMOTE_TICK_MS   1000u  /* how often what waits is looked at */
+#define REMOTE_TAKER_MS  5000u  /* for an answer to a key on a stream that they made */
 #define REMOTE_MEMORY_MS 60000u /* limits outlive streams, or reconnecting would lift them */
 
 static void on_timer(struct loop_timer *timer);
@@ -63,11 +64,11 @@ static void destroy(struct remote *r)
     free(r);
 }
 
-struct s2s_conn *remote_open_conn(const struct remote *r)
+struct s2s_conn *remote_open_conn(const struct remote *r, const struct s2s_conn *except)
 {
     LIST_EACH (it, &r->conns) {
         struct s2s_conn *c = LIST_ENTRY(it, struct s2s_conn, remote_node);
-        if (c->state == S2S_OPEN)
+        if (c->state == S2S_OPEN && c != except)
             return c;
     }
     return NULL;
@@ -218,9 +219,9 @@ static void expire(struct remote *r)
                (p = domain_queue_expired(&pair->queue, now - remote_queue_ms(r))) != NULL)
             s2s_bounce(s, p, STANZA_ERR_REMOTE_SERVER_TIMEOUT,
                        r->why[0] ? r->why : "the other server could not be reached in time");
-        if (pair->state == PAIR_PROVING && now - pair->since > limit)
-            s2s_conn_fail(pair->conn, STANZA_ERR_REMOTE_SERVER_TIMEOUT,
-                          "it did not answer our dialback key");
+        if (pair->state == PAIR_PROVING &&
+            now - pair->since > (pair->conn->role == S2S_MADE ? limit : REMOTE_TAKER_MS))
+            pair_unanswered(pair);
     }
     LIST_EACH_SAFE (it, &r->verifies) {
         struct verify *v = LIST_ENTRY(it, struct verify, node);
@@ -278,7 +279,7 @@ static void work(struct remote *r)
     }
     LIST_EACH_SAFE (it, &r->verifies) {
         struct verify *v = LIST_ENTRY(it, struct verify, node);
-        struct s2s_conn *via = v->via ? NULL : remote_open_conn(r);
+        struct s2s_conn *via = v->via ? NULL : remote_open_conn(r, v->asker);
         if (via)
             verify_ask(v, via);
         else if (!v->via)
@@ -314,7 +315,7 @@ static void on_timer(struct loop_timer *timer)
 
 static const char *state_of(const struct remote *r)
 {
-    if (remote_open_conn(r))
+    if (remote_open_conn(r, NULL))
         return "connected";
     if (r->query.s2s)
         return "resolving";

@@ -112,8 +112,9 @@ void remote_conn_open(struct s2s_conn *c);
 /* A stream has ended, whoever made it: its pairs look for another, what was not acknowledged goes
  * back to its queue. */
 void remote_conn_ended(struct s2s_conn *c, enum stanza_condition condition, const char *why);
-/* A stream of ours that can carry stanzas, or keys; NULL when there is none. */
-struct s2s_conn *remote_open_conn(const struct remote *r);
+/* A stream of ours that can carry stanzas, or keys, other than `except`; NULL when there is none.
+ */
+struct s2s_conn *remote_open_conn(const struct remote *r, const struct s2s_conn *except);
 uint64_t remote_queue_ms(const struct remote *r); /* how long a stanza may wait */
 json_t *remote_list(const struct s2s *s);         /* for `jackdaw s2s list` */
 void remote_destroy_all(struct s2s *s);
@@ -128,8 +129,9 @@ void pair_bounce(struct pair *pair, enum stanza_condition condition, const char 
 /* False: no stream that is there can carry it. */
 bool pair_find_stream(struct pair *pair);
 void pair_open(struct pair *pair, struct s2s_conn *c);
-void pair_refused(struct pair *pair, enum stanza_condition condition);
-void pair_detach(struct pair *pair); /* its stream has ended */
+void pair_refused(struct pair *pair, enum stanza_condition said); /* our key; NONE: it is invalid */
+void pair_unanswered(struct pair *pair);                          /* our key, in time */
+void pair_detach(struct pair *pair);                              /* its stream has ended */
 json_t *pair_json(const struct pair *pair);
 
 /* --- attempt.c --- */

@@ -18,6 +18,9 @@ struct proof {
     char remote[]; /* both, each with its NUL */
 };
 
+/* Whether the other server looks at our keys on a stream that it made (XEP-0288). */
+enum s2s_keys { KEYS_UNKNOWN, KEYS_TAKEN, KEYS_REFUSED };
+
 /* Why a connection is not read. */
 enum s2s_pause {
     S2S_PAUSE_LINK = 1 << 0, /* the router does not keep up */
@@ -48,6 +51,7 @@ struct s2s_conn {
     uint64_t last_use;
     enum s2s_role role;
     enum s2s_state state;
+    enum s2s_keys takes_keys; /* accepted, with bidi */
     unsigned paused;
     bool direct_tls, tls, header_sent, in_feed;
     bool trusted;       /* the certificate's chain is */

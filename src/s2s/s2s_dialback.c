@@ -47,9 +47,7 @@ void s2s_dialback_result_answer(struct s2s_conn *c, const struct stanza *s)
     if (d.type == DIALBACK_VALID)
         pair_open(pair, c);
     else
-        pair_refused(pair, d.type == DIALBACK_ERROR && d.condition == STANZA_ERR_ITEM_NOT_FOUND
-                               ? STANZA_ERR_REMOTE_SERVER_NOT_FOUND
-                               : STANZA_ERR_REMOTE_SERVER_TIMEOUT);
+        pair_refused(pair, d.type == DIALBACK_ERROR ? d.condition : STANZA_ERR_NONE);
 }
 
 /* --- their identity, on streams that we accepted --- */
@@ -80,8 +78,8 @@ static enum stanza_condition objection(const struct s2s_conn *c, const struct di
         return STANZA_ERR_NOT_AUTHORIZED;
     if (c->proof_count >= S2S_PAIRS_PER_CONN)
         return STANZA_ERR_RESOURCE_CONSTRAINT;
-    /* XEP-0288: a stream that we made can only be shown a certificate on. */
-    if (c->role == S2S_MADE && !certified)
+    /* XEP-0288 section 2.2: who did not ask for both ways does not get them. */
+    if (c->role == S2S_MADE && !c->bidi)
         return STANZA_ERR_NOT_ACCEPTABLE;
     return STANZA_ERR_NONE;
 }

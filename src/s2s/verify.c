@@ -9,16 +9,17 @@ bool verify_begin(struct s2s_conn *asker, struct str remote, struct str local, s
                   struct str id)
 {
     struct s2s *s = asker->s2s;
-    struct s2s_address *a = asker->address;
-    struct remote *r;
+    struct s2s_address *a = s2s_address_get(s, conn_peer(asker->conn)->ip);
+    struct remote *r = NULL;
     struct verify *v;
 
-    if (asker->verify_count >= S2S_PENDING_PER_CONN || !a ||
-        a->pending >= S2S_PENDING_PER_ADDRESS || s->stopping)
+    if (asker->verify_count < S2S_PENDING_PER_CONN && a->pending < S2S_PENDING_PER_ADDRESS &&
+        !s->stopping)
+        r = remote_get(s, remote);
+    if (!r) {
+        s2s_address_release(s, a);
         return false;
-    r = remote_get(s, remote);
-    if (!r)
-        return false;
+    }
     v = MEM_NEW(struct verify);
     v->remote = r;
     v->asker = asker;

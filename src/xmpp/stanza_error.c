@@ -128,8 +128,9 @@ struct stanza *stanza_error_reply(const struct stanza *s, struct str from, struc
 
 enum stanza_condition stanza_error_parse(const struct stanza *s)
 {
-    /* The error element takes the stanza's own namespace, which may be that of a server stream. */
-    stanza_el error = stanza_child(s, STANZA_ROOT, STR("error"), stanza_ns(s, STANZA_ROOT));
+    /* The error element takes the stream's own namespace: of clients, of servers; also below an
+     * element of dialback (XEP-0220 section 2.5). */
+    stanza_el error = stanza_child(s, STANZA_ROOT, STR("error"), STR_NULL);
     if (error == STANZA_NONE)
         return STANZA_ERR_UNDEFINED_CONDITION;
     for (stanza_el el = stanza_first(s, error); el != STANZA_NONE; el = stanza_next(s, el)) {

@@ -18,7 +18,7 @@ static const char *const expected[S2S_ROLES][S2S_STATES] = {
         [S2S_WAIT_PROCEED]  = "skip  skip skip skip skip skip skip skip skip skip skip skip skip skip skip skip skip skip skip skip",
         [S2S_TLS]           = "skip  skip skip skip skip skip skip skip skip skip skip skip skip skip skip skip skip skip skip skip",
         [S2S_SASL]          = "skip  skip skip skip skip skip skip skip skip skip skip skip skip skip skip skip skip skip skip skip",
-        [S2S_OPEN]          = "FORM  TYPE notls TYPE TYPE POL TYPE TYPE POL  res  FROM ver  FROM POL  sm   stnza NS  err  TYPE close",
+        [S2S_OPEN]          = "FORM  TYPE notls TYPE TYPE POL TYPE TYPE POL  res  rans ver  FROM POL  sm   stnza NS  err  TYPE close",
         [S2S_CLOSED]        = "skip  skip skip skip skip skip skip skip skip skip skip skip skip skip skip skip skip skip skip skip",
     },
     [S2S_MADE] = {
