@@ -7,6 +7,8 @@
 
 #include "base/mem.h"
 #include "c2s/address.h"
+#include "c2s/auth.h"
+#include "c2s/auth_keeper.h"
 #include "c2s/certificates.h"
 #include "c2s/client.h"
 #include "component/listeners.h"
@@ -48,23 +50,6 @@ enum c2s_tls c2s_tls_of(const struct c2s *s, const char *domain)
 }
 
 /* --- start --- */
-
-static enum error open_accounts(struct c2s *s)
-{
-    const char *url = c2s_config(s)->store_accounts_url, *data = s->component->env->data_dir;
-    char own[4096], why[1024] = "";
-    enum error e;
-
-    if (!url[0] && data[0]) {
-        (void)snprintf(own, sizeof(own), "sqlite:%s/accounts.db", data);
-        url = own;
-    }
-    e = store_open_shared(s->component->env->shared, c2s_loop(s), s->component->log, STORE_ACCOUNTS,
-                          url[0] ? url : "memory:", &s->accounts, why, sizeof(why));
-    if (e != ERR_OK)
-        log_error(&s->component->log, "cannot open the accounts %s: %s", url, why);
-    return e;
-}
 
 /* From it come the salts shown for accounts that do not exist: the same at every start
  * (reliability.md B 23). */
@@ -211,8 +196,12 @@ static enum error start(struct component *component)
     s->max_queue = (size_t)c2s_config(s)->c2s_max_queue;
     s->fds = net_capacity(component->env->net);
     s->certificates = certificates_create(s);
-    if ((e = load_secret(s)) != ERR_OK || (e = open_accounts(s)) != ERR_OK ||
-        (e = prepare(component)) != ERR_OK)
+    if ((e = load_secret(s)) != ERR_OK)
+        return e;
+    s->auth = auth_open(component);
+    if (!s->auth)
+        return ERR_STORE;
+    if ((e = prepare(component)) != ERR_OK)
         return e;
     take_over(s, on_first_domain);
     return ERR_OK;
@@ -344,7 +333,7 @@ static void destroy(struct component *component)
         client_lost(LIST_ENTRY(it, struct client, node), "the component ends");
     loop_task_cancel(&s->reaper);
     client_reap(&s->reaper);
-    store_close(s->accounts); /* its callbacks come now */
+    auth_close(s->auth); /* its callbacks come now */
     client_auth_forget(s);
     client_register_forget(s);
     client_session_finish(s);
@@ -452,4 +441,6 @@ const struct component_ops c2s_component = {
     .status = status,
     .destroy = destroy,
     .command = command,
+    .helper_wanted = auth_keeper_wanted,
+    .helper = auth_keeper_run,
 };

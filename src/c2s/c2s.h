@@ -16,11 +16,11 @@
 #include "base/list.h"
 #include "component/component.h"
 #include "component/domains.h"
-#include "store/store.h"
 #include "xmpp/jid.h"
 #include "xmpp/sasl.h"
 
 struct addresses;
+struct auth;
 struct certificates;
 struct listeners;
 
@@ -40,7 +40,7 @@ struct c2s_counters {
 
 struct c2s {
     struct component *component;
-    struct store *accounts;
+    struct auth *auth;
     struct addresses *addresses;
     struct certificates *certificates;
     struct listeners *listeners;

@@ -102,6 +102,7 @@ struct client {
     enum stream_state state;
     uint8_t phase;  /* enum session_phase */
     uint8_t paused; /* enum client_pause bits */
+    bool anonymous; /* XEP-0175: the account ends with the session */
     bool direct_tls, tls, header_sent, in_feed, pinged, draining;
 };
 

@@ -3,13 +3,13 @@
  * the client waits. A failed login is answered after a delay that grows with the failures of the
  * client's address prefix, never with those of an account.
  */
+#include "c2s/auth.h"
 #include "c2s/client.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "store/accounts.h"
 #include "xmpp/namespaces.h"
 
 #define AUTH_MAX_OUT 8192 /* of one message in base64 */
@@ -83,16 +83,28 @@ static bool awaited(struct negotiation *n)
 
 /* --- what is offered --- */
 
+static bool anonymous_only(const struct client *c)
+{
+    const struct config_list *domains = &c2s_config(c->c2s)->auth_anonymous;
+
+    for (size_t i = 0; i < domains->count; i++)
+        if (strcmp(domains->items[i], c->domain) == 0)
+            return true;
+    return false;
+}
+
 unsigned client_auth_offer(struct client *c)
 {
     const unsigned plus = SASL_SCRAM_SHA_1_PLUS | SASL_SCRAM_SHA_256_PLUS | SASL_SCRAM_SHA_512_PLUS;
-    unsigned offer = c->c2s->mechanisms;
+    unsigned offer = c->c2s->mechanisms & c->c2s->auth->driver->mechanisms;
     const struct tls_info *info = c->tls ? conn_tls(c->conn) : NULL;
     unsigned char exporter[32];
 
+    if (!info && c2s_tls_of(c->c2s, c->domain) == C2S_TLS_REQUIRED)
+        return 0;
+    if (anonymous_only(c))
+        return SASL_ANONYMOUS;
     if (!info) {
-        if (c2s_tls_of(c->c2s, c->domain) == C2S_TLS_REQUIRED)
-            return 0;
         return offer & ~(plus | SASL_PLAIN); /* RFC 6120 section 13.8.3: PLAIN only under TLS */
     }
     if (info->end_point_len == 0 && !conn_tls_exporter(c->conn, exporter))
@@ -168,6 +180,7 @@ static void succeed(struct negotiation *n, struct buffer *out)
         client_auth_fail(c, SASL_FAIL_ACCOUNT_DISABLED);
         return;
     }
+    c->anonymous = anonymous_only(c);
     if (!client_authenticated(c, sasl_username(n->sasl))) {
         client_auth_fail(c, SASL_FAIL_NOT_AUTHORIZED);
         return;
@@ -205,6 +218,33 @@ static void on_account(void *arg, enum error e, const struct account *account)
     client_stream_continue(c);
 }
 
+static void on_checked(void *arg, enum error e)
+{
+    struct negotiation *n = arg;
+    struct client *c = n->client;
+    struct buffer out;
+
+    if (!awaited(n))
+        return;
+    buffer_init(&out, AUTH_MAX_OUT);
+    act(n, sasl_checked(n->sasl, e == ERR_OK, e != ERR_OK && e != ERR_NOT_FOUND), &out);
+    buffer_finish(&out);
+    client_stream_continue(c);
+}
+
+/* Where only a program knows, it is told the password; PLAIN alone is offered then. */
+static void look_up(struct negotiation *n)
+{
+    struct auth *auth = n->c2s->auth;
+    struct str user = sasl_username(n->sasl), realm = str_of(n->client->domain);
+
+    await(n);
+    if (auth->driver->keys)
+        auth->driver->keys(auth, user, realm, sasl_hash(n->sasl), on_account, n);
+    else
+        auth->driver->check(auth, user, realm, sasl_password(n->sasl), on_checked, n);
+}
+
 static void run_verify(struct loop_work *work)
 {
     sasl_verify_run(MEM_CONTAINER(work, struct negotiation, work)->sasl);
@@ -233,9 +273,7 @@ static void act(struct negotiation *n, enum sasl_action action, struct buffer *o
         write_element(c, STR("challenge"), buffer_str(out));
         break;
     case SASL_LOOKUP:
-        await(n);
-        accounts_get(n->c2s->accounts, sasl_username(n->sasl), str_of(c->domain),
-                     sasl_hash(n->sasl), on_account, n);
+        look_up(n);
         break;
     case SASL_VERIFY:
         await(n);

@@ -1,11 +1,10 @@
 /* In-band registration (XEP-0077): the form, a new account, another password, the end of an
  * account.
  *
- * A new account is derived on a pool thread, committed to the accounts, and then announced to the
- * session manager; only when all is done is it acknowledged, and when the session manager cannot
- * take it, it is taken back. An account that is removed loses the session manager's data first:
- * were it the other way round and the machine died between, whoever registered the name next would
- * inherit a stranger's roster.
+ * A new account is written by auth.h and then announced to the session manager; only when all is
+ * done is it acknowledged, and when the session manager cannot take it, it is taken back. An
+ * account that is removed loses the session manager's data first: were it the other way round and
+ * the machine died between, whoever registered the name next would inherit a stranger's roster.
  */
 #include "c2s/client.h"
 
@@ -13,7 +12,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "store/accounts.h"
+#include "c2s/auth.h"
 #include "xmpp/namespaces.h"
 
 #define REGISTER_TRIES    5      /* refused requests before authentication, then the stream ends */
@@ -28,14 +27,8 @@ struct registration {
     struct client *client; /* NULL when the client went away: the work is finished all the same */
     struct address *address;
     struct stanza *iq;
-    struct jid *account;   /* bare */
-    struct random *random; /* in simulation; else each derivation makes its own on its thread */
+    struct jid *account; /* bare */
     enum register_kind kind;
-    size_t password_len;
-    char password[REGISTER_PASSWORD + 1];
-    struct scram_keys keys[SCRAM_HASHES];
-    bool derived, threaded;
-    struct loop_work work;
     struct session_id request;
     struct loop_timer timer;
 };
@@ -49,8 +42,6 @@ static void destroy(struct registration *r)
             hash_del(&r->c2s->requests, session_id_str(&r->request));
         address_unref(r->c2s->addresses, r->address);
     }
-    mem_wipe(r->password, sizeof(r->password));
-    mem_wipe(r->keys, sizeof(r->keys));
     stanza_unref(r->iq);
     jid_unref(r->account);
     free(r);
@@ -70,19 +61,8 @@ bool client_register_removing(const struct client *c)
 
 void client_register_forget(struct c2s *s)
 {
-    LIST_EACH_SAFE (it, &s->registrations) {
-        struct registration *r = LIST_ENTRY(it, struct registration, node);
-        if (r->threaded) {
-            /* The thread still writes to it: it is freed when that is over. */
-            if (r->request.len > 0)
-                hash_del(&s->requests, session_id_str(&r->request));
-            address_unref(s->addresses, r->address);
-            list_remove(&r->node);
-            r->c2s = NULL;
-        } else {
-            destroy(r);
-        }
-    }
+    LIST_EACH_SAFE (it, &s->registrations)
+        destroy(LIST_ENTRY(it, struct registration, node));
 }
 
 /* --- who may --- */
@@ -110,13 +90,17 @@ static void refuse(struct client *c, const struct stanza *iq, enum stanza_condit
                      "too many refused registrations on this stream");
 }
 
-static enum stanza_condition store_condition(enum error e)
+static enum stanza_condition condition_of(enum error e)
 {
     switch (e) {
     case ERR_EXISTS:
         return STANZA_ERR_CONFLICT;
     case ERR_NOT_FOUND:
         return STANZA_ERR_REGISTRATION_REQUIRED;
+    case ERR_INVALID: /* the password: empty, or with control characters */
+        return STANZA_ERR_NOT_ACCEPTABLE;
+    case ERR_PERMISSION:
+        return STANZA_ERR_NOT_ALLOWED;
     case ERR_STORE_FULL:
         return STANZA_ERR_RESOURCE_CONSTRAINT;
     default:
@@ -169,11 +153,10 @@ static void finish(struct registration *r, enum stanza_condition condition, cons
 
 /* --- the session manager's part --- */
 
-static void on_rolled_back(void *arg, enum error e, const struct store_rows *rows)
+static void on_rolled_back(void *arg, enum error e)
 {
     struct registration *r = arg;
 
-    (void)rows;
     if (e == ERR_CANCELLED)
         return;
     if (e != ERR_OK)
@@ -183,17 +166,17 @@ static void on_rolled_back(void *arg, enum error e, const struct store_rows *row
     finish(r, STANZA_ERR_INTERNAL_SERVER_ERROR, "no session manager is there: try again later");
 }
 
-static void on_removed(void *arg, enum error e, const struct store_rows *rows)
+static void on_removed(void *arg, enum error e)
 {
-    (void)rows;
     if (e != ERR_CANCELLED)
-        finish(arg, e == ERR_OK || e == ERR_NOT_FOUND ? STANZA_ERR_NONE : store_condition(e), NULL);
+        finish(arg, e == ERR_OK || e == ERR_NOT_FOUND ? STANZA_ERR_NONE : condition_of(e), NULL);
 }
 
-static struct store_txn *deletion(struct registration *r)
+static void remove_from_accounts(struct registration *r, auth_fn fn)
 {
-    return accounts_delete(store_begin(r->c2s->accounts), jid_local(r->account),
-                           jid_domain(r->account));
+    struct auth *auth = r->c2s->auth;
+
+    auth->driver->remove(auth, r->account, fn, r);
 }
 
 static void sm_answered(struct registration *r, bool ok)
@@ -204,9 +187,9 @@ static void sm_answered(struct registration *r, bool ok)
     if (r->kind == REGISTER_CREATE && ok)
         finish(r, STANZA_ERR_NONE, NULL);
     else if (r->kind == REGISTER_CREATE)
-        store_commit(deletion(r), on_rolled_back, r);
+        remove_from_accounts(r, on_rolled_back);
     else if (ok)
-        store_commit(deletion(r), on_removed, r);
+        remove_from_accounts(r, on_removed);
     else
         finish(r, STANZA_ERR_INTERNAL_SERVER_ERROR, "no session manager is there: try again later");
 }
@@ -241,52 +224,21 @@ void client_register_answered(struct c2s *s, const struct packet *p)
 
 /* --- the accounts' part --- */
 
-static void on_committed(void *arg, enum error e, const struct store_rows *rows)
+static void on_written(void *arg, enum error e)
 {
     struct registration *r = arg;
 
-    (void)rows;
     if (e == ERR_CANCELLED)
         return;
     if (e != ERR_OK)
-        finish(r, store_condition(e), NULL);
+        finish(r, condition_of(e),
+               e == ERR_INVALID      ? "this password cannot be used"
+               : e == ERR_PERMISSION ? "accounts are not kept here: ask your administrator"
+                                     : NULL);
     else if (r->kind == REGISTER_CREATE)
         ask_sm(r);
     else
         finish(r, STANZA_ERR_NONE, NULL);
-}
-
-static void run_derive(struct loop_work *work)
-{
-    struct registration *r = MEM_CONTAINER(work, struct registration, work);
-    struct random *own = r->random ? NULL : random_create();
-
-    r->derived = accounts_derive(r->random ? r->random : own,
-                                 (struct str){r->password, r->password_len}, r->keys);
-    random_destroy(own);
-}
-
-static void derived(struct loop_work *work)
-{
-    struct registration *r = MEM_CONTAINER(work, struct registration, work);
-    struct store_txn *t;
-
-    r->threaded = false;
-    if (!r->c2s) {
-        destroy(r);
-        return;
-    }
-    if (!r->derived) {
-        finish(r, STANZA_ERR_NOT_ACCEPTABLE,
-               "this password cannot be used: it is empty or has control characters");
-        return;
-    }
-    t = store_begin(r->c2s->accounts);
-    if (r->kind == REGISTER_CREATE)
-        t = accounts_create(t, jid_local(r->account), jid_domain(r->account), r->keys);
-    else
-        t = accounts_set_keys(t, jid_local(r->account), jid_domain(r->account), r->keys);
-    store_commit(t, on_committed, r);
 }
 
 /* --- requests --- */
@@ -295,7 +247,6 @@ static struct registration *begin(struct client *c, struct stanza *iq, enum regi
                                   struct jid *account)
 {
     struct registration *r = MEM_NEW(struct registration);
-    const struct env *env = c->c2s->component->env;
 
     r->c2s = c->c2s;
     r->client = c;
@@ -303,22 +254,21 @@ static struct registration *begin(struct client *c, struct stanza *iq, enum regi
     r->iq = stanza_ref(iq);
     r->account = account;
     r->kind = kind;
-    r->random = loop_is_sim(env->loop) ? env->random : NULL;
-    loop_timer_init(&r->timer, env->loop, on_sm_silent);
+    loop_timer_init(&r->timer, c2s_loop(c->c2s), on_sm_silent);
     list_push(&c->c2s->registrations, &r->node);
     c->registration = r;
     client_pause(c, CLIENT_PAUSE_BUSY);
     return r;
 }
 
-static void derive(struct registration *r, struct str password)
+static void write_account(struct registration *r, struct str password)
 {
-    memcpy(r->password, password.data, password.len);
-    r->password_len = password.len;
-    r->threaded = true;
-    r->work.run = run_derive;
-    r->work.done = derived;
-    loop_work(c2s_loop(r->c2s), &r->work);
+    struct auth *auth = r->c2s->auth;
+
+    if (r->kind == REGISTER_CREATE)
+        auth->driver->create(auth, r->account, password, on_written, r);
+    else
+        auth->driver->set_password(auth, r->account, password, on_written, r);
 }
 
 static void form(struct client *c, const struct stanza *iq)
@@ -367,7 +317,7 @@ static void create(struct client *c, struct stanza *iq, struct str user, struct 
         refuse(c, iq, STANZA_ERR_RESOURCE_CONSTRAINT,
                "too many accounts from this address: try again later");
     } else {
-        derive(begin(c, iq, REGISTER_CREATE, account), password);
+        write_account(begin(c, iq, REGISTER_CREATE, account), password);
         return;
     }
     jid_unref(account);
@@ -378,7 +328,7 @@ static void change(struct client *c, struct stanza *iq, struct str user, struct 
     struct jid *account = jid_from_parts(user, str_of(c->domain), STR_NULL);
 
     if (account && jid_eq_bare(account, c->jid)) {
-        derive(begin(c, iq, REGISTER_CHANGE, account), password);
+        write_account(begin(c, iq, REGISTER_CHANGE, account), password);
         return;
     }
     jid_unref(account);

@@ -140,12 +140,26 @@ static void send_end(struct c2s *s, struct str sm, const struct session_id *c2s_
     component_send(s->component, p);
 }
 
+/* XEP-0175 section 4: what was stored for a name that nobody can have again goes with the session.
+ * Nobody waits for the answer. */
+static void forget_anonymous(struct client *c)
+{
+    struct packet *p = packet_create_session(jid_domain(c->jid), c2s_id(c->c2s), SESSION_DELETE,
+                                             c->jid, STR_NULL);
+
+    session_id_make(&p->request, c->c2s->component->env->random);
+    p->c2s = p->request;
+    component_send(c->c2s->component, p);
+}
+
 void client_session_end(struct client *c)
 {
     struct c2s *s = c->c2s;
 
     if (c->phase == SESSION_ATTACHED) {
         send_end(s, manager_name(c->manager), &c->id, &c->sm, c->jid, STR_NULL);
+        if (c->anonymous)
+            forget_anonymous(c);
         c->manager->count--;
         c->manager = NULL;
         s->session_count--;

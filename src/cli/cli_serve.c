@@ -46,6 +46,7 @@ static int run(struct cli_options *o, struct config *config, const char *name,
         .load_arg = o,
         .components = components,
         .component_count = count,
+        .arguments = o->all,
     };
 
     if (!cli_data_dir(config, data_dir)) {

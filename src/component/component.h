@@ -63,6 +63,10 @@ struct component_ops {
     /* Commands of `jackdaw user ...` on the running server, e.g. {"command":"user-gone","jid":...}.
      * NULL: not mine. */
     json_t *(*command)(struct component *c, const json_t *request);
+    /* A process beside the one that the component lives in, for what its sandbox forbids: the runner
+     * forks it before anything else. `helper` is its main; `arguments` the options of the command. */
+    bool (*helper_wanted)(const struct config *config);
+    int (*helper)(const struct config *config, const char *data_dir, char *const *arguments);
     /* The router alone: takes its end of a local link. */
     void (*attach)(struct component *c, struct link *end, const char *name);
     /* The router alone: takes its end of a link to the router of another loop in this process. */

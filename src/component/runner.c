@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -88,11 +89,41 @@ static int take_lock(const struct log *log, const char *data_dir, const char *id
     return fd;
 }
 
-static bool prepare_data_dir(struct runner *r)
+static bool prepare_data_dir(const struct log *log, const char *data_dir)
 {
     char run[4096];
-    (void)snprintf(run, sizeof(run), "%s/run", r->options->data_dir);
-    return make_directory(&r->env.log, r->options->data_dir) && make_directory(&r->env.log, run);
+    (void)snprintf(run, sizeof(run), "%s/run", data_dir);
+    return make_directory(log, data_dir) && make_directory(log, run);
+}
+
+/* --- helper processes --- */
+
+static bool start_helper(const struct runner_options *o, const struct component_ops *ops,
+                         const struct log *log)
+{
+    pid_t parent = getpid(), pid = fork();
+
+    if (pid < 0)
+        log_error(log, "cannot start the helper of %s: %s", ops->name, strerror(errno));
+    if (pid != 0)
+        return pid > 0;
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* it never outlives whom it helps */
+    (void)signal(SIGPIPE, SIG_IGN);
+    _exit(getppid() == parent ? ops->helper(o->config, o->data_dir, o->arguments) : 1);
+}
+
+/* Before there are threads, descriptors or a sandbox to inherit. */
+static bool start_helpers(const struct runner_options *o)
+{
+    struct log_sink *sink = log_sink_create(stderr, LOG_INFO, LOG_TEXT);
+    struct log log = {.sink = sink};
+    bool ok = prepare_data_dir(&log, o->data_dir);
+
+    for (size_t i = 0; i < o->component_count && ok; i++)
+        if (o->components[i]->helper_wanted && o->components[i]->helper_wanted(o->config))
+            ok = start_helper(o, o->components[i], &log);
+    log_sink_destroy(sink);
+    return ok;
 }
 
 /* Every connection is a descriptor: take what the system allows. */
@@ -320,7 +351,7 @@ static void say_ready(const struct runner *r)
 int runner_run(const struct runner_options *options)
 {
     struct runner r = {.options = options};
-    bool started;
+    bool helped = start_helpers(options), started;
 
     raise_fd_limit();
     environment_create(&r);
@@ -333,7 +364,7 @@ int runner_run(const struct runner_options *options)
         .done = on_reloaded,
         .arg = &r,
     });
-    started = prepare_data_dir(&r) && start_all(&r);
+    started = helped && start_all(&r);
     if (started) {
         (void)signal(SIGPIPE, SIG_IGN);
         loop_on_signal(r.env.loop, SIGTERM, on_stop_signal, &r);

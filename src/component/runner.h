@@ -16,6 +16,7 @@ struct runner_options {
     const struct component_ops *const
         *components; /* in the order of starting; the router, if any, first */
     size_t component_count;
+    char *const *arguments; /* the options of the command, NULL-terminated */
 };
 
 /* Runs until told to stop; prints "ready ..." on stdout when every listener is open. Returns the

@@ -28,6 +28,7 @@ static const struct mechanism mechanisms[] = {
     {SASL_SCRAM_SHA_256, SCRAM_SHA_256, "SCRAM-SHA-256"},
     {SASL_SCRAM_SHA_1, SCRAM_SHA_1, "SCRAM-SHA-1"},
     {SASL_PLAIN, SCRAM_SHA_256, "PLAIN"},
+    {SASL_ANONYMOUS, SCRAM_SHA_256, "ANONYMOUS"},
 };
 #define MECHANISMS (sizeof(mechanisms) / sizeof(mechanisms[0]))
 
@@ -38,6 +39,7 @@ const enum sasl_mechanism sasl_preference[] = {SASL_SCRAM_SHA_512_PLUS,
                                                SASL_SCRAM_SHA_256,
                                                SASL_SCRAM_SHA_1,
                                                SASL_PLAIN,
+                                               SASL_ANONYMOUS,
                                                SASL_NONE};
 
 static const struct mechanism *find_mechanism(enum sasl_mechanism m)
@@ -151,11 +153,27 @@ bool sasl_authzid_ok(const struct sasl *s, struct str authzid)
     return ok;
 }
 
+/* RFC 4505: what comes is a trace for people, at most 255 characters of it, and is not kept. The
+ * name is ours to make up (XEP-0175 section 2): 128 bits, so that nobody meets it again. */
+static enum sasl_action anonymous(struct sasl *s, struct str trace)
+{
+    char name[26];
+    if (trace.len > 1020)
+        return sasl_fail(s, SASL_FAIL_MALFORMED_REQUEST, "trace of more than 255 characters");
+    random_token(s->random, name, sizeof(name));
+    if (!sasl_set_username(s, (struct str){name, sizeof(name)}))
+        return sasl_fail(s, SASL_FAIL_TEMPORARY_AUTH_FAILURE, "no name could be made up");
+    s->state = SASL_STATE_DONE;
+    return SASL_SUCCESS;
+}
+
 static enum sasl_action first_message(struct sasl *s, struct str in)
 {
     if (in.len > SASL_MESSAGE_MAX || !str_utf8_valid(in))
         return sasl_fail(s, SASL_FAIL_MALFORMED_REQUEST,
                          "initial response is no UTF-8, or too long");
+    if (s->mechanism == SASL_ANONYMOUS)
+        return anonymous(s, in);
     return s->mechanism == SASL_PLAIN ? sasl_plain_first(s, in) : sasl_scram_first(s, in);
 }
 
@@ -227,6 +245,24 @@ enum sasl_action sasl_account(struct sasl *s, const struct scram_keys *keys, boo
         return SASL_VERIFY;
     }
     return sasl_scram_account(s, out);
+}
+
+enum sasl_action sasl_checked(struct sasl *s, bool ok, bool temporary)
+{
+    if (s->state != SASL_STATE_LOOKUP || s->mechanism != SASL_PLAIN)
+        return sasl_fail(s, SASL_FAIL_MALFORMED_REQUEST, "the exchange ended during the check");
+    mem_wipe(s->password, s->password_len);
+    if (temporary)
+        return sasl_fail(s, SASL_FAIL_TEMPORARY_AUTH_FAILURE, "the password could not be checked");
+    if (!ok)
+        return sasl_fail(s, SASL_FAIL_NOT_AUTHORIZED, "wrong name or password");
+    s->state = SASL_STATE_DONE;
+    return SASL_SUCCESS;
+}
+
+struct str sasl_password(const struct sasl *s)
+{
+    return s->password ? (struct str){s->password, s->password_len} : STR_NULL;
 }
 
 void sasl_verify_run(struct sasl *s)

@@ -21,6 +21,7 @@ enum sasl_mechanism {
     SASL_SCRAM_SHA_256_PLUS = 1 << 4,
     SASL_SCRAM_SHA_512_PLUS = 1 << 5,
     SASL_PLAIN = 1 << 6,
+    SASL_ANONYMOUS = 1 << 7, /* RFC 4505, XEP-0175: a name is made up */
 };
 const char *sasl_mechanism_name(enum sasl_mechanism m);
 enum sasl_mechanism sasl_mechanism_parse(struct str name); /* SASL_NONE when unknown */
@@ -74,7 +75,11 @@ enum sasl_action sasl_step(struct sasl *s, struct str input, struct buffer *out)
 /* The answer to SASL_LOOKUP. keys == NULL: no such account. `temporary`: the store failed. */
 enum sasl_action sasl_account(struct sasl *s, const struct scram_keys *keys, bool temporary,
                               struct buffer *out);
-void sasl_verify_run(struct sasl *s); /* any thread; touches only *s */
+/* PLAIN where somebody else checks passwords: instead of sasl_account, `ok` says what the check of
+ * sasl_password came to. */
+enum sasl_action sasl_checked(struct sasl *s, bool ok, bool temporary);
+struct str sasl_password(const struct sasl *s); /* PLAIN, after SASL_LOOKUP; else data == NULL */
+void sasl_verify_run(struct sasl *s);           /* any thread; touches only *s */
 enum sasl_action sasl_verify_done(struct sasl *s, struct buffer *out);
 
 struct str sasl_username(const struct sasl *s); /* prepared localpart; valid from SASL_LOOKUP on */

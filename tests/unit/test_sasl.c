@@ -149,9 +149,9 @@ static void test_names(void **state)
     for (; sasl_preference[count] != SASL_NONE; count++)
         assert_int_equal(sasl_mechanism_parse(str_of(sasl_mechanism_name(sasl_preference[count]))),
                          sasl_preference[count]);
-    assert_int_equal(count, 7);
+    assert_int_equal(count, 8);
     assert_int_equal(sasl_mechanism_parse(STR("SCRAM-SHA-256-PLUS")), SASL_SCRAM_SHA_256_PLUS);
-    assert_int_equal(sasl_mechanism_parse(STR("ANONYMOUS")), SASL_NONE);
+    assert_int_equal(sasl_mechanism_parse(STR("ANONYMOUS")), SASL_ANONYMOUS);
     assert_int_equal(sasl_mechanism_parse(STR("EXTERNAL")), SASL_NONE);
     assert_int_equal(sasl_mechanism_parse(STR("DIGEST-MD5")), SASL_NONE);
     assert_int_equal(sasl_mechanism_parse(STR("plain")), SASL_NONE);
@@ -592,6 +592,59 @@ static void test_plain(void **state)
     assert_failure(x, sasl_verify_done(x->s, &x->out), SASL_FAIL_NOT_AUTHORIZED, "not run");
 }
 
+/* PLAIN where somebody else checks the password. */
+static void test_checked(void **state)
+{
+    struct exchange *x = *state;
+    static const struct {
+        bool ok, temporary;
+        enum sasl_failure failure;
+    } rows[] = {{true, false, SASL_FAIL_NONE},
+                {false, false, SASL_FAIL_NOT_AUTHORIZED},
+                {false, true, SASL_FAIL_TEMPORARY_AUTH_FAILURE},
+                {true, true, SASL_FAIL_TEMPORARY_AUTH_FAILURE}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        start(x, SASL_PLAIN, NO_PLUS);
+        assert_null(sasl_password(x->s).data);
+        assert_failure(x, sasl_checked(x->s, true, false), SASL_FAIL_MALFORMED_REQUEST,
+                       "too early");
+        start(x, SASL_PLAIN, NO_PLUS);
+        assert_int_equal(sasl_step(x->s, STR("\0user\0pencil"), &x->out), SASL_LOOKUP);
+        assert_true(str_is(sasl_password(x->s), "pencil"));
+        enum sasl_action action = sasl_checked(x->s, rows[i].ok, rows[i].temporary);
+        if (rows[i].failure == SASL_FAIL_NONE)
+            assert_int_equal(action, SASL_SUCCESS);
+        else
+            assert_failure(x, action, rows[i].failure, "checked");
+    }
+    start(x, SASL_SCRAM_SHA_256, NO_PLUS); /* whoever would call it for SCRAM lets nobody in */
+    assert_int_equal(sasl_step(x->s, STR("n,,n=user,r=abc"), &x->out), SASL_LOOKUP);
+    assert_failure(x, sasl_checked(x->s, true, false), SASL_FAIL_MALFORMED_REQUEST, "SCRAM");
+}
+
+/* RFC 4505, XEP-0175: every time another name. */
+static void test_anonymous(void **state)
+{
+    struct exchange *x = *state;
+    char first[64] = "", trace[1100];
+    start(x, SASL_ANONYMOUS, NO_PLUS);
+    assert_failure(x, sasl_step(x->s, STR(""), &x->out), SASL_FAIL_INVALID_MECHANISM,
+                   "not offered");
+    for (int i = 0; i < 2; i++) {
+        start(x, SASL_ANONYMOUS, SASL_ANONYMOUS);
+        assert_int_equal(sasl_step(x->s, STR_NULL, &x->out), SASL_CHALLENGE);
+        assert_int_equal(sasl_step(x->s, STR("sirhc"), &x->out), SASL_SUCCESS);
+        struct str name = sasl_username(x->s);
+        assert_int_equal(name.len, 26);
+        assert_false(str_is(name, first));
+        memcpy(first, name.data, name.len);
+    }
+    memset(trace, 'x', sizeof(trace));
+    start(x, SASL_ANONYMOUS, SASL_ANONYMOUS);
+    assert_failure(x, sasl_step(x->s, (struct str){trace, 1021}, &x->out),
+                   SASL_FAIL_MALFORMED_REQUEST, "long trace");
+}
+
 /* RFC 4648 section 10, and the strictness of RFC 6120 section 6.4.2. */
 static void test_base64(void **state)
 {
@@ -652,6 +705,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_fake_salt, setup, teardown),
         cmocka_unit_test_setup_teardown(test_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_plain, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_checked, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_anonymous, setup, teardown),
         cmocka_unit_test(test_base64),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
