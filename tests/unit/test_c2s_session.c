@@ -109,6 +109,7 @@ static void configure(struct config *config)
     config->domain_instructions = "";
     config->c2s_certificates = "";
     config->c2s_max_connections = 1000;
+    config->auth_driver = "store";
     config->c2s_max_stanza = 262144;
     config->c2s_max_stanza_preauth = 10240;
     config->c2s_max_preauth = 65536;
