@@ -7,10 +7,17 @@
 
 static void merge(void *arg, const json_t *answer)
 {
+    static const char *const lists[] = {"domains", "incoming"};
     json_t *all = arg;
 
-    if (json_is_true(json_object_get(answer, "ok")))
-        (void)json_object_update(all, (json_t *)(uintptr_t)answer);
+    if (!json_is_true(json_object_get(answer, "ok")))
+        return;
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        json_t *list = json_object_get(all, lists[i]);
+        if (!list)
+            json_object_set_new(all, lists[i], list = json_array());
+        (void)json_array_extend(list, json_object_get(answer, lists[i]));
+    }
 }
 
 static const char *text(const json_t *o, const char *name)

@@ -163,8 +163,8 @@ static int check_bind(const struct port *port, struct str name, unsigned flags,
     *ret_why = "its user's acl lacks `default-route`; add it in router.users";
     if ((flags & PACKET_BIND_DEFAULT) && !(port->acl & ACL_DEFAULT))
         return ROUTE_FORBIDDEN;
-    *ret_why = "there is a default route";
-    if ((flags & PACKET_BIND_DEFAULT) && t->default_name)
+    *ret_why = "there are too many default routes";
+    if ((flags & PACKET_BIND_DEFAULT) && t->default_count == TABLE_MAX_DEFAULTS)
         return ROUTE_CONFLICT;
     *ret_why = "its user's acl lacks `log`; add it in router.users";
     if ((flags & PACKET_BIND_LOG) && !(port->acl & ACL_LOG))

@@ -202,26 +202,29 @@ static int check_from(struct port *port, struct str from)
     return n && name_has_port(n, port) ? ROUTE_OK : ROUTE_NOT_BOUND;
 }
 
+/* Its own packets to nowhere must not come back to a default route as news; and what belongs to a
+ * session is for the one who holds it, or comes back to be told so. Nor is DNS asked for a
+ * component of ours that is away. */
+static struct name *find_default(const struct router *r, const struct packet *p)
+{
+    const struct name *sender = table_find(&r->table, p->route_from);
+
+    if (r->table.default_count == 0 || p->kind != PACKET_STANZA || p->c2s.len || p->sm.len ||
+        (sender && sender->is_default) || router_users_find(&r->externals, p->route_to))
+        return NULL;
+    return table_pick_default(&r->table, p->route_to);
+}
+
 static int find_target(struct port *port, const struct packet *p, struct name **ret)
 {
-    const struct table *t = &port->router->table;
-    struct name *by_default = t->default_name;
     bool valid;
 
-    *ret = find_name(t, p->route_to, &valid);
+    *ret = find_name(&port->router->table, p->route_to, &valid);
     if (!valid)
         return ROUTE_BAD_REQUEST;
-    if (*ret)
-        return ROUTE_OK;
-    /* The default route's own packets to nowhere must not come back to it as news; and what
-     * belongs to a session is for the one who holds it, or comes back to be told so. */
-    /* Nor is DNS asked for a component of ours that is away. */
-    if (!by_default || router_users_find(&port->router->externals, p->route_to) ||
-        str_eq(p->route_from, name_str(by_default)) || p->kind != PACKET_STANZA || p->c2s.len ||
-        p->sm.len)
-        return ROUTE_NOT_FOUND;
-    *ret = by_default;
-    return ROUTE_OK;
+    if (!*ret)
+        *ret = find_default(port->router, p);
+    return *ret ? ROUTE_OK : ROUTE_NOT_FOUND;
 }
 
 /* --- packets --- */

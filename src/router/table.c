@@ -10,7 +10,7 @@
 void table_init(struct table *t, const uint64_t seed[2])
 {
     hash_init(&t->names, seed);
-    t->default_name = NULL;
+    t->default_count = 0;
     t->log_sinks = 0;
 }
 
@@ -113,19 +113,40 @@ bool table_unbind(struct table *t, struct name *n, const struct port *port)
     }
     if (n->node_count)
         return false;
-    if (t->default_name == n)
-        t->default_name = NULL;
+    for (size_t i = 0; i < t->default_count; i++)
+        if (t->defaults[i] == n)
+            t->defaults[i] = t->defaults[--t->default_count];
     n->is_default = false;
     return true;
 }
 
 bool table_set_default(struct table *t, struct name *n)
 {
-    if (t->default_name)
+    if (n->is_default)
+        return true;
+    if (t->default_count == TABLE_MAX_DEFAULTS)
         return false;
-    t->default_name = n;
+    t->defaults[t->default_count++] = n;
     n->is_default = true;
     return true;
+}
+
+struct name *table_pick_default(const struct table *t, struct str domain)
+{
+    struct name *picked = t->default_count ? t->defaults[0] : NULL;
+    uint64_t hash, best = 0;
+
+    if (t->default_count < 2)
+        return picked;
+    hash = spread_key(domain);
+    for (size_t i = 0; i < t->default_count; i++) {
+        uint64_t w = spread_weight(hash, spread_node(name_str(t->defaults[i])));
+        if (w > best) {
+            best = w;
+            picked = t->defaults[i];
+        }
+    }
+    return picked;
 }
 
 /* --- aliases --- */

@@ -18,7 +18,8 @@ enum name_kind {
     NAME_MULTI_FROM /* spread by the bare JID of the sender */
 };
 
-#define NAME_MAX_PORTS 256
+#define NAME_MAX_PORTS     256
+#define TABLE_MAX_DEFAULTS 64
 
 struct node {
     struct port *port;
@@ -43,8 +44,9 @@ static inline struct str name_str(const struct name *n)
 
 struct table {
     struct hash names;
-    struct name *default_name; /* NULL: no default route */
-    size_t log_sinks;          /* nodes bound as such */
+    struct name *defaults[TABLE_MAX_DEFAULTS]; /* the default routes, spread by domain */
+    size_t default_count;
+    size_t log_sinks; /* nodes bound as such */
 };
 
 void table_init(struct table *t, const uint64_t seed[2]);
@@ -61,7 +63,11 @@ enum error table_bind(struct table *t, struct str name, enum name_kind kind, str
                       uint64_t node_id, bool log, struct name **ret);
 /* Removes it; true when it was the last. The default route ends with its name. */
 bool table_unbind(struct table *t, struct name *n, const struct port *port);
-bool table_set_default(struct table *t, struct name *n); /* false: there is one */
+/* Makes it a default route, beside the others; false: there are too many. */
+bool table_set_default(struct table *t, struct name *n);
+/* Which of the default routes is for a domain: always the same one, so that what goes there stays
+ * in order; NULL when there is none. */
+struct name *table_pick_default(const struct table *t, struct str domain);
 
 /* Makes `name` an alias of `target`. Errors: EXISTS (bound, or already an alias), INVALID (the
  * target is an alias). */

@@ -54,10 +54,24 @@ static struct s2s *create(struct component *component)
     return s;
 }
 
+/* XEP-0185 section 3: whichever s2s of this installation is asked about a key knows it. What they
+ * all have is the secret that they show the router. */
+static enum error load_secret(struct s2s *s)
+{
+    char shared[256];
+    enum error e = secret_load(s->component->env, "router-secret",
+                               s2s_config(s)->router_secret_file, shared, sizeof(shared));
+
+    if (e == ERR_OK)
+        dialback_key(str_of(shared), STR("s2s"), STR("dialback"), STR("keys"), s->secret);
+    mem_wipe(shared, sizeof(shared));
+    return e;
+}
+
 static enum error start(struct component *component)
 {
     struct s2s *s = create(component);
-    enum error e = secret_load(component->env, "s2s-secret", "", s->secret, sizeof(s->secret));
+    enum error e = load_secret(s);
 
     component->state = s;
     s->tls = s2s_tls_create(s);

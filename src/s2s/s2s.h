@@ -51,7 +51,7 @@ struct s2s_counters {
 struct s2s {
     struct component *component;
     struct domains domains;
-    char secret[SECRET_CHARS + 1]; /* of dialback keys */
+    char secret[DIALBACK_KEY]; /* of dialback keys, no NUL */
     struct s2s_tls *tls;
     struct listeners *listeners;
     struct {

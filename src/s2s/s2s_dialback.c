@@ -7,7 +7,7 @@
 static void make_key(const struct s2s *s, struct str receiving, struct str originating,
                      struct str id, char key[DIALBACK_KEY])
 {
-    dialback_key(str_of(s->secret), receiving, originating, id, key);
+    dialback_key((struct str){s->secret, sizeof(s->secret)}, receiving, originating, id, key);
 }
 
 void s2s_dialback_prove(struct pair *pair, struct s2s_conn *c)

@@ -352,6 +352,52 @@ def test_a_reload_closes_what_is_denied(authority, placement):
         a.remove(), b.remove()
 
 
+def until_known(server, name, known):
+    """The router has the name, or has it no more."""
+    until = time.monotonic() + 20
+    while (name in server.status()['components']['router']['names']) != known:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def asked(client, domains):
+    """Each domain answers a question of the client's; the order is theirs."""
+    for domain in domains:
+        client.send(f"<iq to='{domain}' type='get' id='{domain}'><query xmlns='jabber:iq:version'/></iq>")
+    answers = [client.wait_for('iq', 30) for _ in domains]
+    assert {a.get('id'): a.get('type') for a in answers} == {domain: 'result' for domain in domains}
+
+
+def test_two_s2s_share_the_world(authority, placement):
+    """Each domain goes through one of a's two s2s; b asks the first about all keys, and gets the right answers."""
+    more = [f'b{i}.test' for i in range(1, 6)]
+    domains = ['b.test', *more]
+    a = Peer('a.test', '127.0.3.1', None, ['s2s.require_certificate=false'], placement='processes')
+    b = Peer('b.test', '127.0.3.2', None, ['s2s.require_certificate=false', 's2s.bidi=false'])
+    for domain in domains:
+        a.know(domain, b.ip, b.s2s_port)
+    b.know('a.test', a.ip, a.s2s_port)
+    of_b = b.options
+    b.options = lambda extra=(): [*of_b(extra), *(o for d in more for o in ('--domain', d))]
+    try:
+        a.start(), b.start()
+        a.start_one('s2s-2', ['s2s.id=s2s-2', f's2s.port={free_port()}'])
+        until_known(a, 's2s-2', True)
+        a.user('romeo')
+        romeo = a.client('romeo')
+        asked(romeo, domains)
+        sent = {name: a.status()['components'][name]['stanzas_out'] for name in ('s2s', 's2s-2')}
+        assert sent['s2s'] > 0 and sent['s2s-2'] > 0, sent
+        states = {d['domain']: d['pairs'][0]['state'] for d in a.listing()['domains'] if d['pairs']}
+        assert states == {domain: 'open' for domain in domains}
+        a.processes['s2s-2'].kill()  # the other takes its share over
+        until_known(a, 's2s-2', False)
+        asked(romeo, domains)
+        del a.processes['s2s-2']
+    finally:
+        a.remove(), b.remove()
+
+
 # ---- strangers ----
 
 class Stranger(Raw):

@@ -20,7 +20,7 @@ static void bind_errors(void **state)
     bind_expect(w, a, "x.test", 0, 409);                 /* already its own */
     bind_expect(w, b, "alias.test", 0, 409);
     bind_expect(w, a, "s2s", PACKET_BIND_DEFAULT, 0);
-    bind_expect(w, b, "s2s-2", PACKET_BIND_DEFAULT, 409);
+    bind_expect(w, b, "alias.test", PACKET_BIND_DEFAULT, 409);
     bind_expect(w, b, "s2s-2", 0, 0); /* the refusal left nothing behind */
 }
 
@@ -206,6 +206,46 @@ static void default_route(void **state)
     forget(w);
     send_route(w, a, "elsewhere.test", "a");
     expect(a, PACKET_STANZA, 404);
+}
+
+/* Several: each domain has its one, what goes there stays in order; the rest moves when one goes.
+ */
+static void several_default_routes(void **state)
+{
+    struct world *w = *state;
+    struct fake *a = attach(w, "a"), *s2s[2] = {attach(w, "s2s"), attach(w, "s2s-2")};
+    size_t got[2] = {0}, home[40];
+    char domain[32];
+
+    bound(w, a, "a");
+    bind_expect(w, s2s[0], "s2s", PACKET_BIND_DEFAULT, 0);
+    bind_expect(w, s2s[1], "s2s-2", PACKET_BIND_DEFAULT, 0);
+    forget(w);
+    for (int i = 0; i < 80; i++) {
+        size_t who;
+        (void)snprintf(domain, sizeof(domain), "d%d.test", i % 40);
+        send_route(w, a, domain, "a");
+        who = s2s[1]->count > s2s[1]->taken;
+        expect(s2s[who], PACKET_STANZA, 0);
+        nothing_more(s2s[0]);
+        nothing_more(s2s[1]);
+        if (i < 40)
+            home[i] = who;
+        else
+            assert_int_equal(home[i - 40], who);
+        got[who]++;
+    }
+    assert_true(got[0] > 10 && got[1] > 10);
+    send_route(w, s2s[0], "elsewhere.test", "s2s"); /* not to each other */
+    expect(s2s[0], PACKET_STANZA, 404);
+    nothing_more(s2s[1]);
+    send_control(w, s2s[1], PACKET_UNBIND, "s2s-2", 0);
+    forget(w);
+    for (int i = 0; i < 40; i++) {
+        (void)snprintf(domain, sizeof(domain), "d%d.test", i);
+        send_route(w, a, domain, "a");
+        expect(s2s[0], PACKET_STANZA, 0);
+    }
 }
 
 static void broadcast(void **state)
@@ -489,6 +529,7 @@ int main(void)
         TEST(names_in_other_forms),
         TEST(an_error_goes_no_further),
         TEST(default_route),
+        TEST(several_default_routes),
         TEST(broadcast),
         TEST(log_copies),
         TEST(aliases),

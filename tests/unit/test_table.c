@@ -38,10 +38,11 @@ static void names_and_aliases(void **state)
     assert_int_equal(table_bind(&t, STR("x.test"), NAME_SINGLE, port(2), 2, false, &m), ERR_EXISTS);
     assert_int_equal(table_alias(&t, STR("x.test"), STR("y.test")), ERR_EXISTS); /* bound */
     assert_true(table_set_default(&t, n));
-    assert_false(table_set_default(&t, n));
+    assert_true(table_set_default(&t, n)); /* no news */
+    assert_ptr_equal(table_pick_default(&t, STR("far.test")), n);
     assert_true(table_unbind(&t, n, port(1)));
     table_drop_if_unused(&t, n); /* stays: an alias points at it */
-    assert_null(t.default_name);
+    assert_null(table_pick_default(&t, STR("far.test")));
     assert_null(table_find(&t, STR("x.test")));
     assert_int_equal(table_bind(&t, STR("x.test"), NAME_MULTI_TO, port(2), 2, true, &n), ERR_OK);
     assert_int_equal(t.log_sinks, 1);
