@@ -12,8 +12,9 @@
 #define COMMAND_MAX_PER_REQUESTER 10u     /* of one full JID; the oldest goes */
 #define COMMAND_SESSION_MS        600000u /* to fill in a form */
 
-#define COMMAND_SERVER 1u /* concerns all domains: for those who may administer the whole server   \
-                           */
+#define COMMAND_SERVER                                                                             \
+    1u /* concerns all domains: for those who may administer the whole server                      \
+        */
 
 /* One execution. It ends in exactly one of the functions below, now or later. */
 struct command_call {

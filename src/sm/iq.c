@@ -136,6 +136,21 @@ void iq_finish(struct iq *iq, enum stanza_condition condition)
     free(iq);
 }
 
+void iq_again(struct iq *iq, enum stanza_condition (*fn)(struct iq *iq))
+{
+    struct iq again = *iq;
+    again.session = asking_session(iq);
+    enum stanza_condition condition = fn(&again);
+    iq->packet = again.packet;
+    if (iq->packet) {
+        iq_finish(iq, condition);
+        return;
+    }
+    if (iq->user)
+        user_release(iq->user);
+    free(iq);
+}
+
 static void on_committed(void *arg, enum error e, const struct store_rows *rows)
 {
     struct iq *iq = arg;

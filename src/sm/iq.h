@@ -42,6 +42,8 @@ void iq_send(struct iq *iq, struct stanza *result);
 struct iq *iq_take(struct iq *iq);
 /* The end of one that was taken: with a condition an error, else nothing (more) is sent. */
 void iq_finish(struct iq *iq, enum stanza_condition condition);
+/* Runs a handler for a request that was taken before; it may be taken again. */
+void iq_again(struct iq *iq, enum stanza_condition (*fn)(struct iq *iq));
 /* Takes the request and commits: then an empty result, or the error of the write. */
 void iq_commit(struct iq *iq, struct store_txn *t);
 

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include "base/mem.h"
+#include "sm/privacy.h"
 #include "sm/send.h"
 #include "sm/subscribe.h"
 #include "xmpp/namespaces.h"
@@ -118,7 +119,7 @@ static void to_subscribers(struct session *session, struct stanza *s)
     struct user *user = session->user;
     for (uint32_t i = 0; i < user->roster.count; i++) {
         const struct roster_item *item = user->roster.items[i];
-        if (subscription_from(item->state))
+        if (subscription_from(item->state) && privacy_shows(session, item->jid))
             send_route(user->sm, s, session->jid, item->jid);
     }
 }
@@ -138,7 +139,7 @@ static void probe_contacts(struct session *session)
     struct stanza *probe = NULL;
     for (uint32_t i = 0; i < user->roster.count; i++) {
         const struct roster_item *item = user->roster.items[i];
-        if (!subscription_to(item->state))
+        if (!subscription_to(item->state) || !privacy_reaches(session, item->jid))
             continue;
         if (!probe) {
             struct builder *b = builder_create(STR("presence"), NS_CLIENT);
@@ -193,7 +194,7 @@ static void leave(struct session *session, struct stanza *s)
     }
     for (uint32_t i = 0; i < session->directed_count; i++) {
         struct jid *to = session->directed[i];
-        if (!was_available || !subscriber(user, jid_bare(to)))
+        if ((!was_available || !subscriber(user, jid_bare(to))) && privacy_shows(session, to))
             send_route(user->sm, s, session->jid, to); /* 4.6.3 */
         jid_unref(to);
     }
@@ -275,7 +276,8 @@ static void on_probe(struct user *user, struct packet *p)
     }
     bool any = false;
     for (struct session *s = user->sessions; s; s = s->next)
-        if (session_available(s) && (jid_is_bare(p->to) || jid_eq(p->to, s->jid))) {
+        if (session_available(s) && (jid_is_bare(p->to) || jid_eq(p->to, s->jid)) &&
+            privacy_shows(s, p->from)) {
             send_route(user->sm, s->presence, s->jid, p->from);
             any = true;
         }
@@ -350,7 +352,7 @@ void presence_replace(struct session *session, struct stanza *s)
 void presence_send_all(struct user *user, struct jid *to)
 {
     for (struct session *s = user->sessions; s; s = s->next)
-        if (session_available(s))
+        if (session_available(s) && privacy_shows(s, to))
             send_route(user->sm, s->presence, s->jid, to);
 }
 
@@ -358,7 +360,7 @@ void presence_send_absence(struct user *user, struct jid *to)
 {
     struct stanza *absent = presence_unavailable();
     for (struct session *s = user->sessions; s; s = s->next)
-        if (session_available(s))
+        if (session_available(s) && privacy_shows(s, to))
             send_route(user->sm, absent, s->jid, to);
     stanza_unref(absent);
 }

@@ -15,8 +15,10 @@ struct session {
     struct jid **directed;   /* who got directed presence and is to hear of the end; sorted */
     uint32_t directed_count;
     int8_t priority;
-    bool interested; /* asked for the roster: RFC 6121 section 2.2 */
-    bool stale;      /* the link was lost since we heard of it */
+    struct privacy_list *active;         /* XEP-0016: instead of the default list; NULL: none */
+    bool knows_privacy, knows_blocklist; /* it has asked for the lists, for the block list */
+    bool interested;                     /* asked for the roster: RFC 6121 section 2.2 */
+    bool stale;                          /* the link was lost since we heard of it */
 };
 
 static inline bool session_available(const struct session *s)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include "base/mem.h"
 #include "sm/deliver.h"
+#include "sm/privacy_change.h"
 #include "sm/send.h"
 #include "sm/session.h"
 #include "sm/subscribe.h"
@@ -33,6 +34,8 @@ void user_destroy(struct user *user)
         packet_destroy(LIST_ENTRY(node, struct packet, node));
     packet_destroy(user->deletion);
     free(user->offline.handed);
+    privacy_drop_waiting(user->privacy);
+    privacy_destroy(user->privacy);
     roster_finish(&user->roster);
     free(user->logout_status);
     jid_unref(user->jid);
@@ -156,9 +159,25 @@ void user_set_photo(struct user *user, struct str hash)
         memcpy(user->photo_hash, hash.data, hash.len);
 }
 
+/* Without its lists a user is not loaded: what they forbid is refused (reliability.md G10). */
+static void on_privacy_rows(void *arg, enum error e, const struct store_rows *rows)
+{
+    struct user *user = arg;
+    if (!e && store_rows_count(rows))
+        privacy_add_rows(user, rows);
+    user_load_end(user, e);
+}
+
 static void on_user_row(void *arg, enum error e, const struct store_rows *rows)
 {
-    enum { LOGOUT_TIME = 1, LOGOUT_STATUS, PHOTO_HASH };
+    enum {
+        LOGOUT_TIME = 1,
+        LOGOUT_STATUS,
+        PHOTO_HASH,
+        VACATION_START,
+        VACATION_END,
+        PRIVACY_ITEMS
+    };
     struct user *user = arg;
     if (!e && store_rows_count(rows) > 0) {
         user->active = true; /* there is a row for active accounts alone */
@@ -166,6 +185,10 @@ static void on_user_row(void *arg, enum error e, const struct store_rows *rows)
         struct str status = store_text(rows, 0, LOGOUT_STATUS);
         user->logout_status = status.len ? str_dup(status) : NULL;
         user_set_photo(user, store_text(rows, 0, PHOTO_HASH));
+        if (store_int(rows, 0, PRIVACY_ITEMS)) {
+            user_load_begin(user);
+            privacy_load(user->sm->store, jid_full(user->jid), on_privacy_rows, user);
+        }
     }
     user_load_end(user, e);
 }
@@ -243,6 +266,8 @@ static void finish_deletion(struct user *user)
     subscribe_farewell(user);
     roster_finish(&user->roster);
     user->roster.version = 0;
+    privacy_destroy(user->privacy);
+    user->privacy = NULL;
     user->active = false;
     user->has_photo = false;
     free(user->logout_status);

@@ -60,6 +60,7 @@ struct user {
     uint8_t state;  /* enum user_state */
     bool active;    /* the account exists */
     bool load_failed;
+    struct privacy *privacy; /* NULL: no lists */
     struct user_offline offline;
     struct user_behind behind;
     struct packet *deletion; /* the request to answer when the account has gone */

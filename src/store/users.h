@@ -124,4 +124,20 @@ struct store_txn *disco_set(struct store_txn *t, struct str owner, const struct 
                             uint32_t max);
 struct store_txn *disco_delete(struct store_txn *t, struct str owner, const struct disco_row *row);
 
+/* ---- privacy-default, privacy-items: XEP-0016 ---- */
+struct privacy_row {
+    struct str list;
+    struct str type, value; /* data == NULL: the fall-through */
+    bool deny;
+    uint32_t order;
+    uint8_t block; /* bits: 1 message, 2 presence-in, 4 presence-out, 8 iq; 0: everything */
+};
+/* Rows: list, type, value, deny, order, block, default (the name of the default list, in each);
+ * ordered by list and order. */
+void privacy_load(struct store *s, struct str owner, store_fn fn, void *arg);
+struct store_txn *privacy_delete(struct store_txn *t, struct str owner, struct str list);
+struct store_txn *privacy_add(struct store_txn *t, struct str owner, const struct privacy_row *row);
+/* data == NULL: none. */
+struct store_txn *privacy_set_standard(struct store_txn *t, struct str owner, struct str list);
+
 #endif

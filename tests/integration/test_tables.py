@@ -21,7 +21,7 @@ class Person(slixmpp.ClientXMPP):
     def __init__(self, server, name, resource='here'):
         super().__init__(f'{name}@{server.domain}/{resource}', server.password)
         self.installation = server
-        for plugin in ('xep_0030', 'xep_0199'):
+        for plugin in ('xep_0030', 'xep_0191', 'xep_0199'):
             self.register_plugin(plugin)
         self.ca_certs = server.ca
         self.messages, self.presences = asyncio.Queue(), asyncio.Queue()
@@ -190,4 +190,46 @@ def test_published_items_and_last_activity(two):
 
     run(write())
     restart(two)
+    run(read())
+
+
+LIST = "<query xmlns='jabber:iq:privacy'><list name='quiet'>%s</list></query>"
+RULES = "<item action='deny' order='5'><message/></item>"
+
+
+def test_blocking_and_privacy_lists(two):
+    romeos, juliets = f'romeo@{two.domain}', f'juliet@{two.domain}'
+
+    async def refused(person, to):
+        person.send_message(mto=to, mbody='?', mtype='chat')
+        while True:
+            answer = await asyncio.wait_for(person.messages.get(), 60)
+            if answer['type'] == 'error':
+                return answer['error']['condition']
+
+    async def write():
+        romeo = await Person(two, 'romeo').come()
+        await romeo['xep_0191'].block({juliets, 'spam.example'})
+        await romeo.ask('set', LIST % RULES)
+        await romeo.leave()
+
+    async def read():
+        juliet = await Person(two, 'juliet').come()
+        assert await refused(juliet, romeos) == 'service-unavailable'  # nobody there
+        romeo = await Person(two, 'romeo').come()
+        blocked = await romeo['xep_0191'].get_blocked()
+        assert {str(jid) for jid in blocked['blocklist']['items']} == {juliets, 'spam.example'}
+        assert same(await romeo.ask('get', LIST % ''), LIST % RULES)
+        assert await refused(juliet, romeos) == 'service-unavailable'
+        assert await refused(romeo, juliets) == 'not-acceptable'
+        await romeo['xep_0191'].unblock({juliets})
+        juliet.send_message(mto=romeos, mbody='at last', mtype='chat')
+        assert (await asyncio.wait_for(romeo.messages.get(), 60))['body'] == 'at last'
+        await romeo.leave()
+        await juliet.leave()
+
+    run(write())
+    for name in two.names:  # what was acknowledged is there after the worst end
+        two.processes[name].kill()
+    two.start()
     run(read())
