@@ -430,6 +430,7 @@ static json_t *command(struct component *component, const json_t *request)
 
 const struct component_ops c2s_component = {
     .name = "c2s",
+    .per_loop = true,
     .start = start,
     .packet = packet,
     .peer = peer,

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "component/runner.h"
+#include "component/seats.h"
 #include "component/supervisor.h"
 
 static const struct component_ops *const all_components[] = {&router_component, &sm_component,
@@ -35,7 +36,7 @@ static struct config *load_again(void *arg, config_report_fn report, void *repor
 }
 
 static int run(struct cli_options *o, struct config *config, const char *name,
-               const struct component_ops *const *components, size_t count)
+               const struct component_ops *const *components, size_t count, unsigned loops)
 {
     char data_dir[CLI_PATH_MAX];
     struct runner_options options = {
@@ -47,6 +48,7 @@ static int run(struct cli_options *o, struct config *config, const char *name,
         .components = components,
         .component_count = count,
         .arguments = o->all,
+        .loops = loops,
     };
 
     if (!cli_data_dir(config, data_dir)) {
@@ -77,6 +79,15 @@ static int supervise(struct cli_options *o, struct config *config)
     return code;
 }
 
+static unsigned loops(const struct config *config)
+{
+    if (strcmp(config->server_placement, "threads") != 0)
+        return 1;
+    if (config->server_threads > 0)
+        return (unsigned)config->server_threads;
+    return loop_cores() < SEATS_MAX ? loop_cores() : SEATS_MAX;
+}
+
 static bool no_arguments(const struct cli_options *o)
 {
     if (o->argc > 0)
@@ -97,7 +108,7 @@ int cli_serve(struct cli_options *o)
         return 1;
     if (strcmp(config->server_placement, "processes") == 0)
         return supervise(o, config);
-    return run(o, config, "jackdaw", components, choose(config, components));
+    return run(o, config, "jackdaw", components, choose(config, components), loops(config));
 }
 
 int cli_run_one(struct cli_options *o, const struct component_ops *ops)
@@ -112,7 +123,7 @@ int cli_run_one(struct cli_options *o, const struct component_ops *ops)
     if (!config)
         return 1;
     name = mem_strdup(runner_component_id(ops, config)); /* outlives a reload */
-    code = run(o, config, name, &ops, 1);
+    code = run(o, config, name, &ops, 1, 1);
     free(name);
     return code;
 }

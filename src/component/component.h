@@ -7,6 +7,7 @@
 #define JACKDAW_COMPONENT_COMPONENT_H
 
 #include <jansson.h>
+#include <stdatomic.h>
 #include "base/log.h"
 #include "base/random.h"
 #include "base/shared.h"
@@ -35,6 +36,7 @@ struct component;
 struct component_ops {
     const char *name;    /* "c2s" */
     unsigned bind_flags; /* of its own name: PACKET_BIND_DEFAULT for the default route */
+    bool per_loop;       /* a process with several loops has one on each; else one on the last */
     /* Allocates component->state, opens listeners and stores, binds names. On failure logs what to
      * do and returns it. */
     enum error (*start)(struct component *c);
@@ -76,11 +78,11 @@ struct component_ops {
 struct component {
     const struct component_ops *ops;
     const struct env *env;
-    struct log log;    /* env's, with component set */
-    const char *id;    /* its own name on the router: unique, e.g. "c2s", "sm-2" */
-    void *state;       /* the ops' own */
-    struct link *link; /* NULL for the router */
-    bool stopped;
+    struct log log;              /* env's, with component set */
+    const char *id;              /* its own name on the router: unique, e.g. "c2s", "sm-2" */
+    void *state;                 /* the ops' own */
+    struct link *link;           /* NULL for the router */
+    atomic_bool stopped;         /* any thread may ask */
     struct component_impl *impl; /* component.c's own */
 };
 

@@ -76,10 +76,9 @@ static bool uses_port(const struct listeners *ls, uint16_t port)
     return false;
 }
 
-static enum error open_one(const struct component *c, struct listener *l)
+static enum error open_one(const struct component *c, struct listener *l, enum net_share share)
 {
-    enum error e =
-        net_listen_shared(c->env->net, &l->at, share_of(&l->config, c->env), on_accept, l, &l->net);
+    enum error e = net_listen_shared(c->env->net, &l->at, share, on_accept, l, &l->net);
 
     if (e == ERR_OK)
         log_info(&c->log, "listening for %s on %s port %u%s", l->config.whom, l->at.ip,
@@ -130,7 +129,7 @@ static bool listen_at(struct listeners *ls, const char *ip, int64_t port, bool d
     memcpy(l->at.ip, ip, strlen(ip) + 1);
     l->direct_tls = direct_tls;
     l->config = ls->config;
-    e = open_one(c, l);
+    e = open_one(c, l, share_of(&l->config, c->env));
     if (e == ERR_OK || (e == ERR_ADDRESS_IN_USE && uses_port(old, (uint16_t)port))) {
         add(ls, l, direct_tls);
         return true;
@@ -167,13 +166,17 @@ struct listeners *listeners_open(const struct component *c, const struct listene
 
 void listeners_replace(struct listeners *l, struct listeners *old)
 {
+    /* What the other loops have had until now is no stranger's. */
+    enum net_share share = share_of(&l->config, l->component->env);
+    enum net_share again = share == NET_FIRST ? NET_NEXT : share;
+
     listeners_close(old);
     for (size_t i = 0; i < l->count; i++) {
         struct listener *one = l->each[i].listener;
         enum error e = ERR_OK;
         one->direct_tls = l->each[i].direct_tls;
         if (!one->net)
-            e = open_one(l->component, one);
+            e = open_one(l->component, one, again);
         if (e != ERR_OK)
             say_failed(l->component, one, e);
     }

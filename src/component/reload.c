@@ -16,7 +16,7 @@ struct reload {
 
 static const struct log *log_of(const struct reload *r)
 {
-    return &r->o.env->log;
+    return &seats_env(r->o.seats, 0)->log;
 }
 
 static void on_error(void *arg, const char *message)
@@ -35,13 +35,20 @@ static void report_restart(void *arg, const char *message)
     log_warn(arg, "%s changed; it takes effect at the next start", message);
 }
 
+static const struct config *config_of(const struct reload *r)
+{
+    return seats_env(r->o.seats, 0)->config;
+}
+
 static void revert(struct reload *r)
 {
     if (!r->prepared)
         return;
     loop_timer_stop(&r->timer);
+    seats_hold(r->o.seats);
     for (size_t i = 0; i < *r->o.count; i++)
         component_revert(r->o.components[i]);
+    seats_release(r->o.seats);
     config_destroy(r->prepared);
     r->prepared = NULL;
 }
@@ -56,13 +63,13 @@ static void on_timer(struct loop_timer *timer)
 
 static bool prepare_all(struct reload *r, struct config *fresh)
 {
-    const struct config *old = r->o.env->config;
+    const struct config *old = config_of(r);
     size_t ready = 0;
 
-    r->o.env->config = fresh;
+    seats_set_config(r->o.seats, fresh);
     while (ready < *r->o.count && component_prepare(r->o.components[ready]) == ERR_OK)
         ready++;
-    r->o.env->config = old;
+    seats_set_config(r->o.seats, old);
     if (ready == *r->o.count)
         return true;
     for (size_t i = 0; i < ready; i++)
@@ -88,7 +95,7 @@ static bool prepare(struct reload *r)
 static bool commit(struct reload *r)
 {
     struct config *fresh = r->prepared;
-    const struct config *old = r->o.env->config;
+    const struct config *old = config_of(r);
 
     if (!fresh) {
         log_error(log_of(r), "reload: nothing was prepared, or too long ago");
@@ -97,7 +104,7 @@ static bool commit(struct reload *r)
     loop_timer_stop(&r->timer);
     r->prepared = NULL;
     (void)config_diff_restart(old, fresh, report_restart, (void *)log_of(r));
-    r->o.env->config = fresh;
+    seats_set_config(r->o.seats, fresh);
     for (size_t i = 0; i < *r->o.count; i++)
         component_commit(r->o.components[i]);
     r->o.done(r->o.arg, fresh);
@@ -127,7 +134,9 @@ json_t *reload_run(struct reload *r, enum reload_step step)
     bool ok;
 
     log_sink_listen(log_of(r)->sink, on_error, errors);
+    seats_hold(r->o.seats);
     ok = run(r, step);
+    seats_release(r->o.seats);
     log_sink_listen(log_of(r)->sink, NULL, NULL);
     if (!ok)
         log_error(log_of(r), "reload: nothing was changed, because of the errors above");
@@ -150,7 +159,7 @@ struct reload *reload_create(const struct reload_options *options)
     struct reload *r = MEM_NEW(struct reload);
 
     r->o = *options;
-    loop_timer_init(&r->timer, options->env->loop, on_timer);
+    loop_timer_init(&r->timer, seats_env(options->seats, 0)->loop, on_timer);
     return r;
 }
 

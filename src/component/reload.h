@@ -4,14 +4,14 @@
 #ifndef JACKDAW_COMPONENT_RELOAD_H
 #define JACKDAW_COMPONENT_RELOAD_H
 
-#include "component/component.h"
+#include "component/seats.h"
 
 enum reload_step { RELOAD_PREPARE, RELOAD_COMMIT, RELOAD_REVERT, RELOAD_ALL };
 
 struct reload;
 
 struct reload_options {
-    struct env *env; /* its config becomes the new one */
+    struct seats *seats; /* their config becomes the new one; held meanwhile */
     /* Loads the configuration afresh; NULL after telling `report` why. */
     struct config *(*load)(void *arg, config_report_fn report, void *report_arg);
     void *load_arg;

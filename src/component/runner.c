@@ -14,21 +14,25 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "component/answers.h"
 #include "component/control.h"
 #include "component/reload.h"
+#include "component/seats.h"
 #include "component/secret.h"
 
-#define RUNNER_DRAIN_MS   10000 /* at most, for all components together */
-#define RUNNER_POLL_MS    10
-#define RUNNER_COMPONENTS 8
+#define RUNNER_DRAIN_MS 10000 /* at most, for all components together */
+#define RUNNER_POLL_MS  10
+#define RUNNER_KINDS    8 /* of components */
 
 struct runner {
     const struct runner_options *options;
     struct log_sink *sink;
-    struct env env;
-    struct component *components[RUNNER_COMPONENTS];
-    int locks[RUNNER_COMPONENTS];
-    size_t count;    /* components that were created */
+    struct seats *seats;
+    struct env *env; /* the first seat's: the process's own business is done there */
+    struct component *components[RUNNER_KINDS * SEATS_MAX];
+    size_t count; /* components that were created, kind by kind */
+    int locks[RUNNER_KINDS];
+    size_t lock_count;
     size_t stopping; /* while draining: components from here on have been told to stop */
     struct config *config;
     struct reload *reload;
@@ -138,15 +142,35 @@ static void raise_fd_limit(void)
 
 /* --- stopping: the components in reverse order, each when the one before has drained --- */
 
+/* The kind of component that ends at r->stopping: all its instances at once. */
+static size_t group_start(const struct runner *r)
+{
+    size_t first = r->stopping - 1;
+
+    while (first > 0 && r->components[first - 1]->ops == r->components[r->stopping - 1]->ops)
+        first--;
+    return first;
+}
+
+static void stop_group(struct runner *r)
+{
+    if (r->stopping == 0)
+        return;
+    seats_hold(r->seats);
+    for (size_t i = group_start(r); i < r->stopping; i++)
+        component_stop(r->components[i]);
+    seats_release(r->seats);
+}
+
 static void drain_step(struct runner *r)
 {
     while (r->stopping > 0) {
-        struct component *c = r->components[r->stopping - 1];
-        if (!c->stopped)
-            return;
-        r->stopping--;
-        if (r->stopping > 0)
-            component_stop(r->components[r->stopping - 1]);
+        size_t first = group_start(r);
+        for (size_t i = first; i < r->stopping; i++)
+            if (!r->components[i]->stopped)
+                return;
+        r->stopping = first;
+        stop_group(r);
     }
 }
 
@@ -156,11 +180,11 @@ static void on_drain(struct loop_timer *timer)
 
     drain_step(r);
     if (r->stopping == 0) {
-        loop_stop(r->env.loop);
-    } else if (loop_now(r->env.loop) >= r->drain_deadline) {
-        log_warn(&r->env.log, "%s did not drain within %d s; stopping without it",
+        loop_stop(r->env->loop);
+    } else if (loop_now(r->env->loop) >= r->drain_deadline) {
+        log_warn(&r->env->log, "%s did not drain within %d s; stopping without it",
                  r->components[r->stopping - 1]->id, RUNNER_DRAIN_MS / 1000);
-        loop_stop(r->env.loop);
+        loop_stop(r->env->loop);
     } else {
         loop_timer_start(timer, RUNNER_POLL_MS);
     }
@@ -171,16 +195,15 @@ static void on_stop_signal(void *arg, int signum)
     struct runner *r = arg;
 
     if (r->draining) {
-        log_warn(&r->env.log, "asked to stop a second time: not waiting for the rest");
-        loop_stop(r->env.loop);
+        log_warn(&r->env->log, "asked to stop a second time: not waiting for the rest");
+        loop_stop(r->env->loop);
         return;
     }
-    log_info(&r->env.log, "stopping: ending streams, then writing out what is pending");
+    log_info(&r->env->log, "stopping: ending streams, then writing out what is pending");
     r->draining = true;
-    r->drain_deadline = loop_now(r->env.loop) + RUNNER_DRAIN_MS;
+    r->drain_deadline = loop_now(r->env->loop) + RUNNER_DRAIN_MS;
     r->stopping = r->count;
-    if (r->stopping > 0)
-        component_stop(r->components[r->stopping - 1]);
+    stop_group(r);
     loop_timer_start(&r->drain, RUNNER_POLL_MS);
 }
 
@@ -211,14 +234,22 @@ static void on_reload_signal(void *arg, int signum)
 
 /* --- the control socket --- */
 
-static json_t *status(struct runner *r)
+static json_t *status(struct runner *r, const struct answers_source *source)
 {
-    json_t *components = json_object();
+    return json_pack("{s:s, s:i, s:s, s:i, s:o}", "version", JACKDAW_VERSION, "pid", (int)getpid(),
+                     "process", r->options->name, "loops", (int)seats_count(r->seats), "components",
+                     answers_status(source));
+}
 
-    for (size_t i = 0; i < r->count; i++)
-        json_object_set_new(components, r->components[i]->id, component_status(r->components[i]));
-    return json_pack("{s:s, s:i, s:s, s:o}", "version", JACKDAW_VERSION, "pid", (int)getpid(),
-                     "process", r->options->name, "components", components);
+static json_t *answer(struct runner *r, const char *command, const json_t *request)
+{
+    const struct answers_source source = {r->components, r->count};
+
+    if (strcmp(command, "status") == 0)
+        return status(r, &source);
+    if (strcmp(command, "reload") == 0)
+        return reload_request(r->reload, request);
+    return answers_command(&source, request);
 }
 
 static json_t *on_control(void *arg, const json_t *request)
@@ -228,21 +259,10 @@ static json_t *on_control(void *arg, const json_t *request)
 
     if (!command)
         return NULL;
-    if (strcmp(command, "status") == 0)
-        return status(r);
-    if (strcmp(command, "reload") == 0)
-        return reload_request(r->reload, request);
-    /* Each hears it: a removed account concerns both c2s and sm. The first answer counts. */
-    json_t *first = NULL;
-    for (size_t i = 0; i < r->count; i++) {
-        struct component *c = r->components[i];
-        json_t *answer = c->ops->command ? c->ops->command(c, request) : NULL;
-        if (first)
-            json_decref(answer);
-        else
-            first = answer;
-    }
-    return first;
+    seats_hold(r->seats);
+    json_t *answered = answer(r, command, request);
+    seats_release(r->seats);
+    return answered;
 }
 
 static bool open_control(struct runner *r)
@@ -251,9 +271,9 @@ static bool open_control(struct runner *r)
     enum error e;
 
     (void)snprintf(path, sizeof(path), "%s/run/%s.sock", r->options->data_dir, r->options->name);
-    e = control_open(r->env.net, r->env.log, path, on_control, r, &r->control);
+    e = control_open(r->env->net, r->env->log, path, on_control, r, &r->control);
     if (e != ERR_OK)
-        log_error(&r->env.log,
+        log_error(&r->env->log,
                   "cannot open the control socket %s: %s; check who owns the directory, and that "
                   "the path is shorter "
                   "than 100 characters",
@@ -269,7 +289,7 @@ static bool attach_tcp(struct runner *r, struct component *c)
     struct link_tcp_config link = {.user = str_of(config->router_user)};
     char secret[256];
 
-    if (secret_load(&r->env, "router-secret", config->router_secret_file, secret, sizeof(secret)) !=
+    if (secret_load(r->env, "router-secret", config->router_secret_file, secret, sizeof(secret)) !=
         ERR_OK)
         return false;
     (void)snprintf(link.router.ip, sizeof(link.router.ip), "%s", config->router_address);
@@ -280,60 +300,81 @@ static bool attach_tcp(struct runner *r, struct component *c)
     return true;
 }
 
-static bool start_component(struct runner *r, const struct component_ops *ops)
+/* The router of the same loop, or, when it is another process, TCP. */
+static bool attach(struct runner *r, struct component *c)
+{
+    if (c->ops->attach)
+        return true;
+    if (!r->components[0]->ops->attach)
+        return attach_tcp(r, c);
+    component_attach_local(c, r->components[c->env->seat]);
+    return true;
+}
+
+static bool start_one(struct runner *r, const struct component_ops *ops, const char *id,
+                      unsigned seat)
+{
+    struct component *c = component_create(ops, seats_env(r->seats, seat), id);
+
+    r->components[r->count++] = c;
+    if (!attach(r, c) || component_start(c) != ERR_OK)
+        return false;
+    for (unsigned i = 0; ops->attach && i < seat; i++) /* routers come first */
+        component_join(r->components[i], c);
+    return true;
+}
+
+static bool start_kind(struct runner *r, const struct component_ops *ops)
 {
     const char *id = runner_component_id(ops, r->config);
-    int lock = take_lock(&r->env.log, r->options->data_dir, id);
-    struct component *c;
+    int lock = take_lock(&r->env->log, r->options->data_dir, id);
+    unsigned seats = seats_count(r->seats);
+    char own[256];
 
     if (lock < 0)
         return false;
-    c = component_create(ops, &r->env, id);
-    r->locks[r->count] = lock;
-    r->components[r->count++] = c;
-    if (r->components[0]->ops->attach && c != r->components[0])
-        component_attach_local(c, r->components[0]);
-    else if (!ops->attach && !attach_tcp(r, c))
-        return false;
-    return component_start(c) == ERR_OK;
+    r->locks[r->lock_count++] = lock;
+    if (seats == 1 || !ops->per_loop)
+        return start_one(r, ops, id, seats - 1);
+    for (unsigned seat = 0; seat < seats; seat++) {
+        (void)snprintf(own, sizeof(own), "%s-%u", id, seat + 1);
+        if (!start_one(r, ops, own, seat))
+            return false;
+    }
+    return true;
 }
 
 static bool start_all(struct runner *r)
 {
     for (size_t i = 0; i < r->options->component_count; i++)
-        if (!start_component(r, r->options->components[i]))
+        if (!start_kind(r, r->options->components[i]))
             return false;
-    return open_control(r);
+    return open_control(r) && seats_start(r->seats);
 }
 
 static void environment_create(struct runner *r)
 {
     const struct runner_options *o = r->options;
+    struct env common = {.config = o->config, .data_dir = o->data_dir};
 
     r->config = o->config;
     r->sink = log_sink_create(stderr, LOG_INFO, LOG_TEXT);
     apply_log_settings(r);
-    r->env.log = (struct log){.sink = r->sink};
-    r->env.loop = loop_create();
-    r->env.random = random_create();
-    r->env.net = net_create(r->env.loop, r->env.log);
-    r->env.parsers = parser_pool_create(r->env.random);
-    r->env.config = r->config;
-    r->env.data_dir = o->data_dir;
-    loop_timer_init(&r->drain, r->env.loop, on_drain);
+    common.log.sink = r->sink;
+    r->seats = seats_create(o->loops ? o->loops : 1, &common);
+    r->env = seats_env(r->seats, 0);
+    loop_timer_init(&r->drain, r->env->loop, on_drain);
 }
 
 static void environment_destroy(struct runner *r)
 {
+    seats_stop(r->seats);
     control_close(r->control);
     reload_destroy(r->reload);
     for (size_t i = r->count; i > 0; i--)
         component_destroy(r->components[i - 1]);
-    net_destroy(r->env.net);
-    parser_pool_destroy(r->env.parsers);
-    loop_destroy(r->env.loop);
-    random_destroy(r->env.random);
-    for (size_t i = 0; i < r->count; i++)
+    seats_destroy(r->seats);
+    for (size_t i = 0; i < r->lock_count; i++)
         close(r->locks[i]);
     log_sink_destroy(r->sink);
     config_destroy(r->config);
@@ -356,7 +397,7 @@ int runner_run(const struct runner_options *options)
     raise_fd_limit();
     environment_create(&r);
     r.reload = reload_create(&(struct reload_options){
-        .env = &r.env,
+        .seats = r.seats,
         .load = options->load,
         .load_arg = options->load_arg,
         .components = r.components,
@@ -367,12 +408,12 @@ int runner_run(const struct runner_options *options)
     started = helped && start_all(&r);
     if (started) {
         (void)signal(SIGPIPE, SIG_IGN);
-        loop_on_signal(r.env.loop, SIGTERM, on_stop_signal, &r);
-        loop_on_signal(r.env.loop, SIGINT, on_stop_signal, &r);
-        loop_on_signal(r.env.loop, SIGHUP, on_reload_signal, &r);
+        loop_on_signal(r.env->loop, SIGTERM, on_stop_signal, &r);
+        loop_on_signal(r.env->loop, SIGINT, on_stop_signal, &r);
+        loop_on_signal(r.env->loop, SIGHUP, on_reload_signal, &r);
         say_ready(&r);
-        loop_run(r.env.loop);
-        log_info(&r.env.log, "stopped");
+        loop_run(r.env->loop);
+        log_info(&r.env->log, "stopped");
     }
     environment_destroy(&r);
     return started ? 0 : 1;

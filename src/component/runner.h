@@ -1,6 +1,7 @@
-/* Runner: one process that runs one or more components on one loop - the whole server inline, or a
- * single one. It owns the environment (loop, net, random, parsers, log), the locks, the control
- * socket, and the signals: SIGTERM and SIGINT drain and end with exit code 0, SIGHUP reloads. */
+/* Runner: one process that runs one or more components - the whole server on one loop or several,
+ * or a single one. It owns the environment (loop, net, random, parsers, log), the locks, the
+ * control socket, and the signals: SIGTERM and SIGINT drain and end with exit code 0, SIGHUP
+ * reloads. */
 #ifndef JACKDAW_COMPONENT_RUNNER_H
 #define JACKDAW_COMPONENT_RUNNER_H
 
@@ -17,6 +18,7 @@ struct runner_options {
         *components; /* in the order of starting; the router, if any, first */
     size_t component_count;
     char *const *arguments; /* the options of the command, NULL-terminated */
+    unsigned loops; /* with more than one the router must be among the components */
 };
 
 /* Runs until told to stop; prints "ready ..." on stdout when every listener is open. Returns the

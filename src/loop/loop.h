@@ -19,6 +19,8 @@ void loop_run(struct loop *l); /* until loop_stop; simulated: or until nothing i
 void loop_stop(struct loop *l);
 bool loop_is_sim(const struct loop *l);
 
+unsigned loop_cores(void); /* how many loops can run at once on this machine; at least 1 */
+
 /* Milliseconds, monotonic, fixed during one turn. Never affected by clock jumps. */
 uint64_t loop_now(const struct loop *l);
 /* Milliseconds since 1970, for stamps and certificates only. */

@@ -248,6 +248,11 @@ static const struct loop_ops uv_ops = {
     .handle = uv_handle,
 };
 
+unsigned loop_cores(void)
+{
+    return uv_available_parallelism();
+}
+
 struct loop *loop_create(void)
 {
     struct loop_uv *u = MEM_NEW(struct loop_uv);

@@ -361,6 +361,7 @@ static void router_destroy(struct component *c)
 
 const struct component_ops router_component = {
     .name = "router",
+    .per_loop = true,
     .start = router_start,
     .packet = router_packet,
     .prepare = router_prepare,

@@ -489,8 +489,9 @@ static json_t *sm_command(struct component *c, const json_t *request)
     struct jid *jid = jid_parse(str_of(json_string_value(json_object_get(request, "jid"))));
     if (!jid)
         return json_pack("{s:s}", "error", "the command needs a valid jid");
-    on_user_action(
-        sm, packet_create_session(jid_domain(jid), str_of(c->id), SESSION_DELETE, jid, STR_NULL));
+    if (!moved_away(sm, jid)) /* else another sm hears it, too, and has the user */
+        on_user_action(sm, packet_create_session(jid_domain(jid), str_of(c->id), SESSION_DELETE,
+                                                 jid, STR_NULL));
     jid_unref(jid);
     return json_pack("{s:b}", "ok", 1);
 }
@@ -543,6 +544,7 @@ static void sm_destroy(struct component *c)
 
 const struct component_ops sm_component = {
     .name = "sm",
+    .per_loop = true,
     .start = sm_start,
     .packet = on_packet,
     .peer = sm_peer,

@@ -1,6 +1,6 @@
 """Integration tests: the real program on real sockets, driven by clients we did not write (slixmpp) and by raw bytes.
 
-    python3 -m pytest tests/integration                      both placements, build/jackdaw
+    python3 -m pytest tests/integration                      every placement, build/jackdaw
     python3 -m pytest tests/integration --placement inline   one of them
     JACKDAW=/tmp/x/jackdaw python3 -m pytest ...             another binary
 
@@ -55,13 +55,15 @@ def need(program, package):
 
 
 def pytest_addoption(parser):
-    parser.addoption('--placement', default='both', choices=['both', 'inline', 'processes'])
+    parser.addoption('--placement', default='all', choices=['all', 'inline', 'processes', 'threads'])
 
 
 def pytest_generate_tests(metafunc):
     if 'placement' in metafunc.fixturenames:
         chosen = metafunc.config.getoption('--placement')
-        placements = ['inline', 'processes'] if chosen == 'both' else [chosen]
+        # Loops on threads of one process: where it says THREADS = True (and wherever asked for by name).
+        most = ['inline', 'processes'] + ['threads'] * getattr(metafunc.module, 'THREADS', False)
+        placements = most if chosen == 'all' else [chosen]
         # A file whose tests make sense in some placements only says so: PLACEMENTS = ['processes']
         able = getattr(metafunc.module, 'PLACEMENTS', placements)
         metafunc.parametrize('placement', [p for p in placements if p in able], scope='module')
@@ -127,7 +129,7 @@ class Process:
 
 
 class Server:
-    """A whole installation: one process (inline), or router, sm and c2s apart (processes)."""
+    """A whole installation: one process (inline; threads), or router, sm and c2s apart (processes)."""
     domain = DOMAIN
     password = PASSWORD
 
@@ -139,6 +141,8 @@ class Server:
             'c2s.address=127.0.0.1', f'c2s.port={self.port}', f'c2s.tls_port={self.tls_port}',
             'router.address=127.0.0.1', f'router.port={self.router_port}', 'register.rate=0', 'c2s.max_per_address=0',
             *settings]
+        if placement == 'threads':
+            self.settings += ['server.placement=threads', 'server.threads=3']
         self.processes = {}
 
     def options(self, more=()):
@@ -149,7 +153,7 @@ class Server:
 
     @property
     def names(self):
-        return ['serve'] if self.placement == 'inline' else ['router', 'sm', 'c2s']
+        return ['router', 'sm', 'c2s'] if self.placement == 'processes' else ['serve']
 
     def start(self):
         for name in self.names:
@@ -162,7 +166,7 @@ class Server:
 
     def of(self, component):
         """The process that runs a component."""
-        return self.processes['serve' if self.placement == 'inline' else component]
+        return self.processes[component if self.placement == 'processes' else 'serve']
 
     def command(self, *arguments, stdin=None, check=True):
         """jackdaw ARGUMENTS on this installation's data."""

@@ -36,7 +36,7 @@ class Peer(Server):
 
     @property
     def names(self):
-        return ['serve'] if self.placement == 'inline' else ['router', 'sm', 'c2s', 'resolver', 's2s']
+        return ['router', 'sm', 'c2s', 'resolver', 's2s'] if self.placement == 'processes' else ['serve']
 
     def start_s2s(self):
         """And waits until the router knows its default route again."""
