@@ -165,8 +165,7 @@ static void on_answered(struct s2s_query *q, struct s2s_answer *a)
     a->targets = NULL;
     a->tlsa = NULL;
     r->condition = STANZA_ERR_REMOTE_SERVER_TIMEOUT;
-    r->why[0] = '\0';
-    attempt_next(r);
+    attempt_next(r); /* `why` stays what it was, for those whose time is over meanwhile */
 }
 
 void attempt_begin(struct remote *r)

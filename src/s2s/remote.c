@@ -132,6 +132,7 @@ void remote_conn_open(struct s2s_conn *c)
     if (r->attempt == c)
         r->attempt = NULL;
     r->failures = 0;
+    r->why[0] = '\0';
     r->retry_at = 0;
     r->definite = false;
     attempt_forget(r);

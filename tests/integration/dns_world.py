@@ -119,7 +119,9 @@ class Moody(Silent):
 
 
 class World:
-    def __init__(self):
+    def __init__(self, more=None):
+        """`more`: lines to add, by zone."""
+        self.more = more or {}
         self.folder = Path(tempfile.mkdtemp(prefix='jackdaw-dns-'))
         self.folder.chmod(0o755)
         self.authority, self.port = free_port(), free_port()
@@ -144,7 +146,7 @@ class World:
     # ---- zones ----
 
     def zones(self):
-        texts = dict(ZONES)
+        texts = {zone: text + self.more.get(zone, '') for zone, text in ZONES.items()}
         for zone, text in texts.items():
             self.file(zone).write_text(f'$ORIGIN {zone}\n$TTL 3600\n' + text)
         for zone in SIGNED:

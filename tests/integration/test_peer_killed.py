@@ -1,0 +1,202 @@
+"""The other server is killed with -9 and started again while both sides write without pause: ours, Prosody, ejabberd, jabberd2.
+
+What is guaranteed for a message of a client of ours to a user of theirs:
+
+* sent while they were away (and for no longer than s2s.queue_time): it arrives, once, in order;
+* sent before they died, on a stream with acknowledgements (XEP-0198: ours always; Prosody 0.12 when it was proven by
+  certificate, since it announces them after SASL alone): it arrives, or they had acknowledged it. It may arrive twice, when
+  the acknowledgement died with them;
+* sent before they died, without acknowledgements (Prosody by dialback; ejabberd 23.01 and jabberd2 2.7.0, whose s2s know nothing of
+  them): it arrives once or not at all. What was written to a connection that broke may have been read or not: it is neither
+  sent again, since it could come twice, nor bounced, since it may have arrived;
+* in each case in the order of sending, and our clients stay connected.
+
+What their clients had written to them and they had not passed on is lost with them; nothing of theirs comes twice.
+"""
+import collections
+import os
+import time
+
+import pytest
+
+from crowd import Crowd, Member, account, overtakings
+from ejabberd import Ejabberd
+from prosody import Names, Prosody
+from raw import Raw
+from test_jabberd2 import SCHEMA, register  # noqa: F401
+from test_jabberd2_s2s import Jabberd2, by_dns, record
+from test_s2s import Peer, authority  # noqa: F401 (a fixture)
+
+USERS, KILLS = 6, int(os.environ.get('JACKDAW_TEST_KILLS', '1'))
+OUR_IP, THEIR_IP = '127.0.4.9', '127.0.4.10'
+
+
+def pytest_generate_tests(metafunc):
+    """Our side is one process; test_kill_all.py has it in five."""
+    if 'kind' in metafunc.fixturenames:
+        metafunc.parametrize('kind', PEERS)
+
+
+class Ours:
+    settling = 0  # seconds
+
+    def __init__(self, authority, dialback):
+        self.server = Peer('p.jd', THEIR_IP, authority, ['s2s.require_certificate=false'] if dialback else [])
+
+    def start(self):
+        if self.server.processes:
+            self.server.start_one('serve')
+        else:
+            self.server.start()
+
+    def add(self, name):
+        self.server.user(name)
+
+    def kill(self):
+        self.server.of('s2s').kill()
+
+    def client(self, name):
+        return self.server.client(name)
+
+    def collect(self, crowd, messages):
+        """Lets what its users have not been given yet come to them."""
+
+    def text(self):
+        return self.server.of('s2s').text()
+
+
+class Theirs(Ours):
+    """Prosody or ejabberd."""
+
+    def add(self, name):
+        self.server.user(name)
+
+    def start(self):
+        self.server.start()
+
+    def kill(self):
+        self.server.kill()
+
+    def client(self, name):
+        client = Raw(self.server.port, self.server.domain, self.server.ca, ip=self.server.ip)
+        client.login(name, self.server.password, mechanism='PLAIN')
+        return client
+
+    def text(self):
+        return self.server.text()
+
+
+class OfProsody(Theirs):
+    def __init__(self, authority, dialback):
+        self.server = Prosody('p.jd', THEIR_IP, authority, f's2s_secure_auth = {"false" if dialback else "true"}\n')
+
+
+class OfEjabberd(Theirs):
+    settling = 3  # Mnesia writes its log with delay: accounts made just before a kill are gone
+
+    def __init__(self, authority, dialback):
+        self.server = Ejabberd('p.jd', THEIR_IP, authority, 's2s_use_starttls: required')
+
+    def collect(self, crowd, messages):
+        """What comes between bind and presence it keeps for the next login."""
+        for member in [m for m in crowd.members if m.jid.endswith('p.jd')]:
+            crowd.leave(member)
+            crowd.enter(member)
+        crowd.run(lambda: all(m.delivered for m in messages), 20, lambda: f'lost: {[m for m in messages if not m.delivered]}')
+
+
+class OfJabberd2(Theirs):
+    def __init__(self, authority, dialback):
+        self.server = Jabberd2('p.jd', THEIR_IP)
+
+    def add(self, name):
+        register(self.server, name)
+
+    def client(self, name):
+        client = Raw(self.server.port, self.server.domain)
+        client.login(name, self.server.password, tls=False, mechanism='PLAIN')
+        return client
+
+    def text(self):
+        return '\n'.join(f'--- {t.name}\n' + '\n'.join(t.log[-30:]) for t in self.server.theirs)
+
+
+Kind = collections.namedtuple('Kind', 'peer dialback acks')
+PEERS = {'ours': Kind(Ours, False, True), 'ours by dialback': Kind(Ours, True, True), 'Prosody': Kind(OfProsody, False, True),
+         'Prosody by dialback': Kind(OfProsody, True, False), 'ejabberd': Kind(OfEjabberd, False, False),
+         'jabberd2': Kind(OfJabberd2, True, False)}
+
+
+@pytest.fixture
+def world(authority):  # noqa: F811
+    made = []
+
+    def make(kind):
+        cls, dialback, _ = PEERS[kind]
+        ca = None if dialback else authority
+        settings = [*(['s2s.require_certificate=false'] if dialback else []), *(['s2s.tls=optional'] if cls is OfJabberd2 else [])]
+        us = Peer('a.jd', OUR_IP, ca, [*settings, *by_dns()])
+        us.settings.remove('resolver.forwarders=127.0.0.1@1')
+        them = cls(ca, dialback)
+        if cls is Ours:
+            them.server.settings += by_dns()
+            them.server.settings.remove('resolver.forwarders=127.0.0.1@1')
+        made.extend([us, them.server, Names(record(us) + record(them.server))])
+        us.start()
+        them.start()
+        for i in range(USERS):
+            us.user(f'u{i}')
+            them.add(f'v{i}')
+        return us, them
+    yield make
+    for m in made:
+        m.close() if isinstance(m, Names) else m.remove()
+
+
+class Fault:
+    """From the kill to the moment when every pair was heard again."""
+
+    def __init__(self, crowd, them):
+        crowd.burst(3)
+        crowd.run_for(crowd.random.random() * 0.03)  # so that it is in the middle of something
+        self.begun = time.monotonic()
+        them.kill()
+        crowd.run_for(1)
+        self.started = time.monotonic()
+        them.start()
+        crowd.run_until_heard(self.started, 60)
+        self.over = time.monotonic()
+
+    def met(self, m):
+        return self.begun < m.sent < self.started
+
+
+def test_killed_with_messages_in_flight(world, kind):
+    us, them = world(kind)
+
+    def people(letter, domain, client, other, their_domain):
+        return [Member(f'{letter}{i}@{domain}', lambda i=i: client(f'{letter}{i}'),
+                       [f'{other}{i}@{their_domain}', f'{other}{(i + 1) % USERS}@{their_domain}']) for i in range(USERS)]
+    crowd = Crowd(people('u', 'a.jd', us.client, 'v', 'p.jd') + people('v', 'p.jd', them.client, 'u', 'a.jd'), pause=0.05)
+    try:
+        crowd.run_until_heard(time.monotonic(), 40)
+        crowd.run_for(them.settling)
+        faults = []
+        for _ in range(KILLS):
+            crowd.run_for(0.5)
+            faults.append(Fault(crowd, them))
+        crowd.finish()
+        them.collect(crowd, [m for m in crowd.messages.values() if any(f.met(m) for f in faults) and m.to in crowd.by_jid])
+    except (AssertionError, OSError) as e:
+        raise AssertionError(f'{e}\n{us.of("s2s").text()}\n{them.text()}')
+    messages = list(crowd.messages.values())
+    ours, theirs = ([m for m in messages if m.sender.endswith(d)] for d in ('a.jd', 'p.jd'))
+    for side, those in (('ours', ours), ('theirs', theirs)):
+        print(f'{kind}: messages of {side}: {account(those, faults)}')
+    assert not [jid for _, jid, _ in crowd.losses if jid.endswith('a.jd')], 'clients of ours were disconnected'
+    for m in ours:
+        assert not any(f.met(m) for f in faults) or len(m.delivered) == 1, f'sent while it was away: {m}'
+        assert m.delivered or not PEERS[kind].acks, f'lost in spite of acknowledgements: {m}'
+        assert len(m.delivered) <= 1 or PEERS[kind].acks, f'sent again without acknowledgements: {m}'
+    assert all(len(m.delivered) <= 1 for m in theirs)
+    assert isinstance(them, OfEjabberd) or not list(overtakings(messages))
