@@ -11,6 +11,7 @@
 #include "c2s/auth_keeper.h"
 #include "c2s/certificates.h"
 #include "c2s/client.h"
+#include "c2s/lan.h"
 #include "component/listeners.h"
 #include "component/secret.h"
 #include "xml/builder.h"
@@ -185,6 +186,7 @@ static void take_over(struct c2s *s, domains_changed_fn changed)
     s->listeners = s->fresh.listeners;
     s->fresh.listeners = NULL;
     domains_replace(&s->domains, &s->fresh.domains, changed, s);
+    lan_update(s);
 }
 
 static enum error start(struct component *component)
@@ -314,6 +316,7 @@ static void stop(struct component *component)
     struct c2s *s = component->state;
 
     s->stopping = true;
+    lan_stop(s);
     listeners_close(s->listeners);
     s->listeners = NULL;
     loop_timer_start(&s->stop_timer, s->client_count > 0 ? C2S_STOP_MS : 1);
@@ -328,6 +331,7 @@ static void destroy(struct component *component)
 
     if (!s)
         return;
+    lan_stop(s);
     listeners_close(s->listeners);
     LIST_EACH_SAFE (it, &s->clients)
         client_lost(LIST_ENTRY(it, struct client, node), "the component ends");

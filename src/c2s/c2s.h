@@ -20,6 +20,7 @@
 #include "xmpp/sasl.h"
 
 struct addresses;
+struct announce;
 struct auth;
 struct certificates;
 struct listeners;
@@ -44,6 +45,7 @@ struct c2s {
     struct addresses *addresses;
     struct certificates *certificates;
     struct listeners *listeners;
+    struct announce *announce; /* on the local network; NULL: not */
     struct domains domains;
     struct {
         struct listeners *listeners;
