@@ -85,6 +85,10 @@ struct world {
     char *domains; /* comma-separated; NULL: example.net */
     int sms;
     bool started;
+    /* Another server, in the same net; NULL: there is none. Always one process. */
+    struct world *abroad;
+    bool federates; /* it has an s2s */
+    const char *ip; /* of all that this server opens */
 };
 void world_init(struct world *w, enum placement placement, FILE *log, bool verbose);
 void world_set(struct world *w, const char *setting);
@@ -94,6 +98,14 @@ void world_run(struct world *w, uint64_t ms);
 bool world_kill(struct world *w, struct str name);
 bool world_start_one(struct world *w, struct str name);
 bool world_stop(struct world *w, struct str name);
+/* Another server comes to be, which serves that domain; both speak with each other. */
+void world_add_abroad(struct world *w, struct str domain);
+/* Which of the two a user belongs to. */
+struct world *world_of(struct world *w, struct str domain);
+bool world_kill_abroad(struct world *w);
+bool world_start_abroad(struct world *w);
+void world_cut_abroad(struct world *w);              /* the connections between the two */
+void world_silence_abroad(struct world *w, bool on); /* nothing gets through, nobody is told */
 /* All processes or none; false when it did not go as expected. */
 bool world_reload(struct world *w, const char *setting, bool refused);
 void world_finish(struct world *w);

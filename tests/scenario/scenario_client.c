@@ -115,8 +115,9 @@ void actor_destroy(struct client *c)
 
 bool actor_open(struct client *c)
 {
-    struct net_address at = {.ip = "127.0.0.1", .port = 5222};
+    struct net_address at = {.port = 5222};
 
+    (void)snprintf(at.ip, sizeof(at.ip), "%s", c->world->ip);
     if (c->conn)
         return fail(c, "%s is connected already", c->name);
     actor_forget(c);

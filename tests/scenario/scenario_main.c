@@ -129,6 +129,21 @@ static bool do_sms(struct run *r, struct str rest)
     return true;
 }
 
+/* Lines behind it are settings of the other server's, too: "abroad s2s.deny=example.net". */
+static bool do_abroad(struct run *r, struct str rest)
+{
+    char *setting;
+
+    if (!r->world.abroad) {
+        world_add_abroad(&r->world, rest);
+        return true;
+    }
+    setting = str_dup(rest);
+    world_set(r->world.abroad, setting);
+    free(setting);
+    return true;
+}
+
 static enum placement placement_of(struct str name)
 {
     for (int i = 0; i < PLACEMENTS; i++)
@@ -152,10 +167,11 @@ static bool do_account(struct run *r, struct str rest)
 {
     struct str jid = script_word(&rest), password = rest.len ? rest : STR("secret"), local, domain,
                resource;
-    struct client *c = actor_create(&r->world, STR("(account)"), false);
+    struct client *c;
     bool ok;
 
     split_jid(jid, &local, &domain, &resource);
+    c = actor_create(world_of(&r->world, domain), STR("(account)"), false);
     ok = ok_or(r, c, actor_register(c, local, domain, password));
     actor_destroy(c);
     if (!ok)
@@ -190,6 +206,7 @@ static bool connect_client(struct run *r, struct str *rest, struct client **ret)
     if (!str_is(as, "as") || !jid.len)
         return fail(r, "write: connect NAME as JID");
     split_jid(jid, &local, &domain, &resource);
+    c->world = world_of(&r->world, domain);
     return ok_or(r, c,
                  actor_open(c) && actor_header(c, domain) &&
                      actor_auth(c, local, domain, password_of(r, local, domain))) &&
@@ -274,10 +291,19 @@ static bool do_close(struct run *r, struct str rest)
     return known(r, &rest, &c) && ok_or(r, c, actor_close(c));
 }
 
+static bool abroad(const struct run *r, struct str rest)
+{
+    return r->world.abroad && str_is(rest, "abroad");
+}
+
 static bool do_cut(struct run *r, struct str rest)
 {
     struct client *c;
 
+    if (abroad(r, rest)) {
+        world_cut_abroad(&r->world);
+        return true;
+    }
     if (!known(r, &rest, &c))
         return false;
     conn_close(c->conn, 0);
@@ -319,8 +345,20 @@ static bool do_advance(struct run *r, struct str rest)
     return true;
 }
 
+static bool do_silence(struct run *r, struct str rest)
+{
+    bool on = str_is(rest, "abroad");
+
+    if (!r->world.abroad || (!on && !str_is(rest, "over")))
+        return fail(r, "write: silence abroad, and then: silence over");
+    world_silence_abroad(&r->world, on);
+    return true;
+}
+
 static bool do_kill(struct run *r, struct str rest)
 {
+    if (abroad(r, rest))
+        return world_kill_abroad(&r->world) || fail(r, "it is not running");
     if (r->world.placement != PLACEMENT_PROCESSES)
         return fail(
             r, "write `placement processes` at the top: one process cannot lose a part of itself");
@@ -329,6 +367,8 @@ static bool do_kill(struct run *r, struct str rest)
 
 static bool do_start(struct run *r, struct str rest)
 {
+    if (abroad(r, rest))
+        return world_start_abroad(&r->world) || fail(r, "it cannot start");
     return world_start_one(&r->world, rest) || fail(r, "cannot start it");
 }
 
@@ -387,6 +427,7 @@ static const struct {
     {"set", true, do_set},
     {"sms", true, do_sms},
     {"placement", true, do_placement},
+    {"abroad", true, do_abroad},
     {"account", false, do_account},
     {"connect", false, do_connect},
     {"available", false, do_available},
@@ -396,6 +437,7 @@ static const struct {
     {"bind", false, do_bind},
     {"close", false, do_close},
     {"cut", false, do_cut},
+    {"silence", false, do_silence},
     {"pause", false, do_pause},
     {"resume", false, do_resume},
     {"advance", false, do_advance},

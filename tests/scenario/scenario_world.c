@@ -9,8 +9,10 @@
 #include "component/runner.h"
 #include "store/store.h"
 
-#define ROUTER_IP     "127.0.0.1"
+#define HOME_IP       "127.0.0.1"
+#define ABROAD_IP     "127.0.0.2"
 #define ROUTER_PORT   5347
+#define S2S_PORT      5269
 #define ROUTER_USER   "scenario"
 #define ROUTER_SECRET "a-secret-for-scenarios-alone"
 /* 2026-01-01T00:00:00Z */
@@ -18,35 +20,52 @@
 
 static const char *const defaults[] = {
     "c2s.tls=off",
-    "c2s.address=127.0.0.1",
     "c2s.tls_port=0",
     "c2s.max_per_address=0",
     "c2s.rate=0",
     "c2s.ping_after=0",
     "register.rate=0",
-    "store.url=memory:users",
-    "store.accounts_url=memory:accounts",
-    "router.address=" ROUTER_IP,
     "router.users=" ROUTER_USER ":" ROUTER_SECRET ":all",
 };
 
 const char *const placement_names[PLACEMENTS] = {"inline", "processes", "threads"};
 
+__attribute__((format(printf, 2, 3))) static void set_by(struct world *w, const char *fmt, ...)
+{
+    char setting[512];
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(setting, sizeof(setting), fmt, args);
+    va_end(args);
+    world_set(w, setting);
+}
+
+static void set_defaults(struct world *w)
+{
+    for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
+        world_set(w, defaults[i]);
+    set_by(w, "c2s.address=%s", w->ip);
+    set_by(w, "router.address=%s", w->ip);
+    set_by(w, "store.url=memory:users-%s", w->ip);
+    set_by(w, "store.accounts_url=memory:accounts-%s", w->ip);
+    set_by(w, "router.port=%d", w->placement == PLACEMENT_PROCESSES ? ROUTER_PORT : 0);
+}
+
 void world_init(struct world *w, enum placement placement, FILE *log, bool verbose)
 {
     memset(w, 0, sizeof(*w));
     w->placement = placement;
+    w->ip = HOME_IP;
     w->sms = 1;
     w->loop = loop_create_sim(WALL_START);
     w->random = random_create_seeded(20260101);
     w->net = net_create_sim(w->loop, 1);
     w->parsers = parser_pool_create(w->random);
     w->log_sink = log_sink_create(log, verbose ? LOG_DEBUG : LOG_INFO, LOG_TEXT);
-    for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
-        world_set(w, defaults[i]);
     if (placement == PLACEMENT_THREADS)
         w->shared = shared_create();
-    world_set(w, placement == PLACEMENT_PROCESSES ? "router.port=5347" : "router.port=0");
+    set_defaults(w);
 }
 
 void world_set(struct world *w, const char *setting)
@@ -139,7 +158,7 @@ static void free_env(struct world *w, struct process *p)
 static void attach(struct world *w, struct process *p)
 {
     struct link_tcp_config tcp = {
-        .router = {.ip = ROUTER_IP, .port = ROUTER_PORT},
+        .router = {.ip = HOME_IP, .port = ROUTER_PORT},
         .user = STR(ROUTER_USER),
         .secret = STR(ROUTER_SECRET),
     };
@@ -196,9 +215,12 @@ static bool open_stores(struct world *w)
     char why[256];
 
     for (int i = 0; i < 2; i++) {
-        enum error e =
-            store_open(w->loop, log, i ? STORE_USERS : STORE_ACCOUNTS,
-                       i ? "memory:users" : "memory:accounts", &w->keep[i], why, sizeof(why));
+        char url[64];
+        enum error e;
+
+        (void)snprintf(url, sizeof(url), "memory:%s-%s", i ? "users" : "accounts", w->ip);
+        e = store_open(w->loop, log, i ? STORE_USERS : STORE_ACCOUNTS, url, &w->keep[i], why,
+                       sizeof(why));
         if (e != ERR_OK) {
             fprintf(stderr, "store: %s\n", why);
             return false;
@@ -207,20 +229,47 @@ static bool open_stores(struct world *w)
     return true;
 }
 
+/* Without DNS each knows where the other is. */
+static void know(struct world *w, const struct world *other)
+{
+    struct str rest = str_of(other->domains ? other->domains : "example.net"), domain;
+    struct buffer hosts;
+
+    buffer_init(&hosts, 480);
+    while (str_split(&rest, ',', &domain))
+        buffer_printf(&hosts, "%s%.*s=%s:%d", buffer_len(&hosts) ? "," : "", STR_ARG(domain),
+                      other->ip, S2S_PORT);
+    set_by(w, "s2s.hosts=%.*s", STR_ARG(buffer_str(&hosts)));
+    buffer_finish(&hosts);
+}
+
+static bool start_all(struct world *w)
+{
+    for (size_t i = 0; i < w->process_count; i++)
+        if (!start_process(w, &w->processes[i]))
+            return false;
+    return true;
+}
+
 bool world_start(struct world *w)
 {
     if (w->started)
         return true;
     w->started = true;
+    if (w->abroad) {
+        know(w, w->abroad);
+        know(w->abroad, w);
+        if (!world_start(w->abroad))
+            return false;
+    }
     bool threads = w->placement == PLACEMENT_THREADS;
     add_processes(w, &router_component, threads ? WORLD_SEATS : 1);
     add_processes(w, &sm_component, threads && w->sms == 1 ? WORLD_SEATS : (unsigned)w->sms);
     add_processes(w, &c2s_component, threads ? WORLD_SEATS : 1);
-    if (!open_stores(w))
+    if (w->federates)
+        add_processes(w, &s2s_component, 1);
+    if (!open_stores(w) || !start_all(w))
         return false;
-    for (size_t i = 0; i < w->process_count; i++)
-        if (!start_process(w, &w->processes[i]))
-            return false;
     world_run(w, 2000);
     return true;
 }
@@ -331,7 +380,83 @@ bool world_reload(struct world *w, const char *setting, bool refused)
     return ok != refused;
 }
 
-void world_finish(struct world *w)
+/* --- the other server --- */
+
+static void federate(struct world *w)
+{
+    w->federates = true;
+    world_set(w, "s2s.tls=off");
+    world_set(w, "s2s.require_certificate=false");
+    set_by(w, "s2s.address=%s", w->ip);
+    set_by(w, "s2s.port=%d", S2S_PORT);
+}
+
+void world_add_abroad(struct world *w, struct str domain)
+{
+    struct world *a = MEM_NEW(struct world);
+
+    a->placement = PLACEMENT_INLINE;
+    a->ip = ABROAD_IP;
+    a->sms = 1;
+    a->loop = w->loop;
+    a->net = w->net;
+    a->log_sink = w->log_sink;
+    a->random = random_create_seeded(20260102);
+    a->parsers = parser_pool_create(a->random);
+    set_defaults(a);
+    world_add_domain(a, domain);
+    w->abroad = a;
+    federate(w);
+    federate(a);
+}
+
+struct world *world_of(struct world *w, struct str domain)
+{
+    return w->abroad && str_is(domain, w->abroad->domains) ? w->abroad : w;
+}
+
+/* As a machine that loses its power. */
+bool world_kill_abroad(struct world *w)
+{
+    struct world *a = w->abroad;
+
+    for (size_t i = a->process_count; i-- > 0;) {
+        struct process *p = &a->processes[i];
+        if (!p->component)
+            return false;
+        component_destroy(p->component);
+        p->component = NULL;
+        free_env(a, p);
+    }
+    world_run(w, 20);
+    return true;
+}
+
+bool world_start_abroad(struct world *w)
+{
+    bool ok = start_all(w->abroad);
+
+    world_run(w, 2000);
+    return ok;
+}
+
+void world_cut_abroad(struct world *w)
+{
+    net_sim_cut(w->net, HOME_IP, S2S_PORT);
+    net_sim_cut(w->net, ABROAD_IP, S2S_PORT);
+    world_run(w, 20);
+}
+
+void world_silence_abroad(struct world *w, bool on)
+{
+    net_sim_blackhole(w->net, HOME_IP, S2S_PORT, on);
+    net_sim_blackhole(w->net, ABROAD_IP, S2S_PORT, on);
+    world_run(w, 20);
+}
+
+/* --- the end --- */
+
+static void finish_server(struct world *w)
 {
     for (size_t i = w->process_count; i-- > 0;) {
         struct process *p = &w->processes[i];
@@ -344,12 +469,24 @@ void world_finish(struct world *w)
     for (int i = 0; i < 2; i++)
         store_close(w->keep[i]);
     shared_destroy(w->shared);
-    net_destroy(w->net);
     parser_pool_destroy(w->parsers);
-    loop_destroy(w->loop);
     random_destroy(w->random);
-    log_sink_destroy(w->log_sink);
     for (size_t i = 0; i < w->set_count; i++)
         free(w->sets[i]);
     free(w->domains);
+}
+
+void world_finish(struct world *w)
+{
+    struct net *net = w->net;
+    struct loop *loop = w->loop;
+    struct log_sink *log_sink = w->log_sink;
+
+    if (w->abroad)
+        finish_server(w->abroad);
+    free(w->abroad);
+    finish_server(w);
+    net_destroy(net);
+    loop_destroy(loop);
+    log_sink_destroy(log_sink);
 }
