@@ -35,6 +35,9 @@ struct auth {
     const struct auth_driver *driver;
 };
 
+/* Our own accounts, where they are kept there; NULL: somebody else's program has them. */
+struct store *auth_accounts(const struct auth *a);
+
 /* As the configuration of the component says. NULL after a log line that says what to do. */
 struct auth *auth_open(const struct component *c);
 struct auth *auth_store_open(const struct component *c);

@@ -161,6 +161,13 @@ static void close_store(struct auth *a)
     free(s);
 }
 
+static const struct auth_driver driver;
+
+struct store *auth_accounts(const struct auth *a)
+{
+    return a->driver == &driver ? MEM_CONTAINER(a, struct auth_store, base)->accounts : NULL;
+}
+
 static const struct auth_driver driver = {
     .mechanisms = ~(unsigned)SASL_ANONYMOUS,
     .keys = keys,
@@ -184,8 +191,8 @@ struct auth *auth_store_open(const struct component *c)
         (void)snprintf(own, sizeof(own), "sqlite:%s/accounts.db", data);
         url = own;
     }
-    if (store_open_shared(c->env->shared, s->loop, c->log, STORE_ACCOUNTS, url[0] ? url : "memory:", &s->accounts, why,
-                   sizeof(why)) == ERR_OK)
+    if (store_open_shared(c->env->shared, s->loop, c->log, STORE_ACCOUNTS,
+                          url[0] ? url : "memory:", &s->accounts, why, sizeof(why)) == ERR_OK)
         return &s->base;
     log_error(&c->log, "cannot open the accounts %s: %s", url, why);
     free(s);

@@ -276,6 +276,9 @@ static void packet(struct component *component, struct packet *p)
 
     if (p->kind == PACKET_SESSION)
         client_session_answer(s, p);
+    else if (p->kind == PACKET_STANZA && p->stanza &&
+             str_eq(stanza_ns(p->stanza, STANZA_ROOT), NS_INTERNAL))
+        account_request(s, p);
     else if (p->kind == PACKET_STANZA && p->error)
         client_session_returned(s, p);
     else if (p->kind == PACKET_STANZA)

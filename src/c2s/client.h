@@ -176,6 +176,16 @@ void client_register_answered(struct c2s *s, const struct packet *p);
 void client_register_lost(struct client *c);           /* the client goes away */
 bool client_register_removing(const struct client *c); /* an end of its session is its own doing */
 void client_register_forget(struct c2s *s);            /* the instance goes away */
+/* The same for an administrator: the packet is taken, and answered by account_request_answer. */
+enum register_kind { REGISTER_CREATE, REGISTER_CHANGE, REGISTER_REMOVE };
+void client_register_for(struct c2s *s, struct packet *origin, enum register_kind kind,
+                         struct jid *account, struct str password);
+
+/* --- account_request.c: a session manager asks for an administrator --- */
+void account_request(struct c2s *s, struct packet *p); /* owns p */
+/* The answer to one; the packet stays the caller's. */
+void account_request_answer(struct c2s *s, const struct packet *request,
+                            enum stanza_condition condition);
 
 /* --- client_stanza.c --- */
 void client_stanza(struct client *c, struct stanza *s); /* moves */

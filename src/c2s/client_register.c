@@ -19,12 +19,12 @@
 #define REGISTER_SM_WAIT  10000u /* ms for the session manager to answer */
 #define REGISTER_PASSWORD 1023   /* bytes: RFC 8265 leaves it to us; as long as a localpart */
 
-enum register_kind { REGISTER_CREATE, REGISTER_CHANGE, REGISTER_REMOVE };
-
 struct registration {
     struct list node;      /* c2s->registrations */
     struct c2s *c2s;       /* NULL when the instance went away */
     struct client *client; /* NULL when the client went away: the work is finished all the same */
+    struct packet
+        *origin; /* an administrator asks, by way of an sm: no client, no address, no iq */
     struct address *address;
     struct stanza *iq;
     struct jid *account; /* bare */
@@ -40,8 +40,10 @@ static void destroy(struct registration *r)
     if (r->c2s) {
         if (r->request.len > 0)
             hash_del(&r->c2s->requests, session_id_str(&r->request));
-        address_unref(r->c2s->addresses, r->address);
+        if (r->address)
+            address_unref(r->c2s->addresses, r->address);
     }
+    packet_destroy(r->origin);
     stanza_unref(r->iq);
     jid_unref(r->account);
     free(r);
@@ -138,11 +140,13 @@ static void finish(struct registration *r, enum stanza_condition condition, cons
     if (condition == STANZA_ERR_NONE) {
         succeeded(r, c);
     } else {
-        if (r->kind == REGISTER_CREATE)
+        if (r->kind == REGISTER_CREATE && r->address)
             address_register_failed(s->addresses, r->address);
         if (c)
             refuse(c, r->iq, condition, text);
     }
+    if (r->origin)
+        account_request_answer(s, r->origin, condition);
     destroy(r);
     if (c && c->state == STREAM_BOUND && c->phase == SESSION_NONE)
         client_error(c, STREAM_ERR_RESET, "the session ended while the account was to be removed");
@@ -269,6 +273,25 @@ static void write_account(struct registration *r, struct str password)
         auth->driver->create(auth, r->account, password, on_written, r);
     else
         auth->driver->set_password(auth, r->account, password, on_written, r);
+}
+
+void client_register_for(struct c2s *s, struct packet *origin, enum register_kind kind,
+                         struct jid *account, struct str password)
+{
+    struct registration *r = MEM_NEW(struct registration);
+
+    r->c2s = s;
+    r->origin = origin;
+    r->account = jid_ref(account);
+    r->kind = kind;
+    loop_timer_init(&r->timer, c2s_loop(s), on_sm_silent);
+    list_push(&s->registrations, &r->node);
+    if (kind == REGISTER_REMOVE)
+        ask_sm(r);
+    else if (password.len == 0 || password.len > REGISTER_PASSWORD)
+        finish(r, STANZA_ERR_NOT_ACCEPTABLE, NULL);
+    else
+        write_account(r, password);
 }
 
 static void form(struct client *c, const struct stanza *iq)

@@ -144,8 +144,8 @@ static void send_end(struct c2s *s, struct str sm, const struct session_id *c2s_
  * Nobody waits for the answer. */
 static void forget_anonymous(struct client *c)
 {
-    struct packet *p = packet_create_session(jid_domain(c->jid), c2s_id(c->c2s), SESSION_DELETE,
-                                             c->jid, STR_NULL);
+    struct packet *p =
+        packet_create_session(jid_domain(c->jid), c2s_id(c->c2s), SESSION_DELETE, c->jid, STR_NULL);
 
     session_id_make(&p->request, c->c2s->component->env->random);
     p->c2s = p->request;

@@ -238,6 +238,17 @@ void component_peers(const struct component *c, void (*fn)(void *arg, struct str
         fn(arg, (struct str){peer->name, peer->len});
 }
 
+size_t component_owners(const struct component *c, struct str name)
+{
+    const struct peer *peer = hash_get(&c->impl->peers, name);
+    struct str rest = peer ? str_of(peer->nodes) : STR_NULL, one;
+    size_t count = 0;
+
+    while (str_split(&rest, ' ', &one))
+        count += one.len > 0;
+    return count;
+}
+
 bool component_peer_up(const struct component *c, struct str name)
 {
     return hash_get(&c->impl->peers, name) != NULL;

@@ -118,6 +118,8 @@ void component_peers(const struct component *c, void (*fn)(void *arg, struct str
  * name on the router, e.g. "sm-2". data == NULL: one has it alone, or the router (jabberd2's) does
  * not say. */
 struct str component_owner(const struct component *c, struct str name, struct str key);
+/* How many share `name`; 0 when the router does not say: one alone, or nobody. */
+size_t component_owners(const struct component *c, struct str name);
 void component_stopped(struct component *c);
 
 /* The components there are; each is defined in its own folder's <name>.c. */

@@ -6,6 +6,7 @@
  * shrunk. One that takes nothing at all for some seconds is declared stuck; then its packets bounce
  * and nobody waits for it. */
 #include "router/router_impl.h"
+#include "xmpp/namespaces.h"
 
 /* --- moving --- */
 
@@ -229,6 +230,12 @@ static int find_target(struct port *port, const struct packet *p, struct name **
 
 /* --- packets --- */
 
+/* Between our own components: passwords of new accounts are in there. */
+static bool is_internal(const struct packet *p)
+{
+    return p->stanza && str_eq(stanza_ns(p->stanza, STANZA_ROOT), NS_INTERNAL);
+}
+
 static void copy_to_logs(struct router *r, const struct packet *p)
 {
     struct name *n;
@@ -275,7 +282,7 @@ void router_route(struct port *port, struct packet *p)
         bounce_to(port, p, error);
         return;
     }
-    if (r->table.log_sinks) {
+    if (r->table.log_sinks && !is_internal(p)) {
         copy_to_logs(r, p);
         copy_to_trunks(r, p);
     }

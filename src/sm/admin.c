@@ -36,11 +36,16 @@ static bool entry_allows(struct str entry, struct str bare, struct str domain)
     return same && (!domains.data || (domain.data && names_domain(domains, domain)));
 }
 
-bool admin_may(const struct sm *sm, struct str bare, struct str domain)
+bool admin_configured(const struct sm *sm, struct str bare, struct str domain)
 {
     const struct config_list *admins = &sm->c->env->config->server_admins;
     for (size_t i = 0; i < admins->count; i++)
         if (entry_allows(str_of(admins->items[i]), bare, domain))
             return true;
     return false;
+}
+
+bool admin_may(const struct sm *sm, struct str bare, struct str domain)
+{
+    return admin_configured(sm, bare, domain) || admin_granted(sm, bare, domain);
 }

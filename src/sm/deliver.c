@@ -10,6 +10,7 @@
 #include "sm/iq.h"
 #include "sm/presence.h"
 #include "sm/send.h"
+#include "xmpp/namespaces.h"
 
 /* Columns: normal, chat, groupchat, headline, error. */
 static const enum deliver_action table[DELIVER_CASES][DELIVER_KINDS] = {
@@ -130,11 +131,37 @@ static void deliver_iq(struct user *user, struct packet *p)
     packet_destroy(p);
 }
 
+/* --- from components of this server --- */
+
+bool deliver_is_internal(const struct packet *p)
+{
+    return p->stanza && str_eq(stanza_ns(p->stanza, STANZA_ROOT), NS_INTERNAL);
+}
+
+static void run_internal(struct sm *sm, struct user *user, struct packet *p)
+{
+    struct path_event e = {.sm = sm, .user = user, .packet = p};
+    if (path_run(&sm->path, PATH_INTERNAL, &e) != PATH_DONE)
+        packet_destroy(p);
+}
+
+void deliver_internal(struct sm *sm, struct packet *p)
+{
+    if (p->to && p->to->local_len && !p->error)
+        deliver(sm, p); /* comes back to deliver_user when the user is loaded */
+    else
+        run_internal(sm, NULL, p);
+}
+
 /* --- all --- */
 
 void deliver_user(struct user *user, struct packet *p)
 {
     struct path_event e = {.sm = user->sm, .user = user, .packet = p};
+    if (deliver_is_internal(p)) {
+        run_internal(user->sm, user, p);
+        return;
+    }
     if (user->behind.open) {
         if (!change_wait(user, p))
             send_error(user->sm, NULL, p, STANZA_ERR_RESOURCE_CONSTRAINT, NULL);

@@ -11,6 +11,10 @@ void deliver_user(struct user *user, struct packet *p);
 /* A stanza for a served domain itself; `session` is the sender's when it came straight from our
  * client. Takes p. */
 void deliver_domain(struct sm *sm, struct session *session, struct packet *p);
+/* From another component of this server, for a user (loaded first) or for nobody in particular:
+ * PATH_INTERNAL. Takes p. */
+void deliver_internal(struct sm *sm, struct packet *p);
+bool deliver_is_internal(const struct packet *p);
 /* A message for a user, past the FROM_ROUTER point (again). Takes the packet. */
 void deliver_message(struct user *user, struct packet *p);
 /* Parses from and to where the link has not: false when either is missing. */

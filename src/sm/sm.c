@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/mem.h"
+#include "sm/ask.h"
 #include "sm/deliver.h"
 #include "sm/iq.h"
 #include "sm/offline.h"
@@ -169,6 +170,11 @@ static void on_session_end(struct sm *sm, struct packet *p)
 
 static void on_session_packet(struct sm *sm, struct packet *p)
 {
+    if (p->failed) { /* a refusal bears the action of the request that was ours */
+        ask_session_answered(sm, p);
+        packet_destroy(p);
+        return;
+    }
     switch (p->action) {
     case SESSION_CREATE:
     case SESSION_DELETE:
@@ -178,9 +184,12 @@ static void on_session_packet(struct sm *sm, struct packet *p)
     case SESSION_END:
         on_session_end(sm, p);
         break;
-    case SESSION_CREATED: /* answers: ours to give, not to get */
+    case SESSION_CREATED:
     case SESSION_DELETED:
-    case SESSION_STARTED:
+        ask_session_answered(sm, p);
+        packet_destroy(p);
+        break;
+    case SESSION_STARTED: /* answers: ours to give, not to get */
     case SESSION_ENDED:
     case SESSION_REPLACED:
         packet_destroy(p);
@@ -257,6 +266,8 @@ static void on_bounce(struct sm *sm, struct packet *p)
         back_from_c2s(sm, p);
         return;
     }
+    if (p->kind == PACKET_SESSION)
+        ask_session_answered(sm, p);
     if (p->kind == PACKET_STANZA && p->from && p->to) {
         enum stanza_condition condition = sm_domain(sm, jid_domain(p->to))
                                               ? STANZA_ERR_SERVICE_UNAVAILABLE
@@ -275,17 +286,14 @@ static void on_bounce(struct sm *sm, struct packet *p)
  * wrote. */
 static bool internal(const struct packet *p)
 {
-    return (p->kind == PACKET_STANZA || p->kind == PACKET_BROADCAST) && p->stanza &&
-           str_eq(stanza_ns(p->stanza, STANZA_ROOT), NS_INTERNAL);
+    return (p->kind == PACKET_STANZA || p->kind == PACKET_BROADCAST) && deliver_is_internal(p);
 }
 
 static void on_packet(struct component *c, struct packet *p)
 {
     struct sm *sm = c->state;
     if (internal(p)) {
-        struct path_event e = {.sm = sm, .packet = p};
-        if (path_run(&sm->path, PATH_INTERNAL, &e) != PATH_DONE)
-            packet_destroy(p);
+        deliver_internal(sm, p);
     } else if (p->error) {
         on_bounce(sm, p);
     } else if (p->kind == PACKET_SESSION) {

@@ -238,6 +238,9 @@ static void on_created(void *arg, enum error e, const struct store_rows *rows)
         session_answer(user->sm, creation->request, SESSION_CREATED, STR_NULL);
     if (e)
         user->active = creation->existed;
+    else if (!creation->existed)
+        path_run(&user->sm->path, PATH_USER_CREATED,
+                 &(struct path_event){.sm = user->sm, .user = user});
     free(creation);
     user_release(user);
 }

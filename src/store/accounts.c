@@ -99,6 +99,26 @@ struct store_txn *accounts_delete(struct store_txn *t, struct str user, struct s
     return store_add_text(store_add_text(store_add(t, SQL_ACCOUNT_DELETE_KEYS), user), realm);
 }
 
+struct store_txn *accounts_set_disabled(struct store_txn *t, struct str user, struct str realm,
+                                        bool disabled)
+{
+    store_add_text(store_add_text(store_add(t, SQL_ACCOUNT_SET_DISABLED), user), realm);
+    return store_add_int(t, disabled);
+}
+
+void accounts_list_disabled(struct store *s, struct str realm, uint32_t limit, store_fn fn,
+                            void *arg)
+{
+    struct store_txn *t = store_add(store_begin(s), SQL_ACCOUNT_LIST_DISABLED);
+    store_read(store_add_int(store_add_text(t, realm), limit), fn, arg);
+}
+
+void accounts_count_disabled(struct store *s, struct str realm, store_fn fn, void *arg)
+{
+    store_read(store_add_text(store_add(store_begin(s), SQL_ACCOUNT_COUNT_DISABLED), realm), fn,
+               arg);
+}
+
 void accounts_list(struct store *s, struct str realm, store_fn fn, void *arg)
 {
     struct store_txn *t = store_begin(s);

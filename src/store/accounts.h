@@ -25,6 +25,14 @@ accounts_set_keys(struct store_txn *t, struct str user, struct str realm,
                   const struct scram_keys keys[SCRAM_HASHES]); /* ERR_NOT_FOUND from the commit */
 /* ERR_NOT_FOUND from the commit when there is no such account. */
 struct store_txn *accounts_delete(struct store_txn *t, struct str user, struct str realm);
+/* Whether the account may log in. ERR_NOT_FOUND from the commit when there is none. */
+struct store_txn *accounts_set_disabled(struct store_txn *t, struct str user, struct str realm,
+                                        bool disabled);
+/* Rows: username; at most `limit` of those that may not. */
+void accounts_list_disabled(struct store *s, struct str realm, uint32_t limit, store_fn fn,
+                            void *arg);
+/* Row: how many may not. */
+void accounts_count_disabled(struct store *s, struct str realm, store_fn fn, void *arg);
 /* Rows: username, realm, created (seconds since 1970), disabled; sorted; realm.data == NULL for
  * all. */
 void accounts_list(struct store *s, struct str realm, store_fn fn, void *arg);

@@ -18,6 +18,17 @@ void users_list(struct store *s, struct str domain, store_fn fn, void *arg)
     store_read(t, fn, arg);
 }
 
+void users_page(struct store *s, struct str domain, uint32_t limit, store_fn fn, void *arg)
+{
+    struct store_txn *t = store_add_text(store_add(store_begin(s), SQL_USER_PAGE), domain);
+    store_read(store_add_int(t, limit), fn, arg);
+}
+
+void users_count(struct store *s, struct str domain, store_fn fn, void *arg)
+{
+    store_read(store_add_text(store_add(store_begin(s), SQL_USER_COUNT), domain), fn, arg);
+}
+
 struct store_txn *users_activate(struct store_txn *t, struct str owner, int64_t time)
 {
     int64_t sequence = (int64_t)store_sequence(t->store);

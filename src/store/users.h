@@ -17,6 +17,9 @@ struct store_txn *users_set_logout(struct store_txn *t, struct str owner, int64_
                                    struct str status);
 /* Rows: owner, active.time, logout.time; sorted; domain.data == NULL for all. */
 void users_list(struct store *s, struct str domain, store_fn fn, void *arg);
+/* Rows: owner; the first `limit` of a domain. */
+void users_page(struct store *s, struct str domain, uint32_t limit, store_fn fn, void *arg);
+void users_count(struct store *s, struct str domain, store_fn fn, void *arg); /* row: count */
 
 /* ---- roster-items, roster-groups ---- */
 struct roster_row {
@@ -59,6 +62,14 @@ void motd_time(struct store *s, struct str owner, store_fn fn, void *arg);
 struct store_txn *motd_see(struct store_txn *t, struct str owner, int64_t time);
 /* The same without asking. */
 struct store_txn *motd_seen(struct store_txn *t, struct str owner, int64_t time);
+
+/* ---- welcome-message, admins: what administrators set for a domain ---- */
+void welcome_list(struct store *s, store_fn fn, void *arg); /* rows: domain, xml */
+struct store_txn *welcome_set(struct store_txn *t, struct str domain, struct str xml);
+struct store_txn *welcome_delete(struct store_txn *t, struct str domain);
+void admins_list(struct store *s, store_fn fn, void *arg); /* rows: bare JID, domain */
+struct store_txn *admins_add(struct store_txn *t, struct str owner, struct str domain);
+struct store_txn *admins_clear(struct store_txn *t, struct str domain);
 
 /* ---- queue: offline messages, exact order ---- */
 /* `xml`: the whole stanza in canonical bytes with its delay; `id` strictly growing per owner,

@@ -1,0 +1,244 @@
+/* Administrators that other administrators named: XEP-0133 section 4.29. They stand in the table
+ * admins, each for one domain, and in the memory of every session manager; those of server.admins
+ * stand there alone and cannot be taken away by a command. A removed account loses its rights, so
+ * that nobody inherits them with the name. */
+#include <stdlib.h>
+#include "base/mem.h"
+#include "sm/admin.h"
+#include "sm/command.h"
+#include "sm/send.h"
+#include "xmpp/namespaces.h"
+
+#define GRANTS_MAX 1000u /* of one domain */
+
+struct grant {
+    struct list node;
+    struct jid *admin;
+    size_t domain_len;
+    char domain[];
+};
+
+static struct list *grants_of(const struct sm *sm)
+{
+    return sm->state[FEATURE_admin_grants];
+}
+
+static struct str grant_domain(const struct grant *g)
+{
+    return (struct str){g->domain, g->domain_len};
+}
+
+static void drop(struct grant *g)
+{
+    list_remove(&g->node);
+    jid_unref(g->admin);
+    free(g);
+}
+
+static void add(struct sm *sm, struct jid *admin, struct str domain)
+{
+    struct grant *g = mem_alloc(sizeof *g + domain.len + 1);
+    g->admin = jid_ref(admin);
+    g->domain_len = domain.len;
+    memcpy(g->domain, domain.data, domain.len);
+    list_push(grants_of(sm), &g->node);
+}
+
+bool admin_granted(const struct sm *sm, struct str bare, struct str domain)
+{
+    if (!domain.data)
+        return false;
+    LIST_EACH (it, grants_of(sm)) {
+        const struct grant *g = LIST_ENTRY(it, struct grant, node);
+        if (str_eq(jid_full(g->admin), bare) && str_eq(grant_domain(g), domain))
+            return true;
+    }
+    return false;
+}
+
+/* --- the store, and the other session managers --- */
+
+static void on_loaded(void *arg, enum error e, const struct store_rows *rows)
+{
+    struct sm *sm = arg;
+    if (e == ERR_CANCELLED)
+        return;
+    if (e) {
+        log_error(&sm->c->log, "cannot read the administrators: %s", error_text(e));
+        return;
+    }
+    while (!list_empty(grants_of(sm)))
+        drop(LIST_ENTRY(grants_of(sm)->next, struct grant, node));
+    for (size_t i = 0; i < store_rows_count(rows); i++) {
+        struct jid *admin = jid_parse(store_text(rows, i, 0));
+        if (admin)
+            add(sm, admin, store_text(rows, i, 1));
+        jid_unref(admin);
+    }
+}
+
+/* `gone` NULL: read them again; else the rights of that account end. */
+static void tell_others(struct sm *sm, const struct jid *gone)
+{
+    struct packet *p = packet_create(PACKET_BROADCAST, STR_NULL, str_of(sm->c->id));
+    struct builder *b = builder_create(STR("admins"), NS_INTERNAL);
+    builder_attr(b, STR("gone"), gone ? jid_full(gone) : STR_NULL);
+    p->stanza = builder_finish(b);
+    component_send(sm->c, p);
+}
+
+static bool forget(struct sm *sm, struct str bare)
+{
+    bool any = false;
+    LIST_EACH_SAFE (it, grants_of(sm)) {
+        struct grant *g = LIST_ENTRY(it, struct grant, node);
+        if (!str_eq(jid_full(g->admin), bare))
+            continue;
+        drop(g);
+        any = true;
+    }
+    return any;
+}
+
+static enum path_result at_internal(struct path_event *e)
+{
+    const struct stanza *s = e->packet->stanza;
+    if (e->packet->error || !stanza_is(s, STANZA_ROOT, STR("admins"), NS_INTERNAL))
+        return PATH_PASS;
+    struct str gone = stanza_attr(s, STANZA_ROOT, STR("gone"));
+    if (gone.data)
+        (void)forget(e->sm, gone);
+    else
+        admins_list(e->sm->store, on_loaded, e->sm);
+    packet_destroy(e->packet);
+    return PATH_DONE;
+}
+
+static enum path_result at_user_delete(struct path_event *e)
+{
+    if (forget(e->sm, jid_full(e->user->jid)))
+        tell_others(e->sm, e->user->jid);
+    return PATH_PASS;
+}
+
+/* --- the command --- */
+
+static const struct data_field fields[] = {
+    {.type = DATA_JID_MULTI, .var = "adminjids", .label = "Administrators of this domain"},
+    {.var = NULL}};
+
+static void add_value(struct str *values, size_t *count, struct str value)
+{
+    if (*count < 2 * GRANTS_MAX)
+        values[(*count)++] = value;
+}
+
+/* Those of the configuration first: they are shown, and stay whatever becomes of the form. */
+static void fill(struct command_call *call, struct builder *b)
+{
+    const struct config_list *config = &call->sm->c->env->config->server_admins;
+    struct str *values = mem_alloc_array(2 * GRANTS_MAX, sizeof *values);
+    struct jid **jids = mem_alloc_array(config->count + 1, sizeof(void *));
+    size_t count = 0;
+    for (size_t i = 0; i < config->count; i++) {
+        struct str domains;
+        jids[i] = admin_entry(str_of(config->items[i]), &domains);
+        if (jids[i] && admin_may(call->sm, jid_full(jids[i]), call->domain))
+            add_value(values, &count, jid_full(jids[i]));
+    }
+    LIST_EACH (it, grants_of(call->sm)) {
+        const struct grant *g = LIST_ENTRY(it, struct grant, node);
+        if (str_eq(grant_domain(g), call->domain))
+            add_value(values, &count, jid_full(g->admin));
+    }
+    data_form_add(b, fields, false, values, count);
+    for (size_t i = 0; i < config->count; i++)
+        jid_unref(jids[i]);
+    free(jids);
+    free(values);
+}
+
+struct change {
+    struct sm *sm;
+    struct command_call *call;
+};
+
+static void on_changed(void *arg, enum error e, const struct store_rows *rows)
+{
+    struct change *c = arg;
+    if (e) {
+        command_refuse(c->call, send_condition(e));
+    } else {
+        admins_list(c->sm->store, on_loaded, c->sm);
+        tell_others(c->sm, NULL);
+        command_done(c->call, "The list is changed.");
+    }
+    free(c);
+}
+
+/* What the configuration says already is not written a second time. */
+static struct store_txn *add_row(struct store_txn *t, const struct command_call *call,
+                                 struct str value)
+{
+    struct jid *jid = jid_parse(value), *bare = jid ? jid_to_bare(jid) : NULL;
+    if (bare && bare->local_len && !admin_configured(call->sm, jid_full(bare), call->domain)) {
+        t = admins_add(t, jid_full(bare), call->domain);
+        log_info(&call->sm->c->log, "%s makes %s an administrator of %.*s",
+                 command_requester(call)->text, bare->text, STR_ARG(call->domain));
+    }
+    jid_unref(jid);
+    jid_unref(bare);
+    return t;
+}
+
+static void run(struct command_call *call)
+{
+    size_t count = data_form_count(&call->form, "adminjids");
+    struct store_txn *t = store_begin(call->sm->store);
+    t = admins_clear(t, call->domain);
+    for (size_t i = 0; i < count; i++)
+        t = add_row(t, call, data_form_value_at(&call->form, "adminjids", i));
+    struct change *c = MEM_NEW(struct change);
+    *c = (struct change){call->sm, call};
+    store_commit(t, on_changed, c);
+}
+
+static const struct command commands[] = {
+    {.node = "edit-admin",
+     .name = "Edit Admin List",
+     .instructions =
+         "Those of the configuration file stay administrators, whatever you write here.",
+     .fields = fields,
+     .fill = fill,
+     .run = run},
+    {.node = NULL}};
+
+/* --- life --- */
+
+static enum path_result at_start(struct path_event *e)
+{
+    struct list *grants = MEM_NEW(struct list);
+    list_init(grants);
+    e->sm->state[FEATURE_admin_grants] = grants;
+    admins_list(e->sm->store, on_loaded, e->sm);
+    return PATH_PASS;
+}
+
+static enum path_result at_stop(struct path_event *e)
+{
+    struct list *grants = grants_of(e->sm);
+    while (grants && !list_empty(grants))
+        drop(LIST_ENTRY(grants->next, struct grant, node));
+    free(grants);
+    e->sm->state[FEATURE_admin_grants] = NULL;
+    return PATH_PASS;
+}
+
+const struct feature admin_grants_feature = {
+    .name = "admin_grants",
+    .at = {[PATH_START] = at_start,
+           [PATH_STOP] = at_stop,
+           [PATH_INTERNAL] = at_internal,
+           [PATH_USER_DELETE] = at_user_delete},
+    .commands = commands,
+};

@@ -1,0 +1,37 @@
+/* What administrators set for a domain: the message to new accounts, and further administrators. */
+#include "store/driver.h"
+#include "store/users.h"
+
+void welcome_list(struct store *s, store_fn fn, void *arg)
+{
+    store_read(store_add(store_begin(s), SQL_WELCOME_LIST), fn, arg);
+}
+
+struct store_txn *welcome_set(struct store_txn *t, struct str domain, struct str xml)
+{
+    int64_t sequence = (int64_t)store_sequence(t->store);
+    store_add_int(store_add_text(store_add(t, SQL_WELCOME_SET), domain), sequence);
+    return store_add_text(t, xml);
+}
+
+struct store_txn *welcome_delete(struct store_txn *t, struct str domain)
+{
+    return store_add_text(store_add(t, SQL_WELCOME_DELETE), domain);
+}
+
+void admins_list(struct store *s, store_fn fn, void *arg)
+{
+    store_read(store_add(store_begin(s), SQL_ADMINS_LIST), fn, arg);
+}
+
+struct store_txn *admins_add(struct store_txn *t, struct str owner, struct str domain)
+{
+    int64_t sequence = (int64_t)store_sequence(t->store);
+    store_add_int(store_add_text(store_add(t, SQL_ADMINS_ADD), owner), sequence);
+    return store_add_text(t, domain);
+}
+
+struct store_txn *admins_clear(struct store_txn *t, struct str domain)
+{
+    return store_add_text(store_add(t, SQL_ADMINS_CLEAR), domain);
+}

@@ -1,0 +1,120 @@
+"""Administration by a client we did not write (slixmpp): accounts, announcements, the message of the day, over a restart."""
+import asyncio
+
+import pytest
+from slixmpp.exceptions import IqError
+
+from test_two_users import Person
+
+NODE = 'http://jabber.org/protocol/admin#'
+
+
+class Admin(Person):
+    def __init__(self, server, name, password):
+        super().__init__(server, name, password)
+        for plugin in ('xep_0004', 'xep_0050', 'xep_0133'):
+            self.register_plugin(plugin)
+
+    async def run(self, node, **fields):
+        """Executes a command; returns its last answer."""
+        first = await self['xep_0050'].send_command(self.installation.domain, NODE + node, action='execute')
+        if first['command']['status'] == 'completed':
+            return first
+        form = self['xep_0004'].make_form(ftype='submit')
+        form.add_field(var='FORM_TYPE', ftype='hidden', value='http://jabber.org/protocol/admin')
+        for var, value in fields.items():
+            form.add_field(var=var.replace('_', '-') if var == 'password_verify' else var, value=value)
+        return await self['xep_0050'].send_command(self.installation.domain, NODE + node, action='complete', payload=form,
+                                                   sessionid=first['command']['sessionid'])
+
+    async def value(self, node, var, **fields):
+        answer = await self.run(node, **fields)
+        return answer['command']['form'].get_values()[var]
+
+
+def administered(own_server):
+    server = own_server('server.admins=admin@jackdaw.test')
+    server.start()
+    server.user('admin')
+    server.user('romeo')
+    return server
+
+
+async def add(admin, name, password):
+    return await admin.run('add-user', accountjid=f'{name}@{admin.installation.domain}', password=password, password_verify=password)
+
+
+def test_accounts_over_a_restart(own_server):
+    server = administered(own_server)
+
+    async def first():
+        admin = await Admin(server, 'admin', server.password).come()
+        assert (await admin.run('set-welcome', welcome='Be kind.'))['command']['status'] == 'completed'
+        await add(admin, 'juliet', 'balcony')
+        with pytest.raises(IqError) as conflict:
+            await add(admin, 'juliet', 'other')
+        assert conflict.value.condition == 'conflict'
+        juliet = await Person(server, 'juliet', 'balcony').come()
+        assert (await juliet.message())['body'] == 'Be kind.'
+        assert await admin.value('get-registered-users-num', 'registeredusersnum') == '3'
+        await admin.run('disable-user', accountjids=[f'juliet@{server.domain}'])
+        await asyncio.wait_for(juliet.gone.wait(), 15)
+        await admin.leave()
+
+    asyncio.run(first())
+    server.stop()
+    server.start()
+
+    async def second():
+        refused = Person(server, 'juliet', 'balcony')
+        failed = asyncio.Event()
+        refused.add_event_handler('failed_auth', lambda e: failed.set())
+        refused.connect(('127.0.0.1', server.port), force_starttls=True)
+        await asyncio.wait_for(failed.wait(), 15)
+        refused.abort()
+        admin = await Admin(server, 'admin', server.password).come()
+        assert await admin.value('get-disabled-users-list', 'disableduserjids', max_items='25') == [f'juliet@{server.domain}']
+        await admin.run('reenable-user', accountjids=[f'juliet@{server.domain}'])
+        await admin.run('change-user-password', accountjid=f'juliet@{server.domain}', password='tomb')
+        juliet = await Person(server, 'juliet', 'tomb').come()
+        online = await admin.value('get-online-users-list', 'onlineuserjids', max_items='none')
+        assert sorted(online) == [f'admin@{server.domain}', f'juliet@{server.domain}']
+        await admin.run('delete-user', accountjids=[f'juliet@{server.domain}'])
+        await asyncio.wait_for(juliet.gone.wait(), 15)
+        await admin.leave()
+        romeo = await Admin(server, 'romeo', server.password).come()
+        with pytest.raises(IqError) as forbidden:
+            await add(romeo, 'mine', 'mine')
+        assert forbidden.value.condition == 'forbidden'
+        await romeo.leave()
+
+    asyncio.run(second())
+    assert f'juliet@{server.domain}' not in server.command('user', 'list').stdout
+
+
+def test_the_message_of_the_day_is_seen_once(own_server):
+    server = administered(own_server)
+
+    async def first():
+        admin = await Admin(server, 'admin', server.password).come()
+        romeo = await Person(server, 'romeo', server.password).come()
+        admin.send_message(mto=f'{server.domain}/announce/motd', mbody='Masks tonight')
+        assert (await romeo.message())['body'] == 'Masks tonight'
+        await romeo.leave()
+        await admin.leave()
+
+    asyncio.run(first())
+    server.user('juliet')
+    server.stop()
+    server.start()
+
+    async def second():
+        juliet = await Person(server, 'juliet', server.password).come()
+        assert (await juliet.message())['body'] == 'Masks tonight'
+        romeo = await Person(server, 'romeo', server.password).come()
+        juliet.send_message(mto=romeo.boundjid.full, mbody='hello')
+        assert (await romeo.message())['body'] == 'hello'  # and not the message of the day again
+        await juliet.leave()
+        await romeo.leave()
+
+    asyncio.run(second())
