@@ -10,7 +10,7 @@
 #include "c2s/auth.h"
 #include "c2s/auth_keeper.h"
 #include "c2s/certificates.h"
-#include "c2s/client.h"
+#include "c2s/client_acks.h"
 #include "c2s/lan.h"
 #include "component/listeners.h"
 #include "component/secret.h"
@@ -93,9 +93,13 @@ static struct c2s *create(struct component *component)
     list_init(&s->logins);
     list_init(&s->blocked);
     list_init(&s->throttled);
+    s->receipts = receipts_create(component, client_acks_handled, s);
+    unhandled_table_init(&s->unhandled, component, s->receipts);
     hash_init(&s->sessions, seed);
     hash_init(&s->sms, seed);
     hash_init(&s->requests, seed);
+    list_init(&s->acking);
+    loop_task_init(&s->acks_task, client_acks_run);
     loop_task_init(&s->reaper, client_reap);
     loop_timer_init(&s->session_timer, loop, client_session_tick);
     loop_timer_init(&s->rate_timer, loop, client_rate_tick);
@@ -274,6 +278,8 @@ static void packet(struct component *component, struct packet *p)
 {
     struct c2s *s = component->state;
 
+    if (receipts_take(s->receipts, p))
+        return;
     if (p->kind == PACKET_SESSION)
         client_session_answer(s, p);
     else if (p->kind == PACKET_STANZA && p->stanza &&
@@ -338,12 +344,15 @@ static void destroy(struct component *component)
     listeners_close(s->listeners);
     LIST_EACH_SAFE (it, &s->clients)
         client_lost(LIST_ENTRY(it, struct client, node), "the component ends");
+    loop_task_cancel(&s->acks_task);
     loop_task_cancel(&s->reaper);
     client_reap(&s->reaper);
     auth_close(s->auth); /* its callbacks come now */
     client_auth_forget(s);
     client_register_forget(s);
     client_session_finish(s);
+    unhandled_table_finish(&s->unhandled);
+    receipts_destroy(s->receipts);
     hash_finish(&s->requests);
     loop_timer_stop(&s->session_timer);
     loop_timer_stop(&s->rate_timer);

@@ -16,6 +16,7 @@
 #include "base/list.h"
 #include "component/component.h"
 #include "component/domains.h"
+#include "component/unhandled.h"
 #include "xmpp/jid.h"
 #include "xmpp/sasl.h"
 
@@ -63,6 +64,10 @@ struct c2s {
     struct list closed; /* streams that ended in this turn; `reaper` frees them at its end */
     struct loop_task reaper;
 
+    struct receipts *receipts;
+    struct unhandled_table unhandled; /* what came in on streams with XEP-0198 */
+    struct list acking;               /* clients that are to be told or asked at the end of the turn */
+    struct loop_task acks_task;
     struct hash sessions; /* session id -> struct client */
     struct hash sms;      /* name on the router -> struct session_manager */
     struct list waiting;  /* clients that need a session as soon as an sm is there, oldest first */

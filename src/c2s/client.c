@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "c2s/certificates.h"
+#include "c2s/client_acks.h"
 #include "xmpp/namespaces.h"
 
 #define CLIENT_LINGER_MS   5000u /* for the last bytes of a stream to leave */
@@ -153,6 +154,7 @@ static void leave(struct client *c, const char *cause, uint32_t linger_ms)
 
     client_stream_give_up(c, false);
     client_session_end(c);
+    client_acks_end(c);
     client_register_lost(c);
     client_set_state(c, STREAM_CLOSED, cause);
     if (!c->jid)
@@ -202,13 +204,28 @@ void client_close(struct client *c, const char *cause)
 {
     if (c->state == STREAM_CLOSED)
         return;
+    c->ends = true;
     client_stream_give_up(c, true);
     if (c->header_sent)
         client_write(c, STR("</stream:stream>"));
     leave(c, cause, CLIENT_LINGER_MS);
 }
 
+/* After these the client may come back to its session (XEP-0198 section 7). */
+static bool may_come_back(enum stream_condition condition)
+{
+    return condition == STREAM_ERR_CONNECTION_TIMEOUT ||
+           condition == STREAM_ERR_SYSTEM_SHUTDOWN || condition == STREAM_ERR_RESET ||
+           condition == STREAM_ERR_REMOTE_CONNECTION_FAILED;
+}
+
 void client_error(struct client *c, enum stream_condition condition, const char *text)
+{
+    client_error_app(c, condition, text, STR_NULL);
+}
+
+void client_error_app(struct client *c, enum stream_condition condition, const char *text,
+                      struct str app)
 {
     struct log log = client_log(c);
     struct buffer out;
@@ -216,6 +233,7 @@ void client_error(struct client *c, enum stream_condition condition, const char 
 
     if (c->state == STREAM_CLOSED)
         return;
+    c->ends = !may_come_back(condition);
     c->c2s->count.stream_errors++;
     if (log_limit_pass(&c->c2s->limit_stream, c2s_now(c->c2s), &c->c2s->component->log))
         log_info(&log, "stream error %.*s in state %s: %s",
@@ -227,7 +245,7 @@ void client_error(struct client *c, enum stream_condition condition, const char 
         if (!c->header_sent)
             client_stream_header(c, STR_NULL, STR_NULL);
         buffer_init(&out, 2048);
-        stream_error_write(&out, condition, text);
+        stream_error_write_app(&out, condition, text, app);
         client_write_buffer(c, &out);
     }
     leave(c, text ? text : "stream error", in_handshake ? 0 : CLIENT_LINGER_MS);
@@ -419,6 +437,10 @@ void client_reply(struct client *c, struct stanza *reply)
 {
     if (!reply)
         return;
+    if (client_acks_on(c) && c->phase == SESSION_ATTACHED) {
+        client_session_echo(c, reply);
+        return;
+    }
     client_write_stanza(c, reply);
     stanza_unref(reply);
 }

@@ -28,6 +28,7 @@ enum client_pause {
     CLIENT_PAUSE_RATE = 1 << 1,    /* faster than c2s.rate */
     CLIENT_PAUSE_LINK = 1 << 2,    /* the router does not keep up */
     CLIENT_PAUSE_BACKLOG = 1 << 3, /* too much waits for an sm that is away */
+    CLIENT_PAUSE_ACKS = 1 << 5,    /* too much of it is not handled (XEP-0198) */
     CLIENT_PAUSE_OUTPUT = 1 << 4   /* it does not read its own answers */
 };
 
@@ -69,6 +70,7 @@ struct backlog {
 };
 
 struct registration;
+struct client_acks;
 
 struct client {
     struct c2s *c2s;
@@ -89,6 +91,7 @@ struct client {
     struct stanza
         *presence; /* the last broadcast one, while available: to be repeated at another sm */
     struct session_manager *manager; /* when attached */
+    struct client_acks *acks;        /* XEP-0198; NULL: not asked for */
     struct loop_timer timer;         /* limit of the negotiation; then keepalive */
     uint64_t last_input;             /* loop_now: any byte counts */
     uint64_t since;        /* loop_now: of the start asked for, or of the loss of the sm */
@@ -104,6 +107,8 @@ struct client {
     uint8_t paused; /* enum client_pause bits */
     bool anonymous; /* XEP-0175: the account ends with the session */
     bool direct_tls, tls, header_sent, in_feed, pinged, draining;
+    bool sm_counts; /* its sm knows receipts: XEP-0198 is possible */
+    bool ends;      /* the session ends with the stream, and cannot be resumed */
 };
 
 /* --- client.c: life --- */
@@ -114,6 +119,9 @@ void client_set_state(struct client *c, enum stream_state state, const char *cau
 void client_close(struct client *c, const char *cause);
 /* Ends the stream with an error (RFC 6120 section 4.9); `text` for people, may be NULL. */
 void client_error(struct client *c, enum stream_condition condition, const char *text);
+/* With an application-specific condition, as text (section 4.9.4). */
+void client_error_app(struct client *c, enum stream_condition condition, const char *text,
+                      struct str app);
 /* Ends without a word: the connection is gone or of no use. */
 void client_lost(struct client *c, const char *cause);
 void client_pause(struct client *c, enum client_pause why);
@@ -165,6 +173,7 @@ void client_auth_forget(struct c2s *s);          /* the instance goes away */
 /* --- client_bind.c --- */
 void client_bind(struct client *c, struct stanza *iq); /* moves */
 void client_bind_started(struct client *c);
+void client_bound(struct client *c, const char *cause); /* has a session: stanzas flow */
 void client_bind_failed(struct client *c, struct str reason);
 void client_bind_session(struct client *c,
                          const struct stanza *iq); /* legacy (RFC 3921 section 3) */
@@ -196,6 +205,11 @@ void client_session_end(struct client *c);        /* tells the sm, leaves every 
 void client_session_forget_old(struct client *c); /* nothing can come back any more */
 void client_session_send(struct client *c, struct stanza *s,
                          struct jid *to);                    /* moves both; `to` may be NULL */
+/* A packet for the session that lacks nothing but the names of who speaks to whom; moved. */
+void client_session_post(struct client *c, struct packet *p);
+/* A stanza of the server's own to the client, by way of the sm, who counts it (XEP-0198); moved. */
+void client_session_echo(struct client *c, struct stanza *s);
+void client_session_enable(struct client *c); /* XEP-0198: asks the sm to count */
 void client_session_answer(struct c2s *s, struct packet *p); /* PACKET_SESSION; owns p */
 void client_session_returned(struct c2s *s,
                              struct packet *p); /* a stanza of ours that found nobody; owns p */

@@ -62,18 +62,24 @@ void client_bind_started(struct client *c)
 {
     struct stanza *request = c->negotiation->request, *result;
     struct builder *b = stanza_result_open(request, STR_NULL, STR_NULL);
-    struct log log;
 
     builder_start(b, STR("bind"), NS_BIND);
     builder_leaf(b, STR("jid"), NS_BIND, jid_full(c->jid));
     builder_end(b);
     result = builder_finish(b);
     client_reply(c, result);
-    client_set_state(c, STREAM_BOUND, "session started");
+    client_bound(c, "session started");
+}
+
+void client_bound(struct client *c, const char *cause)
+{
+    struct log log;
+
+    client_set_state(c, STREAM_BOUND, cause);
     client_auth_release(c->negotiation);
     c->negotiation = NULL;
     log = client_log(c);
-    log_info(&log, "session started%s", c->tls ? " over TLS" : "");
+    log_info(&log, "%s%s", cause, c->tls ? " over TLS" : "");
     client_keepalive_start(c);
     client_resume(c, CLIENT_PAUSE_BUSY);
 }

@@ -3,7 +3,7 @@
  * it (reliability.md B 39) - and what cannot be delivered goes back, so that the session manager
  * finds another resource, keeps it, or tells the sender.
  */
-#include "c2s/client.h"
+#include "c2s/client_acks.h"
 
 #include "base/mem.h"
 #include "xmpp/namespaces.h"
@@ -25,6 +25,8 @@ static void send_back(struct c2s *s, struct packet *p)
     struct packet *back;
 
     s->count.bounced++;
+    if (p->receipt.number) /* it may come again */
+        receipts_forget(s->receipts, p->receipt.origin, p->receipt.number);
     if (worth_returning(p)) {
         back = packet_create(PACKET_STANZA, p->route_from, c2s_id(s));
         back->stanza = p->stanza;
@@ -32,9 +34,12 @@ static void send_back(struct c2s *s, struct packet *p)
         back->to = p->to;
         back->delay = p->delay;
         back->born = p->born;
+        back->receipt.answers = p->receipt.number;
         p->stanza = p->delay = NULL;
         p->from = p->to = NULL;
         component_send(s->component, back);
+    } else if (p->receipt.number) {
+        receipts_handled(s->receipts, p->receipt.origin, p->receipt.number);
     }
     packet_destroy(p);
 }
@@ -108,13 +113,19 @@ void client_deliver(struct c2s *s, struct packet *p)
     size_t size, used;
     char *room;
 
-    if (!p->stanza) {
+    if (!p->stanza || (p->receipt.number && !receipts_admit(s->receipts, p))) {
         packet_destroy(p);
         return;
     }
     /* What an sm said before its session moved to another is said to the client all the same. */
     if (!c || (c->phase != SESSION_ATTACHED && c->state != STREAM_BOUND)) {
         no_session(s, p);
+        return;
+    }
+    if (p->failed) { /* what its presence is, for a stream that did not send it (XEP-0198) */
+        stanza_unref(c->presence);
+        c->presence = stanza_ref(p->stanza);
+        packet_destroy(p);
         return;
     }
     size = packet_write_size(p);
@@ -133,5 +144,9 @@ void client_deliver(struct c2s *s, struct packet *p)
     c->delivered += used;
     s->count.bytes_out += used;
     s->count.stanzas_out++;
+    if (client_acks_on(c))
+        client_acks_wrote(c, p); /* the client answers */
+    else if (p->receipt.number)
+        receipts_handled(s->receipts, p->receipt.origin, p->receipt.number);
     packet_destroy(p);
 }

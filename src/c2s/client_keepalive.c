@@ -2,7 +2,7 @@
  * lives. After c2s.ping_after seconds without one it is pinged (XEP-0199); when c2s.ping_timeout
  * more have passed it is taken for dead.
  */
-#include "c2s/client.h"
+#include "c2s/client_acks.h"
 
 #include "base/mem.h"
 #include "xmpp/namespaces.h"
@@ -27,16 +27,21 @@ void client_keepalive_start(struct client *c)
 
 static void ping(struct client *c)
 {
-    struct builder *b = builder_create(STR("iq"), NS_CLIENT);
+    struct builder *b;
 
+    c->pinged = true;
+    loop_timer_start(&c->timer, (uint64_t)c2s_config(c->c2s)->c2s_ping_timeout * 1000);
+    if (client_acks_on(c)) { /* XEP-0198 section 8.2: in lieu of a ping */
+        client_acks_ping(c);
+        return;
+    }
+    b = builder_create(STR("iq"), NS_CLIENT);
     builder_attr(b, STR("type"), STR("get"));
     builder_attr(b, STR("id"), STR(KEEPALIVE_ID));
     builder_attr(b, STR("from"), str_of(c->domain));
     builder_attr(b, STR("to"), jid_full(c->jid));
     builder_leaf(b, STR("ping"), NS_PING, STR(""));
     client_reply(c, builder_finish(b));
-    c->pinged = true;
-    loop_timer_start(&c->timer, (uint64_t)c2s_config(c->c2s)->c2s_ping_timeout * 1000);
 }
 
 void client_keepalive_timer(struct client *c)

@@ -4,8 +4,10 @@
  * id with reason "resumed", the last broadcast presence is repeated, and then goes what was held -
  * first what came back undelivered, in the order it was sent.
  */
-#include "c2s/client.h"
+#include "c2s/client_acks.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,8 +16,9 @@
 #define SESSION_TICK_MS  1000u
 #define SESSION_RETRY_MS 10000u /* a start that nobody answers is asked for again */
 #define ROUTE_NOT_FOUND  404    /* jabberd2.md 1.2 */
+#define START_TEXT       (CLIENT_ACKS_TEXT + 16)
 
-static const struct str resumed = {"resumed", 7}, moved = {"moved", 5};
+static const struct str resumed = {"resumed", 7}, moved = {"moved", 5}, lost = {"lost", 4};
 
 /* --- session managers --- */
 
@@ -87,15 +90,32 @@ static void detach(struct client *c)
 
 /* --- start --- */
 
+/* What the sm must know beside who it is. */
+static struct str start_reason(const struct client *c, char *out)
+{
+    char text[CLIENT_ACKS_TEXT];
+    int len;
+
+    if (c->acks && c->acks->state == CLIENT_ACKS_RESUMING)
+        len = snprintf(out, START_TEXT, "%" PRIu32 " %s", c->acks->resume_h, c->acks->id);
+    else if (client_acks_on(c))
+        len = snprintf(out, START_TEXT, "resumed %.*s", STR_ARG(client_acks_text(c, text)));
+    else
+        return c->state == STREAM_BOUND ? resumed : STR_NULL;
+    return (struct str){out, (size_t)len};
+}
+
 static void start(struct client *c)
 {
     struct c2s *s = c->c2s;
+    char text[START_TEXT];
+    bool resume = c->acks && c->acks->state == CLIENT_ACKS_RESUMING;
     struct packet *p;
 
     session_id_make(&c->id, s->component->env->random);
     hash_put(&s->sessions, session_id_str(&c->id), c);
-    p = packet_create_session(str_of(c->domain), c2s_id(s), SESSION_START, c->jid,
-                              c->state == STREAM_BOUND ? resumed : STR_NULL);
+    p = packet_create_session(str_of(c->domain), c2s_id(s), resume ? SESSION_RESUME : SESSION_START,
+                              c->jid, start_reason(c, text));
     p->c2s = p->request = c->id;
     list_remove(&c->phase_node);
     list_push(&s->starting, &c->phase_node);
@@ -157,7 +177,10 @@ void client_session_end(struct client *c)
     struct c2s *s = c->c2s;
 
     if (c->phase == SESSION_ATTACHED) {
-        send_end(s, manager_name(c->manager), &c->id, &c->sm, c->jid, STR_NULL);
+        if (c->acks)
+            receipts_flush(s->receipts); /* what the client acknowledged is not to go elsewhere */
+        send_end(s, manager_name(c->manager), &c->id, &c->sm, c->jid,
+                 client_acks_on(c) && !c->ends ? lost : STR_NULL);
         if (c->anonymous)
             forget_anonymous(c);
         c->manager->count--;
@@ -174,16 +197,45 @@ void client_session_end(struct client *c)
 
 /* --- stanzas --- */
 
+void client_session_post(struct client *c, struct packet *p)
+{
+    p->route_to = manager_name(c->manager);
+    p->route_from = c2s_id(c->c2s);
+    p->c2s = c->id;
+    p->sm = c->sm;
+    component_send(c->c2s->component, p);
+}
+
 void client_session_send(struct client *c, struct stanza *s, struct jid *to)
 {
-    struct packet *p = packet_create(PACKET_STANZA, manager_name(c->manager), c2s_id(c->c2s));
+    struct packet *p = packet_create(PACKET_STANZA, STR_NULL, STR_NULL);
 
     p->stanza = s;
     p->from = jid_ref(c->jid);
     p->to = to;
+    p->born = c2s_now(c->c2s);
+    client_acks_sending(c, p);
+    client_session_post(c, p);
+}
+
+void client_session_echo(struct client *c, struct stanza *s)
+{
+    struct packet *p = packet_create(PACKET_STANZA, STR_NULL, STR_NULL);
+
+    p->stanza = s;
+    p->failed = true;
+    client_acks_sending(c, p);
+    client_session_post(c, p);
+}
+
+void client_session_enable(struct client *c)
+{
+    char text[CLIENT_ACKS_TEXT];
+    struct packet *p = packet_create_session(manager_name(c->manager), c2s_id(c->c2s),
+                                             SESSION_ENABLE, c->jid, client_acks_text(c, text));
+
     p->c2s = c->id;
     p->sm = c->sm;
-    p->born = c2s_now(c->c2s);
     component_send(c->c2s->component, p);
 }
 
@@ -196,7 +248,7 @@ void client_session_returned(struct c2s *s, struct packet *p)
         packet_destroy(p);
         return;
     }
-    if (p->error != ROUTE_NOT_FOUND) {
+    if (p->error != ROUTE_NOT_FOUND && !p->receipt.number) {
         client_refuse(c, stanza, stanza_error_from_route(p->error), NULL);
         packet_destroy(p);
         return;
@@ -204,6 +256,11 @@ void client_session_returned(struct c2s *s, struct packet *p)
     /* The news that the sm is gone may come behind what it did not get. */
     if (c->phase == SESSION_ATTACHED)
         detach(c);
+    if (p->receipt.number) { /* it is kept: client_acks.c */
+        packet_destroy(p);
+        client_session_run(s);
+        return;
+    }
     p->stanza = NULL;
     packet_destroy(p);
     client_stream_hold(c, stanza, true);
@@ -218,6 +275,7 @@ static void attach(struct client *c, const struct packet *p)
 
     c->manager = manager_of(s, p->route_from);
     c->sm = p->sm;
+    c->sm_counts = p->action == SESSION_RESUMED || str_is(p->reason, "receipts");
     list_remove(&c->phase_node);
     list_push(&c->manager->clients, &c->phase_node);
     c->manager->count++;
@@ -231,8 +289,14 @@ static void attach(struct client *c, const struct packet *p)
         client_session_forget_old(c);
         if (c->backlog)
             c->backlog->returned = NULL;
-        if (c->presence && !client_stream_holds(c, c->presence))
+        if (c->presence && !client_stream_holds(c, c->presence) &&
+            !(client_acks_on(c) && unhandled_has(&c->acks->in, c->presence)))
             client_session_send(c, stanza_ref(c->presence), NULL);
+        client_acks_repeat(c);
+        if (c->acks && c->acks->state == CLIENT_ACKS_ASKED)
+            client_session_enable(c);
+    } else if (p->action == SESSION_RESUMED) {
+        client_acks_resumed(c, p);
     } else {
         client_bind_started(c);
     }
@@ -272,6 +336,8 @@ static void on_started(struct c2s *s, struct client *c, const struct packet *p)
     c->phase = SESSION_NONE;
     if (c->state == STREAM_BOUND)
         client_error(c, stream_condition_of(p->reason), "the session could not be resumed");
+    else if (c->acks)
+        client_acks_not_resumed(c);
     else
         client_bind_failed(c, p->reason);
 }
@@ -321,7 +387,7 @@ static void on_bounced(struct c2s *s, struct client *c, const struct packet *p)
 {
     if (p->action == SESSION_CREATE || p->action == SESSION_DELETE)
         client_register_answered(s, p);
-    else if (p->action == SESSION_START && c && c->phase == SESSION_STARTING)
+    else if ((p->action == SESSION_START || p->action == SESSION_RESUME) && c && c->phase == SESSION_STARTING)
         start_again(c);
 }
 
@@ -337,7 +403,15 @@ void client_session_answer(struct c2s *s, struct packet *p)
     switch (p->action) {
     case SESSION_START: /* a failed one comes back as it was */
     case SESSION_STARTED:
+    case SESSION_RESUME:
+    case SESSION_RESUMED:
         on_started(s, c, p);
+        break;
+    case SESSION_ENABLE:
+        break;
+    case SESSION_ENABLED:
+        if (from_its_manager(c, p))
+            client_acks_enabled(c);
         break;
     case SESSION_END:
     case SESSION_ENDED:

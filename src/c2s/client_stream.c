@@ -3,7 +3,7 @@
  * that come while something must be answered first wait in the backlog, in order; so do those of a
  * bound client whose session manager is away.
  */
-#include "c2s/client.h"
+#include "c2s/client_acks.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -116,6 +116,8 @@ static void write_features(struct client *c, struct buffer *out)
                      "<session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>"
                      "<ver xmlns='urn:xmpp:features:rosterver'/>"
                      "<sub xmlns='urn:xmpp:features:pre-approval'/>"));
+        if (c2s_config(c->c2s)->c2s_acks) /* XEP-0198 section 2 */
+            buffer_add_str(out, STR("<sm xmlns='urn:xmpp:sm:3'/>"));
     } else {
         if (may_encrypt)
             buffer_add_str(out, tls == C2S_TLS_REQUIRED
@@ -302,7 +304,7 @@ void client_stream_give_up(struct client *c, bool tell)
     while ((s = take(c)) != NULL) {
         /* RFC 6121 sections 8.2, 8.5: presence is not worth an error, the rest must not vanish
          * silently. */
-        if (tell && c->state == STREAM_BOUND && !str_is(stanza_name(s, STANZA_ROOT), "presence"))
+        if (tell && c->state == STREAM_BOUND && !c->acks && !str_is(stanza_name(s, STANZA_ROOT), "presence"))
             client_refuse(c, s, STANZA_ERR_SERVICE_UNAVAILABLE,
                           "not sent: the session manager has been away too long");
         stanza_unref(s);
@@ -389,6 +391,7 @@ static void (*const actions[])(struct client *c, struct stanza *s) = {
     [STREAM_DO_BIND] = client_bind,
     [STREAM_DO_SESSION] = do_session,
     [STREAM_DO_STANZA] = client_stanza,
+    [STREAM_DO_SM] = client_acks_element,
     [STREAM_DO_CLOSE] = do_close,
 };
 
@@ -403,7 +406,14 @@ void client_stream_element(struct client *c, struct stanza *s)
         client_error(c, condition, NULL);
         return;
     }
+    if (!c->acks || action == STREAM_DO_SM) {
+        actions[action](c, s);
+        return;
+    }
+    client_acks_close(c); /* the one before, if it had to wait */
+    client_acks_open(c);
     actions[action](c, s);
+    client_acks_close(c);
 }
 
 static void on_stanza(void *owner, struct stanza *s)

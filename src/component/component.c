@@ -379,7 +379,7 @@ void component_attach_tcp(struct component *c, const struct link_tcp_config *con
 enum error component_start(struct component *c)
 {
     if (c->link)
-        component_bind(c, str_of(c->id), c->ops->bind_flags);
+        component_bind(c, str_of(c->id), c->ops->bind_flags | PACKET_BIND_RECEIPTS);
     return c->ops->start(c);
 }
 

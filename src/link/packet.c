@@ -12,6 +12,8 @@ static const char *const action_names[] = {
     [SESSION_CREATE] = "create",   [SESSION_CREATED] = "created", [SESSION_DELETE] = "delete",
     [SESSION_DELETED] = "deleted", [SESSION_START] = "start",     [SESSION_STARTED] = "started",
     [SESSION_END] = "end",         [SESSION_ENDED] = "ended",     [SESSION_REPLACED] = "replaced",
+    [SESSION_ENABLE] = "enable",   [SESSION_ENABLED] = "enabled", [SESSION_RESUME] = "resume",
+    [SESSION_RESUMED] = "resumed",
 };
 
 const char *session_action_name(enum session_action a)
@@ -117,6 +119,8 @@ void packet_destroy(struct packet *p)
     jid_unref(p->from);
     jid_unref(p->to);
     jid_unref(p->target);
+    jid_unref(p->receipt.origin);
+    promise_unref(p->promise);
     free(p);
 }
 
@@ -139,6 +143,7 @@ struct packet *packet_copy(const struct packet *p)
     copy->action = p->action;
     copy->failed = p->failed;
     copy->born = p->born;
+    copy->promise = p->promise ? promise_ref(p->promise) : NULL;
     return copy;
 }
 

@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "base/random.h"
 #include "base/str.h"
+#include "link/promise.h"
 #include "xml/stanza.h"
 #include "xmpp/jid.h"
 
@@ -51,7 +52,13 @@ enum session_action {
     SESSION_END, /* c2s -> sm; answered ENDED. Also sm -> c2s ENDED unasked: the sm ends the session
                   */
     SESSION_ENDED,
-    SESSION_REPLACED /* sm -> c2s: another session took the resource: stream error conflict */
+    SESSION_REPLACED, /* sm -> c2s: another session took the resource: stream error conflict */
+    /* Ours, for XEP-0198; what belongs to them stands in `reason` (docs/decisions/0050-receipts.md)
+     */
+    SESSION_ENABLE, /* c2s -> sm; answered ENABLED: what comes behind that is counted */
+    SESSION_ENABLED,
+    SESSION_RESUME, /* c2s -> domain: a bare JID's session goes on here; answered RESUMED */
+    SESSION_RESUMED
 };
 const char *session_action_name(enum session_action a); /* "start" */
 
@@ -60,6 +67,18 @@ const char *session_action_name(enum session_action a); /* "start" */
 #define PACKET_BIND_DEFAULT    2u /* <default/>: everything without a name of its own */
 #define PACKET_BIND_LOG        4u /* <log/>: a copy of everything */
 #define PACKET_BIND_MULTI_FROM 8u /* multi='from': hashed by the sender */
+#define PACKET_BIND_RECEIPTS                                                                       \
+    16u /* receipts='1': this component answers receipts; for others the router does */
+
+/* Somebody keeps the stanza until he hears that it was handled (docs/decisions/0050-receipts.md;
+ * component/receipts.h asks and answers). */
+struct receipt {
+    uint64_t number;    /* given by who waits; 0: nobody does */
+    struct jid *origin; /* the name of who waits, on the router; NULL without a number */
+    uint64_t answers;   /* one of the receiver's own: this packet is what became of it; 0: none */
+    uint32_t place;     /* of the stanza in its stream, from 1 on, modulo 2^32 */
+    int64_t since; /* a later copy: when the first one was sent (wall clock, ms); 0: the first */
+};
 
 struct packet {
     struct list node; /* of the queue it waits in */
@@ -87,6 +106,11 @@ struct packet {
     struct str reason; /* PACKET_SESSION failed: a stanza or stream condition's element name; into
                           `text` */
 
+    struct receipt receipt;
+    /* Inside one component: who waits for what becomes of the stanza. It does not travel; whoever
+     * sends the packet on takes it off before (component/receipts.h). */
+    struct promise *promise;
+
     uint64_t born; /* loop_now when it entered the server: for tracing and latency */
     char text[];   /* storage of the strings above */
 };
@@ -101,7 +125,7 @@ struct packet *packet_create_session(struct str route_to, struct str route_from,
                                      enum session_action action, struct jid *target,
                                      struct str reason);
 void packet_destroy(struct packet *p); /* NULL is fine */
-/* A copy for another receiver: shares stanza and JIDs. */
+/* A copy for another receiver: shares stanza, JIDs and the promise, but asks for no receipt. */
 struct packet *packet_copy(const struct packet *p);
 /* Turns a route around: swaps names, sets error. For the router's bounces. The packet stays the
  * same object. The stanza inside, its from and to, and the session ids stay as they were sent. */

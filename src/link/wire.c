@@ -1,13 +1,14 @@
 /* Wire: writing and reading the component protocol and the session protocol inside it. */
 #include "link/wire.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/mem.h"
 #include "xml/builder.h"
 #include "xmpp/namespaces.h"
 
-#define WIRE_FIXED 448 /* more than all tags, attribute names and namespaces of one element */
+#define WIRE_FIXED 640 /* more than all tags, attribute names and namespaces of one element */
 #define WIRE_WORST 6   /* bytes one character may take when escaped: &apos; */
 
 /* --- writing --- */
@@ -85,6 +86,8 @@ static enum session_action wire_action(const struct packet *p)
         return SESSION_START;
     case SESSION_ENDED:
         return SESSION_END;
+    case SESSION_RESUMED:
+        return SESSION_RESUME;
     default:
         return p->action;
     }
@@ -114,6 +117,8 @@ static struct str session_attributes(const struct packet *p, char *space)
         return STR_NULL;
     put(&at, STR(" xmlns:sc='http://jabberd.jabberstudio.org/ns/session/1.0'"));
     put_session_ids(&at, p);
+    if (p->failed)
+        put(&at, STR(" sc:failed='1'"));
     return (struct str){space, (size_t)(at - space)};
 }
 
@@ -126,6 +131,27 @@ static void put_stanza(char **at, const struct packet *p)
     *at += packet_payload_write(p, &stamp, *at);
 }
 
+static void put_number(char **at, struct str lead, uint64_t number)
+{
+    char text[24];
+    int len = snprintf(text, sizeof(text), "%" PRIu64, number);
+
+    if (number)
+        put_attr(at, lead, (struct str){text, (size_t)len});
+}
+
+/* Attributes of ours, which jabberd2's processes do not look at. */
+static void put_receipt(char **at, const struct receipt *r)
+{
+    put_number(at, STR(" answers='"), r->answers);
+    if (!r->number)
+        return;
+    put_number(at, STR(" receipt='"), r->number);
+    put_attr(at, STR(" origin='"), jid_full(r->origin));
+    put_number(at, STR(" place='"), r->place);
+    put_number(at, STR(" since='"), (uint64_t)r->since);
+}
+
 static void put_route(char **at, const struct packet *p)
 {
     put(at, STR("<route xmlns='http://jabberd.jabberstudio.org/ns/component/1.0'"));
@@ -136,6 +162,7 @@ static void put_route(char **at, const struct packet *p)
     else if (p->kind == PACKET_LOG)
         put(at, STR(" type='log'"));
     put_error(at, p->error);
+    put_receipt(at, &p->receipt);
     put(at, STR(">"));
     if (p->stanza)
         put_stanza(at, p);
@@ -152,6 +179,8 @@ static void put_bind(char **at, const struct packet *p)
         put(at, STR(" multi='to'"));
     else if (p->bind_flags & PACKET_BIND_MULTI_FROM)
         put(at, STR(" multi='from'"));
+    if (p->bind_flags & PACKET_BIND_RECEIPTS)
+        put(at, STR(" receipts='1'"));
     put_error(at, p->error);
     if (!(p->bind_flags & (PACKET_BIND_DEFAULT | PACKET_BIND_LOG))) {
         put(at, STR("/>"));
@@ -184,6 +213,8 @@ size_t wire_size(const struct packet *p)
 
     if (p->target)
         size += escaped(jid_full(p->target));
+    if (p->receipt.origin)
+        size += escaped(jid_full(p->receipt.origin));
     if (p->stanza) {
         struct stanza_stamp stamp = {.xmlns = stanza_ns(p->stanza, STANZA_ROOT)};
         size += packet_payload_size(p, &stamp);
@@ -255,7 +286,7 @@ static bool parse_ids(struct packet *p, const struct stanza *s, stanza_el el)
 
 static bool parse_action(struct str text, enum session_action *ret)
 {
-    for (int a = SESSION_CREATE; a <= SESSION_REPLACED; a++) {
+    for (int a = SESSION_CREATE; a <= SESSION_RESUMED; a++) {
         if (str_is(text, session_action_name((enum session_action)a))) {
             *ret = (enum session_action)a;
             return true;
@@ -320,6 +351,27 @@ static const char *parse_stanza(struct packet *p, const struct stanza *s, stanza
     return NULL;
 }
 
+static uint64_t number(const struct stanza *s, struct str name, uint64_t most)
+{
+    uint64_t value = 0;
+
+    (void)str_to_u64(attr(s, STANZA_ROOT, name), most, &value);
+    return value;
+}
+
+static void parse_receipt(struct packet *p, const struct stanza *s)
+{
+    struct receipt *r = &p->receipt;
+    struct str origin = attr(s, STANZA_ROOT, STR("origin"));
+
+    r->answers = number(s, STR("answers"), UINT64_MAX);
+    if (!origin.len || (r->origin = jid_parse(origin)) == NULL)
+        return;
+    r->number = number(s, STR("receipt"), UINT64_MAX);
+    r->place = (uint32_t)number(s, STR("place"), UINT32_MAX);
+    r->since = (int64_t)number(s, STR("since"), INT64_MAX);
+}
+
 static bool route_kind(struct str type, bool session, enum packet_kind *ret)
 {
     if (!type.data)
@@ -358,6 +410,7 @@ static struct packet *parse_route(const struct stanza *s, const char **ret_why)
         packet_destroy(p);
         return NULL;
     }
+    parse_receipt(p, s);
     if (parse_error(s))
         packet_bounce(p, parse_error(s));
     return p;
@@ -371,6 +424,8 @@ static struct packet *parse_bind(const struct stanza *s)
     /* jabberd2 takes any value for `to`. */
     if (multi.data)
         flags |= str_eq(multi, STR("from")) ? PACKET_BIND_MULTI_FROM : PACKET_BIND_MULTI;
+    if (attr(s, STANZA_ROOT, STR("receipts")).data)
+        flags |= PACKET_BIND_RECEIPTS;
     if (stanza_child(s, STANZA_ROOT, STR("default"), NS_COMPONENT) != STANZA_NONE)
         flags |= PACKET_BIND_DEFAULT;
     if (stanza_child(s, STANZA_ROOT, STR("log"), NS_COMPONENT) != STANZA_NONE)

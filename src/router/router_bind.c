@@ -230,6 +230,7 @@ static int bind_name(struct port *port, struct str name, unsigned flags, struct 
     if (flags & PACKET_BIND_DEFAULT)
         (void)table_set_default(t, *ret);
     take_name(port, *ret);
+    port->receipts |= (flags & PACKET_BIND_RECEIPTS) != 0;
     return ROUTE_OK;
 }
 

@@ -71,6 +71,7 @@ struct port {
     uint64_t node_id;
     unsigned acl;
     bool throttled, stuck;
+    bool receipts; /* it answers them itself */
     struct list throttle_queue;
     size_t throttle_bytes;
     struct list waiting; /* in another port's waiters, while this port's link is paused */

@@ -5,6 +5,7 @@
  * Back-pressure: a port whose packet made another's queue long is not read until that queue has
  * shrunk. One that takes nothing at all for some seconds is declared stuck; then its packets bounce
  * and nobody waits for it. */
+#include "link/handled.h"
 #include "router/router_impl.h"
 #include "xmpp/namespaces.h"
 
@@ -114,9 +115,23 @@ static void wait_for(struct port *port, struct port *slow)
         loop_timer_start(&slow->stall, ROUTER_STALL_MS);
 }
 
+/* For a component that knows nothing of receipts (jabberd2's, XEP-0114's) the last of us who sees
+ * the stanza answers: it has been written to that component's stream. */
+static void vouch(struct port *source, struct packet *p)
+{
+    struct name *origin = table_find(&source->router->table, jid_full(p->receipt.origin));
+
+    if (origin)
+        router_deliver(origin->nodes[0].port, handled_create(jid_full(p->receipt.origin),
+                                                             p->route_to, &p->receipt.number, 1));
+    p->receipt.number = 0;
+}
+
 static void send_on(struct port *source, struct port *target, struct packet *p)
 {
     source->router->routed++;
+    if (p->receipt.number && !target->receipts && !target->trunk)
+        vouch(source, p);
     router_deliver(target, p);
     if (!target->throttled && !target->stuck && link_full(target->link))
         wait_for(source, target);

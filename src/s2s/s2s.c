@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "s2s/s2s_conn.h"
+#include "xmpp/delay.h"
 #include "xmpp/namespaces.h"
 
 #define S2S_STOP_MS      300u  /* for the last words to leave */
@@ -45,6 +46,8 @@ static struct s2s *create(struct component *component)
     hash_init(&s->remotes, seed);
     hash_init(&s->queries, seed);
     hash_init(&s->addresses, seed);
+    s->receipts = receipts_create(component, s2s_stanza_handled, s);
+    unhandled_table_init(&s->unhandled, component, s->receipts);
     list_init(&s->conns);
     list_init(&s->closed);
     list_init(&s->blocked);
@@ -80,28 +83,65 @@ static enum error start(struct component *component)
 
 /* --- events --- */
 
+void s2s_done(struct s2s *s, struct packet *p)
+{
+    if (p->receipt.number)
+        receipts_handled(s->receipts, p->receipt.origin, p->receipt.number);
+    packet_destroy(p);
+}
+
 void s2s_bounce(struct s2s *s, struct packet *p, enum stanza_condition condition, const char *text)
 {
-    struct stanza *error = stanza_error_reply(p->stanza, jid_full(p->to), jid_full(p->from),
-                                              condition, text && text[0] ? text : NULL);
+    struct receipt *r = &p->receipt;
+    struct stanza *error;
     struct packet *back;
 
+    if (r->number && s->stopping) { /* the session manager keeps it for the next of us */
+        packet_destroy(p);
+        return;
+    }
+    error = stanza_error_reply(p->stanza, jid_full(p->to), jid_full(p->from), condition,
+                               text && text[0] ? text : NULL);
     if (error) {
         s->count.bounced++;
-        back = packet_create(PACKET_STANZA, jid_domain(p->from), str_of(s->component->id));
+        back = packet_create(PACKET_STANZA, r->number ? jid_full(r->origin) : jid_domain(p->from),
+                             str_of(s->component->id));
+        back->receipt.answers = r->number;
+        if (r->number) /* should the error be lost, the stanza comes again */
+            receipts_forget(s->receipts, r->origin, r->number);
         back->stanza = error;
         back->from = jid_ref(p->to);
         back->to = jid_ref(p->from);
         back->born = s2s_now(s);
         component_send(s->component, back);
     }
-    packet_destroy(p);
+    if (error)
+        packet_destroy(p);
+    else
+        s2s_done(s, p);
+}
+
+static void take(struct s2s *s, struct packet *p)
+{
+    const struct receipt *r = &p->receipt;
+
+    if (r->number && !receipts_admit(s->receipts, p)) {
+        packet_destroy(p); /* it came before */
+        return;
+    }
+    if (r->since && p->from && str_is(stanza_name(p->stanza, STANZA_ROOT), "message")) {
+        stanza_unref(p->delay);
+        p->delay = delay_create(jid_domain(p->from), r->since, NULL);
+    }
+    remote_send(s, p);
 }
 
 static void packet(struct component *component, struct packet *p)
 {
     struct s2s *s = component->state;
 
+    if (receipts_take(s->receipts, p))
+        return;
     if (p->kind != PACKET_STANZA || !p->stanza)
         packet_destroy(p);
     else if (str_eq(stanza_ns(p->stanza, STANZA_ROOT), NS_RESOLVER))
@@ -109,7 +149,7 @@ static void packet(struct component *component, struct packet *p)
     else if (p->error)
         s2s_stanza_returned(s, p);
     else
-        remote_send(s, p);
+        take(s, p);
 }
 
 static void peer(struct component *component, struct str name, bool up)
@@ -182,6 +222,8 @@ static void destroy(struct component *component)
         free(a);
     loop_timer_stop(&s->stop_timer);
     loop_timer_stop(&s->farewell);
+    unhandled_table_finish(&s->unhandled);
+    receipts_destroy(s->receipts);
     hash_finish(&s->remotes);
     hash_finish(&s->queries);
     hash_finish(&s->addresses);

@@ -23,6 +23,7 @@
 #include "component/domains.h"
 #include "component/listeners.h"
 #include "component/secret.h"
+#include "component/unhandled.h"
 #include "s2s/domain_queue.h"
 #include "xmpp/dialback.h"
 #include "xmpp/s2s_stream.h"
@@ -59,6 +60,8 @@ struct s2s {
         struct domains domains;
     } fresh;                    /* between the two steps of a reload */
     struct loop_timer farewell; /* domains that are gone may still say so */
+    struct receipts *receipts;
+    struct unhandled_table unhandled; /* what came in on streams with acknowledgements */
     struct hash remotes;        /* name -> struct remote */
     struct hash queries;        /* id -> struct s2s_query that waits for the resolver */
     struct hash addresses;      /* ip -> struct s2s_address */
@@ -98,6 +101,8 @@ void s2s_reload_farewell(struct loop_timer *timer); /* s2s->farewell */
 bool s2s_is_local(const struct s2s *s, struct str domain);
 /* Sends the error for a packet that cannot leave, to whoever sent it; destroys it. */
 void s2s_bounce(struct s2s *s, struct packet *p, enum stanza_condition condition, const char *text);
+/* The packet has left for good: tells who waits for it; destroys it. */
+void s2s_done(struct s2s *s, struct packet *p);
 void s2s_check_stopped(struct s2s *s);
 
 /* --- policy.c --- */

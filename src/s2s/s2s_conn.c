@@ -126,6 +126,7 @@ static struct s2s_conn *create(struct s2s *s, enum s2s_role role)
     list_init(&c->proofs);
     list_init(&c->verifies);
     domain_queue_init(&c->unacked);
+    unhandled_init(&c->in, &s->unhandled, 0);
     list_push(&s->conns, &c->node);
     s->conn_count++;
     limits_of(c, role == S2S_MADE, &limits);
@@ -237,6 +238,7 @@ static void leave(struct s2s_conn *c, enum stanza_condition condition, const cha
     list_remove(&c->node);
     list_push(&s->closed, &c->node);
     loop_defer(s2s_loop(s), &s->reaper, LOOP_PACKETS);
+    unhandled_finish(&c->in); /* its other end sends again what we have not acknowledged */
     remote_conn_ended(c, condition, why);
 }
 

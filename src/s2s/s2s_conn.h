@@ -25,6 +25,7 @@ enum s2s_keys { KEYS_UNKNOWN, KEYS_TAKEN, KEYS_REFUSED };
 enum s2s_pause {
     S2S_PAUSE_LINK = 1 << 0, /* the router does not keep up */
     S2S_PAUSE_AWAY = 1 << 1, /* nobody here serves a domain that it sends to, for the moment */
+    S2S_PAUSE_SLOW = 1 << 3, /* too much of it is not handled */
     S2S_PAUSE_RATE = 1 << 2  /* it has sent more than it may (s2s.rate, s2s.message_rate) */
 };
 
@@ -63,7 +64,9 @@ struct s2s_conn {
     bool sm;                /* what we send is counted */
     bool sm_counting;       /* what they send is */
     bool ack_asked;         /* <r/> sent, <a/> due */
-    uint32_t sm_in, sm_out; /* handled by us; acknowledged by them */
+    bool ack_owed;          /* they asked, and less was handled than had come */
+    uint32_t sm_out;        /* acknowledged by them */
+    struct unhandled in;    /* what they sent */
     struct domain_queue unacked;
 };
 
@@ -131,6 +134,8 @@ bool s2s_judge_allows(const struct s2s_conn *c, struct str domain);
 void s2s_judge_reload(struct s2s *s);
 
 /* --- s2s_flow.c --- */
+void s2s_flow_pause(struct s2s_conn *c, enum s2s_pause why);
+void s2s_flow_resume(struct s2s_conn *c, enum s2s_pause why);
 void s2s_flow_check_link(struct s2s_conn *c);
 void s2s_flow_unblock(struct s2s *s);
 /* A domain of ours is served again, or not. */
@@ -154,6 +159,9 @@ void s2s_dialback_verified(struct s2s_conn *c, struct str remote, struct str loc
 void s2s_stanza_in(struct s2s_conn *c, struct stanza *s);  /* moves */
 void s2s_stanza_flush(struct pair *pair);                  /* writes what the stream takes */
 void s2s_stanza_returned(struct s2s *s, struct packet *p); /* the router's bounce; owns p */
+void s2s_stanza_handled(void *s2s, uint64_t number);       /* a receipt */
+/* What came for a domain of ours and was not handled goes there once more. */
+void s2s_stanza_repeat(struct s2s_conn *c, struct str local);
 void s2s_sm_element(struct s2s_conn *c, const struct stanza *s);
 void s2s_sm_enable(struct s2s_conn *c); /* made: asks for it, when offered */
 

@@ -7,14 +7,14 @@
 #define FLOW_BURST           10  /* seconds' worth of s2s.message_rate that may come at once */
 #define FLOW_SUBSCRIBE_BURST 60  /* s2s.subscribe_rate is for so many seconds */
 
-static void pause(struct s2s_conn *c, enum s2s_pause why)
+void s2s_flow_pause(struct s2s_conn *c, enum s2s_pause why)
 {
     if (c->paused == 0)
         conn_pause(c->conn);
     c->paused |= (unsigned)why;
 }
 
-static void resume(struct s2s_conn *c, enum s2s_pause why)
+void s2s_flow_resume(struct s2s_conn *c, enum s2s_pause why)
 {
     if (!(c->paused & (unsigned)why))
         return;
@@ -29,7 +29,7 @@ void s2s_flow_check_link(struct s2s_conn *c)
 {
     if (!component_full(c->s2s->component) || (c->paused & S2S_PAUSE_LINK))
         return;
-    pause(c, S2S_PAUSE_LINK);
+    s2s_flow_pause(c, S2S_PAUSE_LINK);
     list_push(&c->s2s->blocked, &c->link_node);
 }
 
@@ -38,7 +38,7 @@ void s2s_flow_unblock(struct s2s *s)
     LIST_EACH_SAFE (it, &s->blocked) {
         struct s2s_conn *c = LIST_ENTRY(it, struct s2s_conn, link_node);
         list_remove(&c->link_node);
-        resume(c, S2S_PAUSE_LINK);
+        s2s_flow_resume(c, S2S_PAUSE_LINK);
     }
 }
 
@@ -58,12 +58,14 @@ void s2s_flow_domain(struct s2s *s, struct str local, bool served)
 {
     LIST_EACH_SAFE (it, &s->conns) {
         struct s2s_conn *c = LIST_ENTRY(it, struct s2s_conn, node);
+        if (served)
+            s2s_stanza_repeat(c, local);
         if (!sends_to(c, local))
             continue;
         if (served)
-            resume(c, S2S_PAUSE_AWAY);
+            s2s_flow_resume(c, S2S_PAUSE_AWAY);
         else
-            pause(c, S2S_PAUSE_AWAY);
+            s2s_flow_pause(c, S2S_PAUSE_AWAY);
     }
 }
 
@@ -74,13 +76,13 @@ static void wait_for(struct s2s_conn *c, uint64_t ms)
     if (ms == 0 || c->state == S2S_CLOSED)
         return;
     c->s2s->count.slowed += !(c->paused & S2S_PAUSE_RATE);
-    pause(c, S2S_PAUSE_RATE);
+    s2s_flow_pause(c, S2S_PAUSE_RATE);
     loop_timer_start(&c->rate_timer, ms);
 }
 
 void s2s_flow_rate_tick(struct loop_timer *timer)
 {
-    resume(MEM_CONTAINER(timer, struct s2s_conn, rate_timer), S2S_PAUSE_RATE);
+    s2s_flow_resume(MEM_CONTAINER(timer, struct s2s_conn, rate_timer), S2S_PAUSE_RATE);
 }
 
 void s2s_flow_charge(struct s2s_conn *c, size_t bytes, uint64_t stanzas)

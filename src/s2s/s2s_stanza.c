@@ -6,8 +6,12 @@
  */
 #include <stdio.h>
 
+#include "base/mem.h"
 #include "s2s/s2s_conn.h"
 #include "xmpp/namespaces.h"
+
+#define ROUTE_NOT_FOUND 404 /* jabberd2.md 1.2 */
+#define UNHANDLED_MAX   500 /* of one stream; then it is not read */
 
 /* --- in --- */
 
@@ -52,6 +56,17 @@ static void answer_error(struct s2s *s, const struct stanza *stanza, struct jid 
     remote_send(s, back);
 }
 
+/* Whoever sent it hears of it when it has been handled, not before (reliability.md C.1). */
+static void keep(struct s2s_conn *c, struct packet *p)
+{
+    struct unhandled_stanza *stanza = unhandled_open(&c->in);
+
+    unhandled_send(stanza, p);
+    unhandled_close(stanza);
+    if (c->in.count > UNHANDLED_MAX)
+        s2s_flow_pause(c, S2S_PAUSE_SLOW);
+}
+
 void s2s_stanza_in(struct s2s_conn *c, struct stanza *stanza)
 {
     struct s2s *s = c->s2s;
@@ -68,10 +83,11 @@ void s2s_stanza_in(struct s2s_conn *c, struct stanza *stanza)
     }
     s->count.stanzas_in++;
     c->stanzas++;
-    c->sm_in += c->sm_counting;
     s2s_conn_used(c);
     if (!s2s_flow_stanza(s, s2s_proof_find(c, jid_domain(from), jid_domain(to))->source, stanza)) {
         answer_error(s, stanza, from, to, STANZA_ERR_RESOURCE_CONSTRAINT);
+        if (c->sm_counting)
+            unhandled_close(unhandled_open(&c->in));
         jid_unref(from);
         jid_unref(to);
         stanza_unref(stanza);
@@ -83,7 +99,59 @@ void s2s_stanza_in(struct s2s_conn *c, struct stanza *stanza)
     p->to = to;
     p->born = s2s_now(s);
     stanza_unref(stanza);
+    if (c->sm_counting)
+        keep(c, p);
     component_send(s->component, p);
+}
+
+static void write_ack(struct s2s_conn *c)
+{
+    struct buffer out;
+
+    buffer_init(&out, 128);
+    buffer_printf(&out, "<a xmlns='urn:xmpp:sm:3' h='%u'/>", unhandled_h(&c->in));
+    s2s_conn_write_buffer(c, &out);
+    c->ack_owed = c->in.count > 0;
+}
+
+void s2s_stanza_handled(void *s2s, uint64_t number)
+{
+    struct s2s *s = s2s;
+    struct unhandled *in = unhandled_receipt(&s->unhandled, number);
+    struct s2s_conn *c = in ? MEM_CONTAINER(in, struct s2s_conn, in) : NULL;
+
+    if (!c)
+        return;
+    if (c->in.count <= UNHANDLED_MAX / 2)
+        s2s_flow_resume(c, S2S_PAUSE_SLOW);
+    if (c->ack_owed && c->in.count == 0)
+        write_ack(c);
+}
+
+struct repeat {
+    struct s2s *s2s;
+    struct str local;
+};
+
+static void send_again(void *arg, struct packet *p)
+{
+    const struct repeat *repeat = arg;
+    struct component *component = repeat->s2s->component;
+
+    if (!str_eq(jid_domain(p->to), repeat->local)) {
+        packet_destroy(p);
+        return;
+    }
+    p->route_to = jid_domain(p->to);
+    p->route_from = str_of(component->id);
+    component_send(component, p);
+}
+
+void s2s_stanza_repeat(struct s2s_conn *c, struct str local)
+{
+    struct repeat repeat = {c->s2s, local};
+
+    unhandled_repeat(&c->in, send_again, &repeat);
 }
 
 void s2s_stanza_returned(struct s2s *s, struct packet *p)
@@ -91,6 +159,14 @@ void s2s_stanza_returned(struct s2s *s, struct packet *p)
     enum stanza_condition condition =
         p->error == 503 ? STANZA_ERR_RESOURCE_CONSTRAINT : STANZA_ERR_SERVICE_UNAVAILABLE;
 
+    /* It is kept: when the domain is served again it goes there once more. */
+    if (p->receipt.number && p->error == ROUTE_NOT_FOUND && p->to &&
+        domains_find(&s->domains, jid_domain(p->to))) {
+        packet_destroy(p);
+        return;
+    }
+    if (p->receipt.number)
+        s2s_stanza_handled(s, p->receipt.number);
     if (p->from && p->to && !s2s_is_local(s, jid_domain(p->from)))
         answer_error(s, p->stanza, p->from, p->to, condition);
     packet_destroy(p);
@@ -146,7 +222,7 @@ void s2s_stanza_flush(struct pair *pair)
         if (c->sm)
             (void)domain_queue_push(&c->unacked, p, SIZE_MAX);
         else
-            packet_destroy(p);
+            s2s_done(c->s2s, p);
     }
     if (!wrote)
         return;
@@ -174,18 +250,13 @@ static void on_enable(struct s2s_conn *c)
     }
     s2s_conn_write(c, STR("<enabled xmlns='urn:xmpp:sm:3'/>"));
     c->sm = c->sm_counting = true;
-    c->sm_in = c->sm_out = 0;
+    c->sm_out = 0;
 }
 
 static void on_request(struct s2s_conn *c)
 {
-    struct buffer out;
-
-    if (!c->sm_counting)
-        return;
-    buffer_init(&out, 128);
-    buffer_printf(&out, "<a xmlns='urn:xmpp:sm:3' h='%u'/>", c->sm_in);
-    s2s_conn_write_buffer(c, &out);
+    if (c->sm_counting)
+        write_ack(c);
 }
 
 static void on_ack(struct s2s_conn *c, const struct stanza *s)
@@ -204,7 +275,7 @@ static void on_ack(struct s2s_conn *c, const struct stanza *s)
         return;
     }
     for (; count > 0; count--)
-        packet_destroy(domain_queue_pop(&c->unacked));
+        s2s_done(c->s2s, domain_queue_pop(&c->unacked));
     c->sm_out = (uint32_t)h;
     c->ack_asked = false;
     ask_ack(c);
@@ -221,7 +292,7 @@ static void on_failed(struct s2s_conn *c)
     struct packet *p;
 
     while ((p = domain_queue_pop(&c->unacked)) != NULL)
-        packet_destroy(p);
+        s2s_done(c->s2s, p);
     c->sm = c->sm_offered = c->ack_asked = false;
 }
 

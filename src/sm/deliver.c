@@ -8,6 +8,7 @@
 
 #include "sm/change.h"
 #include "sm/iq.h"
+#include "sm/offline.h"
 #include "sm/presence.h"
 #include "sm/send.h"
 #include "xmpp/namespaces.h"
@@ -228,5 +229,30 @@ void deliver(struct sm *sm, struct packet *p)
         deliver_user(user, p);
     else if (!user_wait(user, p))
         send_error(sm, NULL, p, STANZA_ERR_RESOURCE_CONSTRAINT, NULL);
+    user_release(user);
+}
+
+/* --- back from a client that has gone --- */
+
+/* What went to the bare JID is not repeated to those who got their own copy. */
+void deliver_returned(struct sm *sm, struct packet *p)
+{
+    struct user *user = p->to ? user_find(sm, jid_bare(p->to)) : NULL;
+    if (p->to && !sm_owns(sm, p->to)) { /* the sm that has the user now knows better */
+        send_moved(sm, p);
+        return;
+    }
+    if (!user || user->state != USER_READY || send_kind_of(p->stanza) != SEND_MESSAGE) {
+        deliver(sm, p);
+        return;
+    }
+    user_hold(user);
+    if (offline_returned(user, p)) {
+        /* back at its place in the queue */
+    } else if (jid_is_bare(p->to) && anybody(user)) {
+        packet_destroy(p);
+    } else {
+        deliver_message(user, p);
+    }
     user_release(user);
 }

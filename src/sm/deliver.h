@@ -17,6 +17,9 @@ void deliver_internal(struct sm *sm, struct packet *p);
 bool deliver_is_internal(const struct packet *p);
 /* A message for a user, past the FROM_ROUTER point (again). Takes the packet. */
 void deliver_message(struct user *user, struct packet *p);
+/* A stanza for a client that has gone, which did not get it; the session has ended before. It is
+ * tried again without it, so that it reaches another resource or the offline queue. Takes it. */
+void deliver_returned(struct sm *sm, struct packet *p);
 /* Parses from and to where the link has not: false when either is missing. */
 bool deliver_addresses(struct packet *p);
 /* To each session that takes messages; how many there were. The packet stays the caller's. */

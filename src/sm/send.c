@@ -1,26 +1,52 @@
 /* How stanzas leave: see send.h. */
 #include "sm/send.h"
 
+#include "sm/flight.h"
+#include "sm/owed.h"
 #include "xmpp/namespaces.h"
 
 void send_packet(struct sm *sm, struct packet *p)
 {
+    sm->counters.to_router++;
+    if (p->promise && owed_durable(p->stanza)) {
+        flight_route(sm, p);
+        return;
+    }
+    owed_drop(p);
     /* The names are parts of the JIDs that the packet holds. */
     p->route_to = jid_domain(p->to);
     p->route_from = jid_domain(p->from);
     p->c2s.len = p->sm.len = 0;
-    sm->counters.to_router++;
     component_send(sm->c, p);
 }
 
-void send_route(struct sm *sm, struct stanza *s, struct jid *from, struct jid *to)
+void send_moved(struct sm *sm, struct packet *p)
+{
+    if (p->promise && owed_durable(p->stanza)) {
+        flight_route(sm, p);
+        return;
+    }
+    owed_drop(p);
+    p->route_to = p->route_from = jid_domain(p->to);
+    p->c2s.len = p->sm.len = 0;
+    component_send(sm->c, p);
+}
+
+static void route(struct sm *sm, struct stanza *s, struct jid *from, struct jid *to,
+                  struct promise *promise)
 {
     struct packet *p = packet_create(PACKET_STANZA, STR_NULL, STR_NULL);
     p->stanza = stanza_ref(s);
     p->from = jid_ref(from);
     p->to = jid_ref(to);
+    p->promise = promise ? promise_ref(promise) : NULL;
     p->born = loop_now(sm->loop);
     send_packet(sm, p);
+}
+
+void send_route(struct sm *sm, struct stanza *s, struct jid *from, struct jid *to)
+{
+    route(sm, s, from, to, NULL);
 }
 
 static void to_client(struct session *session, struct packet *p)
@@ -32,18 +58,30 @@ static void to_client(struct session *session, struct packet *p)
     if (path_run(&sm->path, PATH_TO_CLIENT, &e) == PATH_DONE)
         return;
     sm->counters.to_clients++;
-    component_send(sm->c, p);
+    flight_deliver(session, p);
 }
 
-void send_session(struct session *session, struct stanza *s, struct jid *from, struct jid *to)
+static void to_session(struct session *session, struct stanza *s, struct jid *from,
+                       struct jid *to, struct promise *promise)
 {
     struct sm *sm = session->user->sm;
     struct packet *p = packet_create(PACKET_STANZA, peer_name(session->peer), str_of(sm->c->id));
     p->stanza = stanza_ref(s);
     p->from = from ? jid_ref(from) : NULL;
     p->to = to ? jid_ref(to) : NULL;
+    p->promise = promise ? promise_ref(promise) : NULL;
     p->born = loop_now(sm->loop);
     to_client(session, p);
+}
+
+void send_session(struct session *session, struct stanza *s, struct jid *from, struct jid *to)
+{
+    to_session(session, s, from, to, NULL);
+}
+
+void send_stored(struct session *session, struct stanza *s, struct promise *promise)
+{
+    to_session(session, s, NULL, NULL, promise);
 }
 
 void send_session_packet(struct session *session, const struct packet *original)
@@ -54,6 +92,7 @@ void send_session_packet(struct session *session, const struct packet *original)
     p->from = original->from ? jid_ref(original->from) : NULL;
     p->to = original->to ? jid_ref(original->to) : NULL;
     p->delay = original->delay ? stanza_ref(original->delay) : NULL;
+    p->promise = original->promise ? promise_ref(original->promise) : NULL;
     p->born = original->born;
     to_client(session, p);
 }
@@ -66,10 +105,11 @@ void send_error_to(struct sm *sm, struct session *session, const struct packet *
     if (!error)
         return;
     sm->counters.errors++;
+    /* Who waits for the stanza waits for its error now (reliability.md C.1 c). */
     if (session)
-        send_session(session, error, p->to, p->from);
+        to_session(session, error, p->to, p->from, p->promise);
     else if (p->to)
-        send_route(sm, error, p->to, p->from);
+        route(sm, error, p->to, p->from, p->promise);
     stanza_unref(error);
 }
 

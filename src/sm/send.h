@@ -10,8 +10,12 @@
 void send_route(struct sm *sm, struct stanza *s, struct jid *from, struct jid *to);
 /* The same with a packet whose from and to are set; moved. */
 void send_packet(struct sm *sm, struct packet *p);
+/* A stanza for a local user that belongs to another sm now; moved. */
+void send_moved(struct sm *sm, struct packet *p);
 /* To one session; `from` and `to` NULL keep the stanza's own. Shares. */
 void send_session(struct session *session, struct stanza *s, struct jid *from, struct jid *to);
+/* A message from the user's queue; the promise is shared. */
+void send_stored(struct session *session, struct stanza *s, struct promise *promise);
 /* The same with the stanza and JIDs of a packet, which stays the caller's. */
 void send_session_packet(struct session *session, const struct packet *p);
 

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include "base/mem.h"
+#include "sm/acks.h"
 #include "sm/presence.h"
 
 struct session *session_find(const struct sm *sm, const struct session_id *id)
@@ -20,20 +21,33 @@ struct session *session_of(const struct user *user, struct str resource)
 
 /* --- answers --- */
 
-void session_answer(struct sm *sm, struct packet *request, enum session_action action,
-                    struct str reason)
+static void answer(struct sm *sm, struct packet *request, enum session_action action,
+                   struct str reason, bool failed)
 {
-    struct packet *answer = packet_create_session(request->route_from, str_of(sm->c->id), action,
-                                                  request->target, reason);
-    answer->c2s = request->c2s;
-    answer->sm = request->sm;
-    answer->request = request->request;
-    answer->failed = reason.data != NULL;
-    component_send(sm->c, answer);
+    struct packet *p = packet_create_session(request->route_from, str_of(sm->c->id), action,
+                                             request->target, reason);
+    p->c2s = request->c2s;
+    p->sm = request->sm;
+    p->request = request->request;
+    p->failed = failed;
+    component_send(sm->c, p);
     packet_destroy(request);
 }
 
-static void tell(const struct session *s, enum session_action action, struct str reason)
+void session_answer(struct sm *sm, struct packet *request, enum session_action action,
+                    struct str reason)
+{
+    answer(sm, request, action, reason, reason.data != NULL);
+}
+
+/* "receipts": a c2s of ours may offer XEP-0198. */
+static void answer_started(struct session *s, struct packet *request)
+{
+    request->sm = s->sm;
+    answer(s->user->sm, request, SESSION_STARTED, STR("receipts"), false);
+}
+
+void session_tell(const struct session *s, enum session_action action, struct str reason)
 {
     struct sm *sm = s->user->sm;
     struct packet *p =
@@ -54,6 +68,7 @@ static struct peer *peer_get(struct sm *sm, struct str name)
     peer->name_len = name.len;
     memcpy(peer->name, name.data, name.len);
     list_init(&peer->sessions);
+    list_init(&peer->orphans);
     hash_put(&sm->peers, peer_name(peer), peer);
     return peer;
 }
@@ -73,6 +88,7 @@ void session_heard(struct session *s)
     s->stale = false;
     list_remove(&s->peer_node);
     list_push(&s->peer->sessions, &s->peer_node);
+    flight_repeat(s);
 }
 
 void session_peer_down(struct sm *sm, struct str name, bool link_lost)
@@ -83,16 +99,20 @@ void session_peer_down(struct sm *sm, struct str name, bool link_lost)
     LIST_EACH (it, &peer->sessions)
         LIST_ENTRY(it, struct session, peer_node)->stale = true;
     peer->gone = !link_lost;
-    if (peer->gone)
-        loop_timer_start(&sm->reaper, 0);
+    if (!peer->gone)
+        return;
+    loop_timer_start(&sm->reaper, 0);
+    flight_peer_gone(sm, peer);
 }
 
 void session_resume_timer(struct loop_timer *timer)
 {
     struct sm *sm = MEM_CONTAINER(timer, struct sm, resume);
     struct peer *peer;
-    for (size_t i = 0; (peer = hash_next(&sm->peers, &i));)
+    for (size_t i = 0; (peer = hash_next(&sm->peers, &i));) {
         peer->gone = true;
+        flight_peer_gone(sm, peer);
+    }
     loop_timer_start(&sm->reaper, 0);
 }
 
@@ -105,7 +125,7 @@ void session_reap_timer(struct loop_timer *timer)
     for (size_t i = 0; left && (peer = hash_next(&sm->peers, &i));) {
         struct session *s = NULL;
         while (peer->gone && left && (s = first_stale(peer))) {
-            session_end(s);
+            session_lost(s);
             left--;
         }
         if (!s)
@@ -124,6 +144,7 @@ static struct session *make(struct user *user, const struct packet *p)
     s->user = user;
     s->jid = jid_ref(p->target);
     s->c2s = p->c2s;
+    list_init(&s->flights);
     session_id_make(&s->sm, sm->c->env->random);
     s->peer = peer_get(sm, p->route_from);
     list_push(&s->peer->sessions, &s->peer_node);
@@ -152,6 +173,15 @@ static void ensure_active(struct user *user)
 /* Only our link was lost: the session goes on for the same client, under new ids. */
 static void adopt(struct session *s, struct packet *p)
 {
+    if (s->asleep)
+        acks_wake(s);
+    session_take(s, p);
+    answer_started(s, p);
+    flight_repeat(s);
+}
+
+void session_take(struct session *s, const struct packet *p)
+{
     struct sm *sm = s->user->sm;
     hash_del(&sm->sessions, session_id_str(&s->sm));
     session_id_make(&s->sm, sm->c->env->random);
@@ -161,8 +191,6 @@ static void adopt(struct session *s, struct packet *p)
     list_push(&s->peer->sessions, &s->peer_node);
     s->c2s = p->c2s;
     s->stale = false;
-    p->sm = s->sm;
-    session_answer(sm, p, SESSION_STARTED, STR_NULL);
 }
 
 /* A stanza condition's name when the session may not start. */
@@ -176,12 +204,20 @@ static struct str obstacle(const struct user *user, const struct session *same, 
     return STR_NULL;
 }
 
+/* "MAX ID ...": the id is that of its stream. */
+static bool same_stream(const struct session *s, struct str text)
+{
+    struct str max, id;
+    return str_split(&text, ' ', &max) && str_split(&text, ' ', &id) && acks_is(s, id);
+}
+
 void session_start(struct user *user, struct packet *p)
 {
     struct sm *sm = user->sm;
     struct session *same = session_of(user, jid_resource(p->target));
-    bool resumed = str_is(p->reason, "resumed");
-    if (same && same->stale && resumed) {
+    struct str acks = p->reason, word;
+    bool resumed = str_split(&acks, ' ', &word) && str_is(word, "resumed");
+    if (same && resumed && (same->stale || (acks.data && same_stream(same, acks)))) {
         adopt(same, p);
         return;
     }
@@ -196,10 +232,11 @@ void session_start(struct user *user, struct packet *p)
     ensure_active(user);
     struct session *s = make(user, p);
     s->interested = resumed; /* its client asked for the roster long ago and will not again */
+    if (resumed && acks.data)
+        (void)acks_enable(s, acks);
     path_run(&sm->path, PATH_SESSION_START,
              &(struct path_event){.sm = sm, .user = user, .session = s});
-    p->sm = s->sm;
-    session_answer(sm, p, SESSION_STARTED, STR_NULL);
+    answer_started(s, p);
     user_release(user);
 }
 
@@ -225,6 +262,8 @@ void session_end(struct session *s)
              &(struct path_event){.sm = user->sm, .user = user, .session = s});
     unlink_session(s); /* first: it gets no copy of its own absence */
     presence_gone(s);
+    flight_end(s);
+    acks_forget(s);
     stanza_unref(s->presence);
     for (uint32_t i = 0; i < s->directed_count; i++)
         jid_unref(s->directed[i]);
@@ -236,6 +275,12 @@ void session_end(struct session *s)
 
 void session_close(struct session *s, enum session_action action, struct str reason)
 {
-    tell(s, action, reason);
+    session_tell(s, action, reason);
     session_end(s);
+}
+
+void session_lost(struct session *s)
+{
+    if (!acks_sleep(s))
+        session_end(s);
 }

@@ -11,6 +11,8 @@ struct session {
     struct list peer_node;
     struct jid *jid; /* full */
     struct session_id c2s, sm;
+    struct list flights; /* struct flight: sent to its c2s and not confirmed */
+    struct acks *acks;   /* XEP-0198; NULL: not enabled */
     struct stanza *presence; /* the last broadcast; NULL: not available */
     struct jid **directed;   /* who got directed presence and is to hear of the end; sorted */
     uint32_t directed_count;
@@ -19,6 +21,7 @@ struct session {
     bool knows_privacy, knows_blocklist; /* it has asked for the lists, for the block list */
     bool interested;                     /* asked for the roster: RFC 6121 section 2.2 */
     bool stale;                          /* the link was lost since we heard of it */
+    bool asleep;                         /* its stream broke, and it may be resumed: acks.h */
 };
 
 static inline bool session_available(const struct session *s)
@@ -41,6 +44,12 @@ void session_start(struct user *user, struct packet *p);
 void session_end(struct session *s);
 /* Tells the c2s with ENDED (or REPLACED), then ends it. */
 void session_close(struct session *s, enum session_action action, struct str reason);
+/* It belongs to the c2s that sent this packet from now on, under new ids. */
+void session_take(struct session *s, const struct packet *p);
+/* Says so to its c2s, and no more. */
+void session_tell(const struct session *s, enum session_action action, struct str reason);
+/* Its stream is gone without having ended: it sleeps or ends. */
+void session_lost(struct session *s);
 /* Answers a session packet: the same names and ids turned round. `reason` with data: failed.
  * Destroys the packet. */
 void session_answer(struct sm *sm, struct packet *request, enum session_action action,

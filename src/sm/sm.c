@@ -9,10 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/mem.h"
+#include "sm/acks.h"
 #include "sm/ask.h"
 #include "sm/deliver.h"
 #include "sm/iq.h"
 #include "sm/offline.h"
+#include "sm/outbox.h"
+#include "sm/owed.h"
 #include "sm/presence.h"
 #include "sm/send.h"
 #include "sm/services.h"
@@ -25,6 +28,12 @@ struct jid *sm_domain(const struct sm *sm, struct str domain)
     return domains_find(&sm->domains, domain) ? hash_get(&sm->domain_jids, domain) : NULL;
 }
 
+bool sm_owns(const struct sm *sm, const struct jid *user)
+{
+    struct str owner = component_owner(sm->c, jid_domain(user), jid_bare(user));
+    return !owner.data || str_is(owner, sm->c->id);
+}
+
 /* --- from our clients --- */
 
 /* The c2s believes in a session that we do not have: after a crash of ours, or a race with its end.
@@ -32,7 +41,9 @@ struct jid *sm_domain(const struct sm *sm, struct str domain)
 static void unknown_session(struct sm *sm, struct packet *p)
 {
     struct stanza *error =
-        stanza_error_reply(p->stanza, STR_NULL, STR_NULL, STANZA_ERR_RECIPIENT_UNAVAILABLE, NULL);
+        p->receipt.number ? NULL /* its c2s keeps it for the next session */
+                          : stanza_error_reply(p->stanza, STR_NULL, STR_NULL,
+                                               STANZA_ERR_RECIPIENT_UNAVAILABLE, NULL);
     if (error) {
         struct packet *refusal = packet_create(PACKET_STANZA, p->route_from, str_of(sm->c->id));
         refusal->stanza = error;
@@ -110,6 +121,13 @@ static void client_stanza(struct session *session, struct packet *p)
     }
 }
 
+/* The c2s has something to say to its client, and we count it (XEP-0198). */
+static void echo(struct session *session, struct packet *p)
+{
+    send_session(session, p->stanza, NULL, NULL);
+    packet_destroy(p);
+}
+
 static void on_client_stanza(struct sm *sm, struct packet *p)
 {
     struct session *session = session_find(sm, &p->sm);
@@ -122,7 +140,11 @@ static void on_client_stanza(struct sm *sm, struct packet *p)
     if (session->stale)
         session_heard(session);
     user_hold(user);
-    if (user->state == USER_DELETING)
+    if (p->receipt.number && !owed_take(sm, p))
+        packet_destroy(p);
+    else if (p->failed && session->acks)
+        echo(session, p);
+    else if (user->state == USER_DELETING)
         packet_destroy(p);
     else if (stamp(session, p))
         client_stanza(session, p);
@@ -144,6 +166,8 @@ static void on_user_action(struct sm *sm, struct packet *p)
             session_answer(sm, p, p->action, STR("resource-constraint"));
     } else if (p->action == SESSION_START) {
         session_start(user, p);
+    } else if (p->action == SESSION_RESUME) {
+        acks_resume(user, p);
     } else if (p->action == SESSION_CREATE) {
         user_create(user, p);
     } else {
@@ -156,7 +180,15 @@ static void on_session_end(struct sm *sm, struct packet *p)
 {
     struct session *session = session_find(sm, &p->sm);
     bool moved = str_is(p->reason, "moved");
+    bool lost = str_is(p->reason, "lost"), other = session && session->acks && !moved &&
+        (session->asleep || !str_eq(session_id_str(&session->c2s), session_id_str(&p->c2s)));
     session_answer(sm, p, SESSION_ENDED, STR_NULL); /* also when it had ended already */
+    if (other) /* only a former stream of it */
+        return;
+    if (session && lost) {
+        session_lost(session);
+        return;
+    }
     if (session && moved) {
         /* It goes on at the sm that has the user now: nobody is told that it went. */
         stanza_unref(session->presence);
@@ -166,6 +198,16 @@ static void on_session_end(struct sm *sm, struct packet *p)
         session_end(session);
     if (moved)
         user_unload_idle(sm);
+}
+
+static void on_session_enable(struct sm *sm, struct packet *p)
+{
+    struct session *session = session_find(sm, &p->sm);
+    if (session && str_eq(session_id_str(&session->c2s), session_id_str(&p->c2s)) &&
+        acks_enable(session, p->reason))
+        session_answer(sm, p, SESSION_ENABLED, STR_NULL);
+    else
+        packet_destroy(p);
 }
 
 static void on_session_packet(struct sm *sm, struct packet *p)
@@ -179,7 +221,11 @@ static void on_session_packet(struct sm *sm, struct packet *p)
     case SESSION_CREATE:
     case SESSION_DELETE:
     case SESSION_START:
+    case SESSION_RESUME:
         on_user_action(sm, p);
+        break;
+    case SESSION_ENABLE:
+        on_session_enable(sm, p);
         break;
     case SESSION_END:
         on_session_end(sm, p);
@@ -192,6 +238,8 @@ static void on_session_packet(struct sm *sm, struct packet *p)
     case SESSION_STARTED: /* answers: ours to give, not to get */
     case SESSION_ENDED:
     case SESSION_REPLACED:
+    case SESSION_ENABLED:
+    case SESSION_RESUMED:
         packet_destroy(p);
         break;
     }
@@ -199,57 +247,18 @@ static void on_session_packet(struct sm *sm, struct packet *p)
 
 /* --- what we sent came back because nobody is there --- */
 
-static bool anybody(const struct user *user)
-{
-    for (const struct session *s = user->sessions; s; s = s->next)
-        if (session_takes_messages(s))
-            return true;
-    return false;
-}
-
-/* Several sm share the domain, and the user belongs to another. */
-static bool moved_away(const struct sm *sm, const struct jid *to)
-{
-    struct str owner = to ? component_owner(sm->c, jid_domain(to), jid_bare(to)) : STR_NULL;
-    return owner.data && !str_is(owner, sm->c->id);
-}
-
-/* A stanza for a client that has gone, back from its c2s; the session has ended before. It is tried
- * again without it, so that it reaches another resource or the offline queue. What went to the bare
- * JID is not repeated to those who got their own copy. */
-static void on_returned(struct sm *sm, struct packet *p)
-{
-    struct user *user = p->to ? user_find(sm, jid_bare(p->to)) : NULL;
-    if (moved_away(sm, p->to)) { /* the sm that has the user now knows better */
-        p->route_to = p->route_from = jid_domain(p->to);
-        component_send(sm->c, p);
-        return;
-    }
-    if (!user || user->state != USER_READY || send_kind_of(p->stanza) != SEND_MESSAGE) {
-        deliver(sm, p);
-        return;
-    }
-    user_hold(user);
-    if (offline_returned(user, p)) {
-        /* back at its place in the queue */
-    } else if (jid_is_bare(p->to) && anybody(user)) {
-        packet_destroy(p);
-    } else {
-        deliver_message(user, p);
-    }
-    user_release(user);
-}
-
 /* The router itself turned it round: the whole c2s has gone. */
 static void back_from_c2s(struct sm *sm, struct packet *p)
 {
     struct session *session = session_find(sm, &p->sm);
     if (session)
-        session_end(session);
+        session_lost(session);
+    if (p->receipt.number && flight_bounced(sm, p))
+        return;
     p->error = 0;
     p->c2s.len = p->sm.len = 0;
     deliver_addresses(p);
-    on_returned(sm, p);
+    deliver_returned(sm, p);
 }
 
 static void tell_sender(struct sm *sm, struct packet *p, enum stanza_condition condition)
@@ -268,6 +277,8 @@ static void on_bounce(struct sm *sm, struct packet *p)
     }
     if (p->kind == PACKET_SESSION)
         ask_session_answered(sm, p);
+    if (p->kind == PACKET_STANZA && p->receipt.number && flight_bounced(sm, p))
+        return;
     if (p->kind == PACKET_STANZA && p->from && p->to) {
         enum stanza_condition condition = sm_domain(sm, jid_domain(p->to))
                                               ? STANZA_ERR_SERVICE_UNAVAILABLE
@@ -292,20 +303,27 @@ static bool internal(const struct packet *p)
 static void on_packet(struct component *c, struct packet *p)
 {
     struct sm *sm = c->state;
+    if (receipts_take(sm->receipts, p))
+        return;
     if (internal(p)) {
         deliver_internal(sm, p);
     } else if (p->error) {
         on_bounce(sm, p);
+    } else if (p->receipt.answers && !flight_answered(sm, p)) {
+        packet_destroy(p); /* dealt with already */
     } else if (p->kind == PACKET_SESSION) {
         on_session_packet(sm, p);
     } else if (p->kind == PACKET_STANZA && p->sm.len) {
         on_client_stanza(sm, p);
     } else if (p->kind == PACKET_STANZA && hash_get(&sm->peers, p->route_from)) {
         deliver_addresses(p);
-        on_returned(sm, p);
+        deliver_returned(sm, p);
     } else if (p->kind == PACKET_STANZA) {
         sm->counters.from_router++;
-        deliver(sm, p);
+        if (p->receipt.number && !owed_take(sm, p))
+            packet_destroy(p);
+        else
+            deliver(sm, p);
     } else {
         packet_destroy(p); /* broadcasts and log copies are for others */
     }
@@ -370,6 +388,9 @@ static enum error sm_start(struct component *c)
     list_init(&sm->idle);
     list_init(&sm->paused);
     list_init(&sm->services);
+    list_init(&sm->sleeping);
+    list_init(&sm->overfull);
+    loop_timer_init(&sm->acks, sm->loop, acks_timer);
     loop_timer_init(&sm->unload, sm->loop, user_unload_timer);
     loop_timer_init(&sm->resume, sm->loop, session_resume_timer);
     loop_timer_init(&sm->reaper, sm->loop, session_reap_timer);
@@ -381,6 +402,8 @@ static enum error sm_start(struct component *c)
         e = open_store(sm);
     if (e)
         return e;
+    sm->receipts = receipts_create(c, flight_handled, sm);
+    flight_init(sm);
     path_run(&sm->path, PATH_START, &(struct path_event){.sm = sm});
     for (size_t i = 0; i < sm->domains.count; i++)
         enter_domain(sm, str_of(sm->domains.names[i]));
@@ -434,6 +457,7 @@ static void sm_peer(struct component *c, struct str name, bool up)
 {
     struct sm *sm = c->state;
     services_peer(sm, name, up);
+    flight_peer(sm, name, up);
     if (up) {
         /* Users may be another's from now on: what we remember of them grows old. */
         if (sm_domain(sm, name))
@@ -452,6 +476,7 @@ static void sm_link_state(struct component *c, bool up)
         loop_timer_start(&sm->resume, SM_RESUME_SECONDS * 1000);
     else
         loop_timer_stop(&sm->resume);
+    flight_link(sm, up);
 }
 
 static void sm_writable(struct component *c)
@@ -467,6 +492,8 @@ static void sm_writable(struct component *c)
 static void sm_stop(struct component *c)
 {
     struct sm *sm = c->state;
+    acks_end_all(sm);
+    outbox_write_all(sm);
     loop_timer_start(&sm->drain, 0);
 }
 
@@ -506,6 +533,12 @@ static json_t *sm_command(struct component *c, const json_t *request)
 
 static void forget_session(struct session *s)
 {
+    if (s->acks) {
+        packet_destroy(s->acks->resume);
+        s->acks->resume = NULL;
+        s->acks->session = NULL;
+        acks_unref(s->acks);
+    }
     stanza_unref(s->presence);
     for (uint32_t i = 0; i < s->directed_count; i++)
         jid_unref(s->directed[i]);
@@ -523,6 +556,7 @@ static void sm_destroy(struct component *c)
     sm->closing = true;
     store_close(sm->store); /* its last callbacks still find everything */
     path_run(&sm->path, PATH_STOP, &(struct path_event){.sm = sm});
+    loop_timer_stop(&sm->acks);
     loop_timer_stop(&sm->unload);
     loop_timer_stop(&sm->resume);
     loop_timer_stop(&sm->reaper);
@@ -536,6 +570,9 @@ static void sm_destroy(struct component *c)
     struct peer *peer;
     for (size_t i = 0; (peer = hash_next(&sm->peers, &i));)
         free(peer);
+    if (sm->receipts)
+        flight_finish(sm);
+    receipts_destroy(sm->receipts);
     hash_finish(&sm->sessions);
     hash_finish(&sm->users);
     hash_finish(&sm->peers);

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "component/component.h"
 #include "component/domains.h"
+#include "component/receipts.h"
 #include "sm/path.h"
 #include "store/store.h"
 
@@ -21,11 +22,27 @@
 struct sm_counters {
     uint64_t from_clients, from_router, to_clients, to_router;
     uint64_t offline_stored, offline_delivered, errors, sessions_started;
+    uint64_t repeated, outbox_written, outbox_sent;
+};
+
+/* Stanzas on their way (flight.h). */
+enum flight_lane { FLIGHT_LOCAL, FLIGHT_REMOTE, FLIGHT_LANES };
+struct flights {
+    struct hash table; /* number -> struct flight */
+    struct list lanes[FLIGHT_LANES];
+    bool held[FLIGHT_LANES];   /* nothing is sent: it waits for who is away, in order */
+    struct list young;         /* somebody waits and it is not in the outbox, oldest first */
+    struct loop_timer writer;  /* looks at `young` */
+    struct loop_timer release; /* lets the lanes go after a lost link */
+    uint64_t loaded;           /* of the outbox: the last id read */
+    uint64_t load_upto;        /* ids up to here are of our former lives; 0: all read */
+    bool lost;                 /* the link has been lost once */
 };
 
 /* A c2s, known by the name its sessions were started from. */
 struct peer {
     struct list sessions; /* session.peer_node; stale ones first */
+    struct list orphans;  /* flights whose session has ended, but the c2s still answers for them */
     bool gone;            /* its stale sessions are to end */
     size_t name_len;
     char name[];
@@ -44,10 +61,15 @@ struct sm {
     struct list idle;             /* users without work, longest idle first */
     struct list paused;           /* users whose offline messages wait for room in the link */
     struct list services;         /* struct service: names below our domains */
+    struct list sleeping;         /* struct acks: sessions that may be resumed */
+    struct list overfull;         /* struct acks: sessions that are to end */
+    struct loop_timer acks;
     struct loop_timer unload;
     struct loop_timer resume; /* runs after a lost link */
     struct loop_timer reaper; /* runs while sessions of a lost c2s end */
     struct loop_timer drain;  /* runs while stopping */
+    struct receipts *receipts;
+    struct flights flights;
     struct path path;
     struct sm_counters counters;
     void *state[FEATURES]; /* the features' own, made at PATH_START */
@@ -61,5 +83,7 @@ static inline struct str peer_name(const struct peer *peer)
 }
 /* The served domain, or NULL: then the JID is somebody else's. */
 struct jid *sm_domain(const struct sm *sm, struct str domain);
+/* False: several sm share the domain, and the user belongs to another. */
+bool sm_owns(const struct sm *sm, const struct jid *user);
 
 #endif

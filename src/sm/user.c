@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include "base/mem.h"
+#include "sm/acks.h"
 #include "sm/deliver.h"
 #include "sm/privacy_change.h"
 #include "sm/send.h"
@@ -110,6 +111,8 @@ static void dispatch(struct user *user, struct packet *p)
         deliver_user(user, p);
     else if (p->action == SESSION_START)
         session_start(user, p);
+    else if (p->action == SESSION_RESUME)
+        acks_resume(user, p);
     else if (p->action == SESSION_CREATE)
         user_create(user, p);
     else

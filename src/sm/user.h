@@ -26,6 +26,7 @@ struct user_offline {
     uint32_t held_count;
     bool flushing;
     bool empty;                 /* the queue is known to hold nothing */
+    uint32_t pages;             /* handed over and not acknowledged */
     struct list paused;         /* node in sm->paused: the flush waits for a full link */
     bool rewind;                /* messages have come back: begin again with the oldest */
     uint64_t after;             /* the last id handed over */

@@ -151,4 +151,15 @@ struct store_txn *privacy_add(struct store_txn *t, struct str owner, const struc
 /* data == NULL: none. */
 struct store_txn *privacy_set_standard(struct store_txn *t, struct str owner, struct str list);
 
+/* ---- outbox: accepted messages that nobody has confirmed yet ---- */
+/* Of `owner`, a local user or domain in whose name or for whom it is; `sm` wrote it and will send it
+ * again. `id` as in the queue. The commit fails with STORE_FULL when the owner has `max_count`
+ * already. */
+struct store_txn *outbox_push(struct store_txn *t, struct str owner, uint64_t id, struct str sm,
+                              struct str xml, uint32_t max_count);
+/* Of all owners: rows owner, id, xml; ascending by id; at most `limit` with after < id <= upto. */
+void outbox_load(struct store *s, struct str sm, uint64_t after, uint64_t upto, uint32_t limit,
+                 store_fn fn, void *arg);
+struct store_txn *outbox_delete(struct store_txn *t, struct str owner, uint64_t id);
+
 #endif

@@ -37,6 +37,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_SESSION]         = FAIL(BAD_FORMAT),
         [STREAM_IN_STANZA]          = FAIL(BAD_FORMAT),
         [STREAM_IN_OTHER_NS_STANZA] = FAIL(BAD_FORMAT),
+        [STREAM_IN_SM]              = FAIL(BAD_FORMAT),
         [STREAM_IN_ERROR]           = FAIL(BAD_FORMAT),
         [STREAM_IN_UNKNOWN]         = FAIL(BAD_FORMAT),
         [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
@@ -52,6 +53,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_SESSION]         = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
         [STREAM_IN_STANZA]          = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12; B 16 */
         [STREAM_IN_OTHER_NS_STANZA] = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
+        [STREAM_IN_SM]              = DO(SM),                         /* XEP-0198 section 3: <failed/> */
         [STREAM_IN_ERROR]           = DO(CLOSE),                      /* 4.9.1.1; B 11 */
         [STREAM_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),  /* 4.9.3.24; B 11, B 29 */
         [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
@@ -69,6 +71,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_SESSION]         = DO(IGNORE),
         [STREAM_IN_STANZA]          = DO(IGNORE),
         [STREAM_IN_OTHER_NS_STANZA] = DO(IGNORE),
+        [STREAM_IN_SM]              = DO(IGNORE),
         [STREAM_IN_ERROR]           = DO(IGNORE),
         [STREAM_IN_UNKNOWN]         = DO(IGNORE),
         [STREAM_IN_CLOSE]           = DO(IGNORE),
@@ -84,6 +87,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_SESSION]         = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
         [STREAM_IN_STANZA]          = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12; B 16 */
         [STREAM_IN_OTHER_NS_STANZA] = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
+        [STREAM_IN_SM]              = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
         [STREAM_IN_ERROR]           = DO(CLOSE),                      /* 4.9.1.1 */
         [STREAM_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),  /* 4.9.3.24 */
         [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
@@ -100,6 +104,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_SESSION]         = FAIL(POLICY_VIOLATION),
         [STREAM_IN_STANZA]          = FAIL(POLICY_VIOLATION),
         [STREAM_IN_OTHER_NS_STANZA] = FAIL(POLICY_VIOLATION),
+        [STREAM_IN_SM]              = FAIL(POLICY_VIOLATION),
         [STREAM_IN_ERROR]           = DO(CLOSE),                      /* 4.9.1.1 */
         [STREAM_IN_UNKNOWN]         = FAIL(POLICY_VIOLATION),
         [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
@@ -115,6 +120,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_SESSION]         = FAIL(NOT_AUTHORIZED),           /* RFC 3921 section 3: after bind */
         [STREAM_IN_STANZA]          = FAIL(NOT_AUTHORIZED),           /* 7.1, 4.9.3.12; B 16 */
         [STREAM_IN_OTHER_NS_STANZA] = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
+        [STREAM_IN_SM]              = DO(SM),                         /* XEP-0198 section 5: <resume/> */
         [STREAM_IN_ERROR]           = DO(CLOSE),                      /* 4.9.1.1 */
         [STREAM_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),  /* 4.9.3.24 */
         [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
@@ -131,6 +137,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_SESSION]         = FAIL(NOT_AUTHORIZED),           /* 7.1 */
         [STREAM_IN_STANZA]          = FAIL(NOT_AUTHORIZED),           /* 7.1, 4.9.3.12; B 16 */
         [STREAM_IN_OTHER_NS_STANZA] = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
+        [STREAM_IN_SM]              = DO(SM),                         /* XEP-0198 section 3: <failed/> */
         [STREAM_IN_ERROR]           = DO(CLOSE),                      /* 4.9.1.1 */
         [STREAM_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),  /* 4.9.3.24 */
         [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
@@ -146,6 +153,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_SESSION]         = DO(SESSION),                    /* RFC 3921 section 3 */
         [STREAM_IN_STANZA]          = DO(STANZA),                     /* 8 */
         [STREAM_IN_OTHER_NS_STANZA] = FAIL(INVALID_NAMESPACE),        /* 4.8.3, 4.9.3.10; B 29 */
+        [STREAM_IN_SM]              = DO(SM),                         /* XEP-0198 */
         [STREAM_IN_ERROR]           = DO(CLOSE),                      /* 4.9.1.1 */
         [STREAM_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),  /* 4.9.3.24; B 29 */
         [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
@@ -162,6 +170,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_SESSION]         = DO(IGNORE),
         [STREAM_IN_STANZA]          = DO(IGNORE),
         [STREAM_IN_OTHER_NS_STANZA] = DO(IGNORE),
+        [STREAM_IN_SM]              = DO(IGNORE),
         [STREAM_IN_ERROR]           = DO(IGNORE),
         [STREAM_IN_UNKNOWN]         = DO(IGNORE),
         [STREAM_IN_CLOSE]           = DO(IGNORE),
@@ -245,6 +254,8 @@ enum stream_input stream_classify(const struct stanza *s, struct str domain)
         return classify_sasl(name);
     if (str_eq(ns, NS_TLS) && str_is(name, "starttls"))
         return STREAM_IN_STARTTLS;
+    if (str_eq(ns, NS_SM))
+        return STREAM_IN_SM;
     if (str_eq(ns, NS_STREAM) && str_is(name, "error"))
         return STREAM_IN_ERROR;
     return STREAM_IN_UNKNOWN;

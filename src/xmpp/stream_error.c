@@ -20,6 +20,12 @@ struct str stream_error_element(enum stream_condition c)
  */
 bool stream_error_write(struct buffer *out, enum stream_condition c, const char *text)
 {
+    return stream_error_write_app(out, c, text, STR_NULL);
+}
+
+bool stream_error_write_app(struct buffer *out, enum stream_condition c, const char *text,
+                            struct str app)
+{
     struct buffer all;
     buffer_init(&all, 2048);
     buffer_add_str(&all, STR("<stream:error><"));
@@ -30,6 +36,8 @@ bool stream_error_write(struct buffer *out, enum stream_condition c, const char 
         builder_escape_text(&all, str_of(text));
         buffer_add_str(&all, STR("</text>"));
     }
+    if (app.data)
+        buffer_add_str(&all, app);
     buffer_add_str(&all, STR("</stream:error></stream:stream>"));
     /* Whole or not at all: half an error would break the peer's parser instead of informing it. */
     bool ok = !all.overflowed && buffer_add_str(out, buffer_str(&all));

@@ -15,6 +15,9 @@ enum stream_condition {
 struct str stream_error_element(enum stream_condition c);
 /* Appends <stream:error>...</stream:error></stream:stream>; `text` may be NULL. */
 bool stream_error_write(struct buffer *out, enum stream_condition c, const char *text);
+/* With an application-specific element (section 4.9.4), as text. */
+bool stream_error_write_app(struct buffer *out, enum stream_condition c, const char *text,
+                            struct str app);
 enum stream_condition stream_error_from_parser(enum parser_status status);
 
 #endif

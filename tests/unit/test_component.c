@@ -194,7 +194,7 @@ static void binds_its_id_first_then_the_rest(void **state)
 {
     struct world *w = *state;
 
-    expect(w->seen, "bind test-1 0; bind x.test 1; ");
+    expect(w->seen, "bind test-1 16; bind x.test 1; ");
     expect(w->told, "link up; ");
     say(w, PACKET_BIND, NULL, false, 0);
     say(w, PACKET_BIND, NULL, false, 0);
@@ -215,7 +215,7 @@ static void asks_again_for_a_refused_name(void **state)
 {
     struct world *w = *state;
 
-    expect(w->seen, "bind test-1 0; bind x.test 1; ");
+    expect(w->seen, "bind test-1 16; bind x.test 1; ");
     say(w, PACKET_BIND, NULL, false, 0);
     say(w, PACKET_BIND, NULL, false, 409);
     expect(w->told, "link up; bound test-1 0; bound x.test 409; ");

@@ -200,8 +200,8 @@ static void takes_the_name_that_is_asked(void **state)
     struct world *w = *state;
     void *other = world_create("resolver-2");
 
-    assert_string_equal(w->binds, "resolver 0; ");
-    assert_string_equal(((struct world *)other)->binds, "resolver-2 0; resolver 1; ");
+    assert_string_equal(w->binds, "resolver 16; ");
+    assert_string_equal(((struct world *)other)->binds, "resolver-2 16; resolver 1; ");
     teardown(&other);
 }
 

@@ -9,13 +9,13 @@
 #include "sm/offline.h"
 
 #include <stdlib.h>
-#include <time.h>
 #include "base/mem.h"
 #include "sm/deliver.h"
 #include "sm/send.h"
 #include "sm/session.h"
 #include "sm/stored.h"
 #include "store/users.h"
+#include "xmpp/delay.h"
 #include "xmpp/namespaces.h"
 
 #define PAGE 100u /* messages handed over at a time */
@@ -40,20 +40,6 @@ bool offline_keeps(const struct stanza *message)
     /* XEP-0160: a chat message that says only how the typing goes is not kept; nor is an empty one.
      */
     return content || (!chat_state && stanza_first(message, STANZA_ROOT) != STANZA_NONE);
-}
-
-/* XEP-0203: our domain took it, now. */
-static struct stanza *delay_stamp(struct sm *sm, const struct user *user)
-{
-    time_t now = (time_t)(loop_wall(sm->loop) / 1000);
-    struct tm tm;
-    char stamp[32];
-    size_t len = strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
-    struct builder *b = builder_create(STR("delay"), NS_DELAY);
-    builder_attr(b, STR("from"), jid_domain(user->jid));
-    builder_attr(b, STR("stamp"), (struct str){stamp, len});
-    builder_text(b, STR("Offline Storage"));
-    return builder_finish(b);
 }
 
 struct deposit {
@@ -106,7 +92,8 @@ static enum path_result at_offline(struct path_event *e)
         return PATH_DONE;
     }
     if (!e->packet->delay)
-        e->packet->delay = delay_stamp(e->sm, e->user);
+        e->packet->delay = delay_create(jid_domain(e->user->jid), loop_wall(e->sm->loop),
+                                        "Offline Storage");
     deposit(e->user, e->packet, store_sequence(e->sm->store));
     return PATH_DONE;
 }
@@ -128,7 +115,7 @@ static void release_held(struct user *user)
         if (user->state == USER_READY)
             deliver_message(user, p);
         else if (!user_wait(user, p))
-            packet_destroy(p);
+            send_error(user->sm, NULL, p, STANZA_ERR_RESOURCE_CONSTRAINT, NULL);
     }
 }
 
@@ -179,7 +166,55 @@ bool offline_returned(struct user *user, struct packet *p)
     return false;
 }
 
-static void hand_over(struct session *session, uint64_t id, struct str xml)
+/* Messages handed to a session with XEP-0198 stay in the queue until its client has acknowledged
+ * them; a page of them is one promise. */
+struct page {
+    struct promise promise;
+    struct user *user; /* held */
+    uint64_t upto;
+    bool broken; /* the session ended before: they stay */
+};
+
+static void on_acknowledged(struct promise *promise)
+{
+    struct page *page = MEM_CONTAINER(promise, struct page, promise);
+    struct user *user = page->user;
+    struct sm *sm = user->sm;
+    user->offline.pages--;
+    if (page->broken)
+        user->offline.empty = false;
+    else if (!sm->closing)
+        store_commit(queue_delete_upto(store_begin(sm->store), jid_full(user->jid), page->upto),
+                     NULL, NULL);
+    free(page);
+    if (!sm->closing)
+        user_release(user);
+}
+
+static struct promise *page_create(struct user *user, uint64_t upto)
+{
+    struct page *page = MEM_NEW(struct page);
+    page->promise.refs = 1;
+    page->promise.kept = on_acknowledged;
+    page->user = user;
+    page->upto = upto;
+    user->offline.pages++;
+    user_hold(user);
+    return &page->promise;
+}
+
+bool offline_has(const struct promise *promise)
+{
+    return promise && promise->kept == on_acknowledged;
+}
+
+void offline_broken(struct promise *promise)
+{
+    MEM_CONTAINER(promise, struct page, promise)->broken = true;
+}
+
+static void hand_over(struct session *session, uint64_t id, struct str xml,
+                      struct promise *promise)
 {
     struct sm *sm = session->user->sm;
     struct stanza *s = stored_parse(sm->c->env->parsers, xml);
@@ -188,10 +223,27 @@ static void hand_over(struct session *session, uint64_t id, struct str xml)
                   session->user->jid->text);
         return;
     }
-    remember(session->user, id, s);
-    send_session(session, s, NULL, NULL);
+    if (!promise)
+        remember(session->user, id, s);
+    send_stored(session, s, promise);
     sm->counters.offline_delivered++;
     stanza_unref(s);
+}
+
+static void hand_over_all(struct session *session, const struct store_rows *rows, size_t count)
+{
+    struct user *user = session->user;
+    if (!count)
+        return;
+    user->offline.after = (uint64_t)store_int(rows, count - 1, 0);
+    struct promise *page = session->acks ? page_create(user, user->offline.after) : NULL;
+    for (size_t i = 0; i < count; i++)
+        hand_over(session, (uint64_t)store_int(rows, i, 0), store_text(rows, i, 1), page);
+    promise_unref(page);
+    if (page)
+        return;
+    struct store_txn *t = store_begin(user->sm->store);
+    store_commit(queue_delete_upto(t, jid_full(user->jid), user->offline.after), NULL, NULL);
 }
 
 static void on_page(void *arg, enum error e, const struct store_rows *rows)
@@ -219,13 +271,7 @@ static void on_page(void *arg, enum error e, const struct store_rows *rows)
         user_release(user);
         return;
     }
-    for (size_t i = 0; i < count; i++)
-        hand_over(session, (uint64_t)store_int(rows, i, 0), store_text(rows, i, 1));
-    if (count) {
-        user->offline.after = (uint64_t)store_int(rows, count - 1, 0);
-        struct store_txn *t = store_begin(sm->store);
-        store_commit(queue_delete_upto(t, jid_full(user->jid), user->offline.after), NULL, NULL);
-    }
+    hand_over_all(session, rows, count);
     if (count == PAGE) {
         load_page(user);
     } else {
@@ -256,7 +302,8 @@ static enum path_result at_available(struct path_event *e)
     if (user->offline.flushing || user->offline.empty)
         return PATH_PASS;
     user->offline.flushing = true;
-    user->offline.after = 0;
+    if (!user->offline.pages) /* else the first ones are on their way to another session */
+        user->offline.after = 0;
     user->offline.session = e->session;
     load_page(user);
     return PATH_PASS;

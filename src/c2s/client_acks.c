@@ -1,0 +1,407 @@
+/* Client acks: see client_acks.h. Sections are those of XEP-0198. */
+#include "c2s/client_acks.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "xmpp/namespaces.h"
+
+#define ACKS_UNASKED   32u     /* handled stanzas after which the client is told unasked */
+#define ACKS_MAX       500u    /* unhandled ones, after which the client is not read */
+#define ACKS_MAX_BYTES 524288u /* likewise */
+
+static void later(struct client_acks *acks)
+{
+    struct c2s *s = acks->client->c2s;
+
+    if (list_empty(&acks->node))
+        list_push(&s->acking, &acks->node);
+    loop_defer(c2s_loop(s), &s->acks_task, LOOP_PACKETS);
+}
+
+static void tell(struct client *c)
+{
+    struct client_acks *acks = c->acks;
+    struct buffer out;
+
+    acks->told = unhandled_h(&acks->in);
+    acks->owed = acks->in.count > 0;
+    buffer_init(&out, 64);
+    buffer_printf(&out, "<a xmlns='urn:xmpp:sm:3' h='%" PRIu32 "'/>", acks->told);
+    client_write_buffer(c, &out);
+}
+
+static void ask(struct client *c)
+{
+    c->acks->ask = false;
+    c->acks->asked = true;
+    client_write(c, STR("<r xmlns='urn:xmpp:sm:3'/>"));
+}
+
+/* Section 8, "Failed": `h` of a stream that is known, or none. */
+static void fail(struct client *c, struct str condition)
+{
+    struct buffer out;
+
+    buffer_init(&out, 256);
+    buffer_printf(&out,
+                  "<failed xmlns='urn:xmpp:sm:3'><%.*s "
+                  "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>",
+                  STR_ARG(condition));
+    client_write_buffer(c, &out);
+}
+
+/* --- what we sent --- */
+
+static void push(struct client_acks *acks, const struct receipt *r)
+{
+    struct client_sent *sent;
+
+    if (acks->waiting == acks->room) {
+        uint32_t room = acks->room ? 2 * acks->room : 16;
+        struct client_sent *ring = mem_alloc_array(room, sizeof(*ring));
+        for (uint32_t i = 0; i < acks->waiting; i++)
+            ring[i] = acks->sent[(acks->first + i) % acks->room];
+        free(acks->sent);
+        acks->sent = ring;
+        acks->room = room;
+        acks->first = 0;
+    }
+    sent = &acks->sent[(acks->first + acks->waiting++) % acks->room];
+    sent->number = r->number;
+    sent->origin = r->number ? jid_ref(r->origin) : NULL;
+}
+
+static struct client_sent pop(struct client_acks *acks)
+{
+    struct client_sent sent = acks->sent[acks->first];
+
+    acks->first = (acks->first + 1) % acks->room;
+    acks->waiting--;
+    return sent;
+}
+
+void client_acks_wrote(struct client *c, const struct packet *p)
+{
+    struct client_acks *acks = c->acks;
+
+    push(acks, &p->receipt);
+    if (acks->asked)
+        return;
+    acks->ask = true;
+    later(acks);
+}
+
+/* Section 6 */
+static void too_high(struct client *c, uint32_t h)
+{
+    const struct client_acks *acks = c->acks;
+    struct buffer app, text;
+    uint32_t count = acks->acked + acks->waiting;
+
+    buffer_init(&app, 256);
+    buffer_init(&text, 256);
+    buffer_printf(&app,
+                  "<handled-count-too-high xmlns='urn:xmpp:sm:3' h='%" PRIu32
+                  "' send-count='%" PRIu32 "'/>",
+                  h, count);
+    buffer_printf(&text, "you acknowledge %" PRIu32 " stanzas, but only %" PRIu32 " were sent", h,
+                  count);
+    buffer_add_char(&text, '\0');
+    client_error_app(c, STREAM_ERR_UNDEFINED_CONDITION, buffer_str(&text).data, buffer_str(&app));
+    buffer_finish(&app);
+    buffer_finish(&text);
+}
+
+static bool read_h(const struct stanza *s, uint32_t *ret)
+{
+    uint64_t h;
+
+    if (!str_to_u64(stanza_attr(s, STANZA_ROOT, STR("h")), UINT32_MAX, &h))
+        return false;
+    *ret = (uint32_t)h;
+    return true;
+}
+
+/* Section 4, modulo 2^32. */
+static void on_ack(struct client *c, const struct stanza *s)
+{
+    struct client_acks *acks = c->acks;
+    uint32_t h, count;
+
+    if (!read_h(s, &h)) {
+        client_error(c, STREAM_ERR_BAD_FORMAT, "an <a/> needs an h, a number of 32 bits");
+        return;
+    }
+    count = h - acks->acked;
+    if (count > acks->waiting) {
+        too_high(c, h);
+        return;
+    }
+    acks->asked = false;
+    acks->acked = h;
+    for (uint32_t i = 0; i < count; i++) {
+        struct client_sent sent = pop(acks);
+        if (sent.number)
+            receipts_handled(c->c2s->receipts, sent.origin, sent.number);
+        jid_unref(sent.origin);
+    }
+    if (acks->waiting > 0 && count > 0) {
+        acks->ask = true;
+        later(acks);
+    }
+}
+
+void client_acks_ping(struct client *c)
+{
+    ask(c);
+}
+
+/* --- what it sends --- */
+
+void client_acks_open(struct client *c)
+{
+    if (client_acks_on(c))
+        c->acks->stanza = unhandled_open(&c->acks->in);
+}
+
+void client_acks_close(struct client *c)
+{
+    struct client_acks *acks = c->acks;
+
+    /* An answer that is still to come (registration) closes it later. */
+    if (!acks || !acks->stanza || c->paused & CLIENT_PAUSE_BUSY)
+        return;
+    unhandled_close(acks->stanza);
+    acks->stanza = NULL;
+    if (acks->owed)
+        later(acks);
+    if (acks->in.count > ACKS_MAX || acks->in.bytes > ACKS_MAX_BYTES)
+        client_pause(c, CLIENT_PAUSE_ACKS);
+}
+
+void client_acks_sending(struct client *c, struct packet *p)
+{
+    if (c->acks && c->acks->stanza)
+        unhandled_send(c->acks->stanza, p);
+}
+
+void client_acks_handled(void *owner, uint64_t number)
+{
+    struct c2s *s = owner;
+    struct unhandled *in = unhandled_receipt(&s->unhandled, number);
+    struct client_acks *acks = in ? MEM_CONTAINER(in, struct client_acks, in) : NULL;
+
+    if (!acks)
+        return;
+    if (in->count <= ACKS_MAX / 2 && in->bytes <= ACKS_MAX_BYTES / 2)
+        client_resume(acks->client, CLIENT_PAUSE_ACKS);
+    later(acks);
+}
+
+/* At the end of a turn: what was handled meanwhile is told at once, what was written is asked for. */
+void client_acks_run(struct loop_task *task)
+{
+    struct c2s *s = MEM_CONTAINER(task, struct c2s, acks_task);
+    struct list *node;
+
+    while ((node = list_pop(&s->acking)) != NULL) {
+        struct client_acks *acks = LIST_ENTRY(node, struct client_acks, node);
+        uint32_t news = unhandled_h(&acks->in) - acks->told;
+        if (news > 0 && (acks->owed || news >= ACKS_UNASKED))
+            tell(acks->client);
+        if (acks->ask)
+            ask(acks->client);
+    }
+}
+
+static void send_again(void *arg, struct packet *p)
+{
+    client_session_post(arg, p);
+}
+
+void client_acks_repeat(struct client *c)
+{
+    if (client_acks_on(c))
+        unhandled_repeat(&c->acks->in, send_again, c);
+}
+
+/* --- beginning --- */
+
+static struct client_acks *create(struct client *c, enum client_acks_state state)
+{
+    struct client_acks *acks = MEM_NEW(struct client_acks);
+
+    acks->client = c;
+    acks->state = state;
+    list_init(&acks->node);
+    unhandled_init(&acks->in, &c->c2s->unhandled, 0);
+    c->acks = acks;
+    return acks;
+}
+
+static bool is_true(struct str value)
+{
+    return str_is(value, "true") || str_is(value, "1");
+}
+
+/* Section 3 */
+static void on_enable(struct client *c, const struct stanza *s)
+{
+    const struct config *config = c2s_config(c->c2s);
+    struct client_acks *acks;
+    uint64_t wish;
+
+    if (c->acks) { /* "SHOULD respond with a stream error" */
+        client_error(c, STREAM_ERR_POLICY_VIOLATION, "stream management is enabled already");
+        return;
+    }
+    if (!c->sm_counts) { /* a session manager of jabberd2 */
+        fail(c, STR("feature-not-implemented"));
+        return;
+    }
+    acks = create(c, CLIENT_ACKS_ASKED);
+    if (is_true(stanza_attr(s, STANZA_ROOT, STR("resume"))) && !c->anonymous) {
+        acks->max = (uint32_t)config->c2s_resume_time;
+        if (str_to_u64(stanza_attr(s, STANZA_ROOT, STR("max")), UINT32_MAX, &wish) && wish > 0 &&
+            wish < acks->max)
+            acks->max = (uint32_t)wish;
+    }
+    random_token(c->c2s->component->env->random, acks->id, CLIENT_ACKS_ID);
+    client_pause(c, CLIENT_PAUSE_BUSY);
+    client_session_enable(c);
+}
+
+void client_acks_enabled(struct client *c)
+{
+    struct client_acks *acks = c->acks;
+    struct buffer out;
+
+    if (!acks || acks->state != CLIENT_ACKS_ASKED)
+        return;
+    acks->state = CLIENT_ACKS_ON;
+    buffer_init(&out, 256);
+    buffer_add_str(&out, STR("<enabled xmlns='urn:xmpp:sm:3'"));
+    if (acks->max)
+        buffer_printf(&out, " resume='true' id='%s' max='%" PRIu32 "'", acks->id, acks->max);
+    buffer_add_str(&out, STR("/>"));
+    client_write_buffer(c, &out);
+    client_resume(c, CLIENT_PAUSE_BUSY);
+    client_stream_continue(c);
+}
+
+struct str client_acks_text(const struct client *c, char *out)
+{
+    const struct client_acks *acks = c->acks;
+    int len = snprintf(out, CLIENT_ACKS_TEXT, "%" PRIu32 " %s %" PRIu32 " %" PRIu32, acks->max,
+                       acks->id, unhandled_h(&acks->in), acks->acked + acks->waiting);
+
+    return (struct str){out, (size_t)len};
+}
+
+/* --- resumption: section 5 --- */
+
+static void on_resume(struct client *c, const struct stanza *s)
+{
+    struct str id = stanza_attr(s, STANZA_ROOT, STR("previd"));
+    struct client_acks *acks;
+    uint32_t h;
+
+    if (c->state != STREAM_UNBOUND || !c2s_config(c->c2s)->c2s_acks) {
+        fail(c, STR("unexpected-request"));
+        return;
+    }
+    if (!read_h(s, &h) || !id.len) {
+        fail(c, STR("bad-request"));
+        return;
+    }
+    if (id.len >= sizeof(acks->id) || memchr(id.data, ' ', id.len)) { /* none of ours */
+        fail(c, STR("item-not-found"));
+        return;
+    }
+    acks = create(c, CLIENT_ACKS_RESUMING);
+    memcpy(acks->id, id.data, id.len);
+    acks->resume_h = h;
+    client_set_state(c, STREAM_BINDING, "resumption asked");
+    client_pause(c, CLIENT_PAUSE_BUSY);
+    client_session_start(c);
+}
+
+void client_acks_resumed(struct client *c, const struct packet *p)
+{
+    struct client_acks *acks = c->acks;
+    struct str rest = p->reason, word;
+    uint64_t h = 0, max = 0;
+    struct buffer out;
+
+    if (str_split(&rest, ' ', &word))
+        (void)str_to_u64(word, UINT32_MAX, &h);
+    (void)str_to_u64(rest, UINT32_MAX, &max);
+    acks->state = CLIENT_ACKS_ON;
+    acks->max = (uint32_t)max;
+    acks->acked = acks->resume_h;
+    acks->told = (uint32_t)h;
+    unhandled_init(&acks->in, &c->c2s->unhandled, (uint32_t)h);
+    jid_unref(c->jid);
+    c->jid = jid_ref(p->target);
+    buffer_init(&out, 512);
+    buffer_printf(&out, "<resumed xmlns='urn:xmpp:sm:3' h='%" PRIu32 "' previd='%s'/>",
+                  (uint32_t)h, acks->id);
+    client_write_buffer(c, &out);
+    client_bound(c, "session resumed");
+}
+
+void client_acks_not_resumed(struct client *c)
+{
+    client_acks_end(c);
+    client_set_state(c, STREAM_UNBOUND, "nothing to resume");
+    fail(c, STR("item-not-found"));
+    client_resume(c, CLIENT_PAUSE_BUSY);
+    client_stream_continue(c);
+}
+
+/* --- elements --- */
+
+void client_acks_element(struct client *c, struct stanza *s)
+{
+    struct str name = stanza_name(s, STANZA_ROOT);
+    bool enable = str_is(name, "enable");
+
+    if (str_is(name, "resume"))
+        on_resume(c, s);
+    else if (enable && c->state == STREAM_BOUND && c2s_config(c->c2s)->c2s_acks)
+        on_enable(c, s);
+    else if (enable || !client_acks_on(c)) /* sections 3 and 6 */
+        fail(c, STR("unexpected-request"));
+    else if (str_is(name, "r"))
+        tell(c); /* section 4: at once */
+    else if (str_is(name, "a"))
+        on_ack(c, s);
+    else
+        client_error(c, STREAM_ERR_UNSUPPORTED_STANZA_TYPE, NULL);
+    stanza_unref(s);
+}
+
+/* --- end --- */
+
+void client_acks_end(struct client *c)
+{
+    struct client_acks *acks = c->acks;
+
+    if (!acks)
+        return;
+    /* What it did not acknowledge may come again, by another stream or to other clients of ours. */
+    while (acks->waiting > 0) {
+        struct client_sent sent = pop(acks);
+        if (sent.number)
+            receipts_forget(c->c2s->receipts, sent.origin, sent.number);
+        jid_unref(sent.origin);
+    }
+    unhandled_finish(&acks->in);
+    list_remove(&acks->node);
+    free(acks->sent);
+    free(acks);
+    c->acks = NULL;
+}

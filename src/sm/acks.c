@@ -1,0 +1,274 @@
+/* Acks: see acks.h. Sections are those of XEP-0198. */
+#include "sm/acks.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "base/mem.h"
+
+#define TICK_MS     1000u
+#define PATIENCE_MS 3000u /* a resumption waits so long for what its client sent last */
+
+void acks_unref(struct acks *acks)
+{
+    if (acks && --acks->refs == 0)
+        free(acks);
+}
+
+/* --- what comes from the client --- */
+
+void acks_came(struct acks *acks, struct acks_place *place, uint32_t number)
+{
+    place->acks = acks;
+    place->number = number;
+    if (!acks)
+        return;
+    acks->refs++;
+    acks->in = number;
+    list_push(&acks->places, &place->node);
+}
+
+static void go_on(struct session *session);
+
+void acks_handled(struct acks_place *place)
+{
+    struct acks *acks = place->acks;
+    if (!acks)
+        return;
+    list_remove(&place->node);
+    place->acks = NULL;
+    if (list_empty(&acks->places) && acks->session && acks->resume)
+        go_on(acks->session);
+    acks_unref(acks);
+}
+
+uint32_t acks_h(const struct acks *acks)
+{
+    if (list_empty(&acks->places))
+        return acks->in;
+    return LIST_ENTRY(acks->places.next, const struct acks_place, node)->number - 1;
+}
+
+/* --- enabling --- */
+
+static bool number(struct str *rest, uint32_t *ret)
+{
+    struct str word;
+    uint64_t value;
+    if (!str_split(rest, ' ', &word) || !str_to_u64(word, UINT32_MAX, &value))
+        return false;
+    *ret = (uint32_t)value;
+    return true;
+}
+
+bool acks_enable(struct session *session, struct str text)
+{
+    uint32_t max, in, out;
+    struct str id;
+    if (session->acks || !number(&text, &max) || !str_split(&text, ' ', &id) ||
+        id.len > ACKS_ID_MAX || !number(&text, &in) || !number(&text, &out))
+        return false;
+    struct acks *acks = session->acks = MEM_NEW(struct acks);
+    acks->refs = 1;
+    acks->session = session;
+    acks->max = max;
+    acks->in = in;
+    acks->out = out;
+    memcpy(acks->id, id.data, id.len);
+    list_init(&acks->places);
+    list_init(&acks->node);
+    return true;
+}
+
+bool acks_is(const struct session *session, struct str id)
+{
+    return session->acks && str_is(id, session->acks->id);
+}
+
+void acks_forget(struct session *session)
+{
+    struct acks *acks = session->acks;
+    if (!acks)
+        return;
+    list_remove(&acks->node);
+    if (acks->resume)
+        session_answer(session->user->sm, acks->resume, SESSION_RESUME, STR("item-not-found"));
+    acks->resume = NULL;
+    acks->session = NULL;
+    session->acks = NULL;
+    acks_unref(acks);
+}
+
+/* --- bounds: reliability.md B 39 and 41 --- */
+
+void acks_count(struct session *session, const struct packet *p, bool more)
+{
+    struct acks *acks = session->acks;
+    struct sm *sm = session->user->sm;
+    const struct config *config = sm->c->env->config;
+    size_t size = packet_size(p);
+    if (!more) {
+        acks->bytes -= size;
+        acks->waiting--;
+        return;
+    }
+    acks->bytes += size;
+    acks->waiting++;
+    acks->out++;
+    if (acks->bytes <= (size_t)config->sm_max_unacked_bytes &&
+        acks->waiting <= (uint32_t)config->sm_max_unacked)
+        return;
+    list_remove(&acks->node);
+    list_push(&sm->overfull, &acks->node);
+    loop_timer_start(&sm->acks, 0);
+}
+
+static struct session *oldest_asleep(const struct user *user, int64_t *ret_count)
+{
+    struct session *oldest = NULL;
+    *ret_count = 0;
+    for (struct session *s = user->sessions; s; s = s->next)
+        if (s->asleep) {
+            ++*ret_count;
+            if (!oldest || s->acks->deadline < oldest->acks->deadline)
+                oldest = s;
+        }
+    return oldest;
+}
+
+/* --- sleeping: section 7 --- */
+
+bool acks_sleep(struct session *session)
+{
+    struct user *user = session->user;
+    struct sm *sm = user->sm;
+    struct acks *acks = session->acks;
+    int64_t count, most = sm->c->env->config->sm_max_sleeping;
+    if (!acks || !acks->max || most == 0)
+        return false;
+    if (session->asleep)
+        return true;
+    struct session *oldest = oldest_asleep(user, &count);
+    if (oldest && count >= most)
+        session_end(oldest);
+    session->asleep = true;
+    session->stale = false;
+    list_remove(&session->peer_node);
+    acks->deadline = loop_now(sm->loop) + (uint64_t)acks->max * 1000;
+    list_push(&sm->sleeping, &acks->node);
+    if (!loop_timer_running(&sm->acks))
+        loop_timer_start(&sm->acks, TICK_MS);
+    return true;
+}
+
+void acks_wake(struct session *session)
+{
+    session->asleep = false;
+    list_remove(&session->acks->node);
+}
+
+void acks_timer(struct loop_timer *timer)
+{
+    struct sm *sm = MEM_CONTAINER(timer, struct sm, acks);
+    struct list *node;
+    while ((node = list_pop(&sm->overfull))) {
+        struct session *s = LIST_ENTRY(node, struct acks, node)->session;
+        log_info(&sm->c->log, "%s acknowledges nothing: its session ends (sm.max_unacked)",
+                 s->jid->text);
+        if (s->asleep)
+            session_end(s);
+        else
+            session_close(s, SESSION_ENDED, STR("policy-violation"));
+    }
+    uint64_t now = loop_now(sm->loop);
+    LIST_EACH_SAFE (it, &sm->sleeping) {
+        struct acks *acks = LIST_ENTRY(it, struct acks, node);
+        if (acks->deadline > now)
+            continue;
+        if (acks->resume)
+            go_on(acks->session);
+        else
+            session_end(acks->session);
+    }
+    if (!list_empty(&sm->sleeping))
+        loop_timer_start(timer, TICK_MS);
+}
+
+void acks_end_all(struct sm *sm)
+{
+    while (!list_empty(&sm->sleeping))
+        session_end(LIST_ENTRY(sm->sleeping.next, struct acks, node)->session);
+}
+
+/* --- resumption: section 5 --- */
+
+/* A c2s that dies later may be asked by another sm what the presence was. */
+static void tell_presence(const struct session *session)
+{
+    struct sm *sm = session->user->sm;
+    struct packet *p = packet_create(PACKET_STANZA, peer_name(session->peer), str_of(sm->c->id));
+    p->stanza = stanza_ref(session->presence);
+    p->c2s = session->c2s;
+    p->sm = session->sm;
+    p->failed = true;
+    component_send(sm->c, p);
+}
+
+static void go_on(struct session *session)
+{
+    struct sm *sm = session->user->sm;
+    struct acks *acks = session->acks;
+    struct packet *request = acks->resume;
+    char text[48];
+    int len = snprintf(text, sizeof text, "%" PRIu32 " %" PRIu32, acks_h(acks), acks->max);
+    acks->resume = NULL;
+    acks_wake(session);
+    session_take(session, request);
+    struct packet *answer =
+        packet_create_session(request->route_from, str_of(sm->c->id), SESSION_RESUMED,
+                              session->jid, (struct str){text, (size_t)len});
+    answer->c2s = session->c2s;
+    answer->sm = session->sm;
+    answer->request = request->request;
+    packet_destroy(request);
+    component_send(sm->c, answer);
+    if (session->presence)
+        tell_presence(session);
+    flight_repeat(session);
+}
+
+static struct session *find(const struct user *user, struct str id)
+{
+    for (struct session *s = user->sessions; s; s = s->next)
+        if (s->acks && s->acks->max && acks_is(s, id))
+            return s;
+    return NULL;
+}
+
+void acks_resume(struct user *user, struct packet *p)
+{
+    struct sm *sm = user->sm;
+    struct str rest = p->reason;
+    uint32_t h;
+    struct session *session = number(&rest, &h) ? find(user, rest) : NULL;
+    struct acks *acks = session ? session->acks : NULL;
+    uint32_t news = acks ? h - (acks->out - acks->waiting) : 0;
+    if (!session || news > acks->waiting) {
+        session_answer(sm, p, SESSION_RESUME, STR("item-not-found"));
+        return;
+    }
+    user_hold(user);
+    for (; news > 0; news--)
+        flight_handled(sm, LIST_ENTRY(session->flights.next, struct flight, node)->number);
+    if (!session->asleep) { /* its old stream is still there */
+        session_tell(session, SESSION_REPLACED, STR_NULL);
+        acks_sleep(session);
+    }
+    if (acks->resume)
+        packet_destroy(acks->resume);
+    acks->resume = p;
+    acks->deadline = loop_now(sm->loop) + PATIENCE_MS;
+    if (list_empty(&acks->places))
+        go_on(session);
+    user_release(user);
+}

@@ -1,0 +1,345 @@
+/* Flight: see flight.h. */
+#include "sm/flight.h"
+
+#include <stdlib.h>
+#include "base/mem.h"
+#include "sm/acks.h"
+#include "sm/deliver.h"
+#include "sm/offline.h"
+#include "sm/outbox.h"
+#include "sm/owed.h"
+#include "sm/send.h"
+#include "xmpp/delay.h"
+
+#define SETTLE_MS 1500u  /* after the link is back: the others have found the router, too */
+#define AWAY_MS   30000u /* what waits for s2s is tried again */
+#define LATE_MS   5000u  /* what leaves later than this says so */
+
+/* --- a flight's life --- */
+
+static struct str number_key(const struct flight *f)
+{
+    return (struct str){(const char *)&f->number, sizeof f->number};
+}
+
+struct flight *flight_find(struct sm *sm, uint64_t number)
+{
+    return hash_get(&sm->flights.table, (struct str){(const char *)&number, sizeof number});
+}
+
+/* The stanza as it is kept: without names of components, which may change. */
+static struct packet *keep(struct packet *p)
+{
+    struct packet *kept = packet_create(PACKET_STANZA, STR_NULL, STR_NULL);
+    kept->stanza = stanza_ref(p->stanza);
+    kept->from = p->from ? jid_ref(p->from) : NULL;
+    kept->to = p->to ? jid_ref(p->to) : NULL;
+    kept->delay = p->delay ? stanza_ref(p->delay) : NULL;
+    kept->born = p->born;
+    kept->promise = p->promise;
+    p->promise = NULL;
+    return kept;
+}
+
+static struct flight *make(struct sm *sm, struct packet *p, struct list *lane)
+{
+    struct flight *f = MEM_NEW(struct flight);
+    f->number = receipts_number(sm->receipts);
+    f->since = loop_now(sm->loop);
+    f->sent = loop_wall(sm->loop);
+    f->packet = keep(p);
+    list_push(lane, &f->node);
+    list_init(&f->young);
+    hash_put(&sm->flights.table, number_key(f), f);
+    if (f->packet->promise && !offline_has(f->packet->promise))
+        outbox_watch(sm, f);
+    receipts_ask(sm->receipts, p, f->number);
+    return f;
+}
+
+/* The packet is the caller's, with the promise of who waits for it - or of the row that is to go when
+ * the packet has been dealt with. */
+static struct packet *finish(struct sm *sm, struct flight *f)
+{
+    struct packet *p = f->packet;
+    if (f->session && f->session->acks)
+        acks_count(f->session, p, false);
+    hash_del(&sm->flights.table, number_key(f));
+    list_remove(&f->node);
+    list_remove(&f->young);
+    if (f->row && !f->writing)
+        outbox_promise(sm, f, p);
+    jid_unref(f->owner);
+    free(f);
+    return p;
+}
+
+/* --- sending --- */
+
+/* Another copy of what is kept, asking for the same receipt. */
+static struct packet *copy_of(struct sm *sm, const struct flight *f, struct str route_to)
+{
+    const struct packet *kept = f->packet;
+    struct packet *p = packet_create(PACKET_STANZA, route_to, str_of(sm->c->id));
+    p->stanza = stanza_ref(kept->stanza);
+    p->from = kept->from ? jid_ref(kept->from) : NULL;
+    p->to = kept->to ? jid_ref(kept->to) : NULL;
+    p->delay = kept->delay ? stanza_ref(kept->delay) : NULL;
+    p->born = kept->born;
+    receipts_ask(sm->receipts, p, f->number);
+    return p;
+}
+
+static void send_routed(struct sm *sm, struct flight *f, struct packet *p)
+{
+    p->route_to = jid_domain(p->to);
+    if (sm_domain(sm, jid_domain(p->from)))
+        p->route_from = jid_domain(p->from);
+    if (f->tried || loop_now(sm->loop) - f->since > LATE_MS)
+        p->receipt.since = f->sent;
+    sm->counters.repeated += f->tried;
+    f->tried = true;
+    component_send(sm->c, p);
+}
+
+static enum flight_lane lane_of(const struct sm *sm, const struct jid *to)
+{
+    struct str domain = jid_domain(to);
+    return sm_domain(sm, domain) || component_peer_up(sm->c, domain) ? FLIGHT_LOCAL : FLIGHT_REMOTE;
+}
+
+void flight_route(struct sm *sm, struct packet *p)
+{
+    enum flight_lane lane = lane_of(sm, p->to);
+    struct flight *f = make(sm, p, &sm->flights.lanes[lane]);
+    f->owner = jid_to_bare(p->from);
+    packet_destroy(p);
+    if (!sm->flights.held[lane])
+        send_routed(sm, f, copy_of(sm, f, STR_NULL));
+}
+
+void flight_restore(struct sm *sm, struct packet *p, struct jid *owner, uint64_t row, int64_t sent)
+{
+    struct flight *f = make(sm, p, &sm->flights.lanes[lane_of(sm, p->to)]);
+    f->owner = jid_ref(owner);
+    f->row = row;
+    f->sent = sent;
+    f->tried = true;
+    packet_destroy(p);
+}
+
+void flight_deliver(struct session *session, struct packet *p)
+{
+    struct sm *sm = session->user->sm;
+    if (p->promise && !owed_durable(p->stanza))
+        owed_drop(p);
+    if (!session->acks && !p->promise) {
+        component_send(sm->c, p);
+        return;
+    }
+    struct flight *f = make(sm, p, &session->flights);
+    f->session = session;
+    f->owner = jid_ref(session->user->jid);
+    if (session->acks)
+        acks_count(session, f->packet, true);
+    if (session->stale || session->asleep)
+        packet_destroy(p);
+    else
+        component_send(sm->c, p);
+}
+
+void flight_repeat(struct session *session)
+{
+    struct sm *sm = session->user->sm;
+    LIST_EACH (it, &session->flights) {
+        struct packet *p =
+            copy_of(sm, LIST_ENTRY(it, const struct flight, node), peer_name(session->peer));
+        p->c2s = session->c2s;
+        p->sm = session->sm;
+        sm->counters.repeated++;
+        component_send(sm->c, p);
+    }
+}
+
+/* --- what comes back --- */
+
+void flight_handled(void *owner, uint64_t number)
+{
+    struct sm *sm = owner;
+    struct flight *f = flight_find(sm, number);
+    if (f)
+        packet_destroy(finish(sm, f));
+}
+
+bool flight_answered(struct sm *sm, struct packet *p)
+{
+    struct flight *f = flight_find(sm, p->receipt.answers);
+    if (!f || (f->session && f->session->acks)) /* the latter may be resumed elsewhere */
+        return false;
+    struct packet *kept = finish(sm, f);
+    p->promise = kept->promise;
+    kept->promise = NULL;
+    packet_destroy(kept);
+    p->receipt.answers = 0;
+    return true;
+}
+
+/* s2s is to be there, and is not. */
+static bool s2s_away(const struct sm *sm)
+{
+    const struct config *config = sm->c->env->config;
+    return config->s2s_enabled && !component_peer_up(sm->c, str_of(config->s2s_id));
+}
+
+static void hold_remote(struct sm *sm)
+{
+    sm->flights.held[FLIGHT_REMOTE] = true;
+    if (!loop_timer_running(&sm->flights.release))
+        loop_timer_start(&sm->flights.release, AWAY_MS);
+}
+
+bool flight_bounced(struct sm *sm, struct packet *p)
+{
+    struct flight *f = flight_find(sm, p->receipt.number);
+    if (!f) {
+        packet_destroy(p);
+        return true;
+    }
+    if (!f->session && p->to) {
+        enum flight_lane lane = lane_of(sm, p->to);
+        if (lane == FLIGHT_REMOTE && s2s_away(sm))
+            hold_remote(sm);
+        if (sm->flights.held[lane]) {
+            packet_destroy(p);
+            return true;
+        }
+    }
+    p->receipt.answers = f->number;
+    flight_answered(sm, p);
+    return false;
+}
+
+/* --- sessions that end --- */
+
+/* Its client did not get it: another of the user's, the offline queue, or the sender's error (XEP-0198
+ * section 4, RFC 6121 section 8.5). */
+static void redeliver(struct sm *sm, struct flight *f)
+{
+    int64_t sent = f->sent;
+    struct packet *p = finish(sm, f);
+    if (offline_has(p->promise)) { /* it has not left the queue */
+        offline_broken(p->promise);
+        packet_destroy(p);
+    } else if (send_kind_of(p->stanza) == SEND_PRESENCE || !deliver_addresses(p)) {
+        packet_destroy(p);
+    } else {
+        if (!p->delay && send_kind_of(p->stanza) == SEND_MESSAGE)
+            p->delay = delay_create(jid_domain(p->to), sent, NULL);
+        deliver_returned(sm, p);
+    }
+}
+
+static void redeliver_all(struct sm *sm, struct list *flights)
+{
+    struct list *node;
+    while ((node = flights->next) != flights)
+        redeliver(sm, LIST_ENTRY(node, struct flight, node));
+}
+
+void flight_end(struct session *session)
+{
+    struct list *node;
+    if (session->acks || session->peer->gone) {
+        redeliver_all(session->user->sm, &session->flights);
+        return;
+    }
+    while ((node = list_pop(&session->flights))) {
+        struct flight *f = LIST_ENTRY(node, struct flight, node);
+        f->session = NULL;
+        list_push(&session->peer->orphans, node);
+    }
+}
+
+void flight_peer_gone(struct sm *sm, struct peer *peer)
+{
+    redeliver_all(sm, &peer->orphans);
+}
+
+/* --- comings and goings --- */
+
+static void release(struct sm *sm, enum flight_lane lane)
+{
+    struct flights *flights = &sm->flights;
+    if (!flights->held[lane])
+        return;
+    flights->held[lane] = false;
+    LIST_EACH (it, &flights->lanes[lane]) {
+        struct flight *f = LIST_ENTRY(it, struct flight, node);
+        send_routed(sm, f, copy_of(sm, f, STR_NULL));
+    }
+}
+
+static void on_release(struct loop_timer *timer)
+{
+    flight_go(MEM_CONTAINER(timer, struct sm, flights.release));
+}
+
+void flight_go(struct sm *sm)
+{
+    struct flights *flights = &sm->flights;
+    if (loop_timer_running(&flights->release) || flights->load_upto || !link_is_up(sm->c->link))
+        return;
+    release(sm, FLIGHT_LOCAL);
+    release(sm, FLIGHT_REMOTE);
+}
+
+void flight_peer(struct sm *sm, struct str name, bool up)
+{
+    if (!str_is(name, sm->c->env->config->s2s_id))
+        return;
+    if (up && !sm->flights.load_upto)
+        release(sm, FLIGHT_REMOTE);
+    else if (!up)
+        hold_remote(sm);
+}
+
+void flight_link(struct sm *sm, bool up)
+{
+    struct flights *flights = &sm->flights;
+    if (!up) {
+        loop_timer_stop(&flights->release);
+        flights->held[FLIGHT_LOCAL] = flights->held[FLIGHT_REMOTE] = flights->lost = true;
+    } else if (flights->lost) {
+        loop_timer_start(&flights->release, SETTLE_MS);
+    } else {
+        flight_go(sm);
+    }
+}
+
+void flight_init(struct sm *sm)
+{
+    struct flights *flights = &sm->flights;
+    uint64_t seed[2];
+    random_fill(sm->c->env->random, seed, sizeof seed);
+    hash_init(&flights->table, seed);
+    list_init(&flights->lanes[FLIGHT_LOCAL]);
+    list_init(&flights->lanes[FLIGHT_REMOTE]);
+    list_init(&flights->young);
+    flights->held[FLIGHT_LOCAL] = flights->held[FLIGHT_REMOTE] = true; /* until the outbox is read */
+    loop_timer_init(&flights->release, sm->loop, on_release);
+    outbox_init(sm);
+}
+
+void flight_finish(struct sm *sm)
+{
+    struct flight *f;
+    loop_timer_stop(&sm->flights.release);
+    loop_timer_stop(&sm->flights.writer);
+    for (size_t i = 0; (f = hash_next(&sm->flights.table, &i));) {
+        hash_del(&sm->flights.table, number_key(f));
+        packet_destroy(f->packet);
+        jid_unref(f->owner);
+        free(f);
+    }
+    hash_finish(&sm->flights.table);
+}

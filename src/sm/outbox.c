@@ -1,0 +1,194 @@
+/* Outbox: see outbox.h. */
+#include "sm/outbox.h"
+
+#include <stdlib.h>
+#include "base/mem.h"
+#include "sm/deliver.h"
+#include "sm/stored.h"
+#include "store/users.h"
+
+#define PAGE     100u
+#define AGAIN_MS 5000u /* after a failed write */
+
+static uint64_t patience(const struct sm *sm)
+{
+    return (uint64_t)sm->c->env->config->sm_outbox_after;
+}
+
+/* --- rows that go --- */
+
+struct row {
+    struct promise promise;
+    struct sm *sm;
+    struct jid *owner;
+    uint64_t id;
+};
+
+static void delete_row(struct sm *sm, struct jid *owner, uint64_t id)
+{
+    if (!sm->closing)
+        store_commit(outbox_delete(store_begin(sm->store), jid_full(owner), id), NULL, NULL);
+}
+
+static void on_kept(struct promise *promise)
+{
+    struct row *row = MEM_CONTAINER(promise, struct row, promise);
+    delete_row(row->sm, row->owner, row->id);
+    jid_unref(row->owner);
+    free(row);
+}
+
+static struct promise *promise_create(struct sm *sm, struct jid *owner, uint64_t id)
+{
+    struct row *row = MEM_NEW(struct row);
+    row->promise.refs = 1;
+    row->promise.kept = on_kept;
+    row->sm = sm;
+    row->owner = jid_ref(owner);
+    row->id = id;
+    return &row->promise;
+}
+
+void outbox_promise(struct sm *sm, const struct flight *f, struct packet *p)
+{
+    p->promise = promise_create(sm, f->owner, f->row);
+}
+
+/* --- writing --- */
+
+struct write {
+    struct sm *sm;
+    struct jid *owner;
+    uint64_t number, id;
+};
+
+static void on_written(void *arg, enum error e, const struct store_rows *rows)
+{
+    struct write *w = arg;
+    struct sm *sm = w->sm;
+    struct flight *f = flight_find(sm, w->number);
+    if (f)
+        f->writing = false;
+    if (e == ERR_OK && f) {
+        struct promise *promise = f->packet->promise;
+        f->row = w->id;
+        f->packet->promise = NULL;
+        sm->counters.outbox_written++;
+        promise_unref(promise);
+    } else if (e == ERR_OK) {
+        delete_row(sm, w->owner, w->id); /* confirmed meanwhile */
+    } else if (f && e != ERR_CANCELLED) {
+        /* It flies on; who waits for it is not told. */
+        if (e != ERR_STORE_FULL)
+            log_error(&sm->c->log, "cannot write a message of %s to the outbox: %s", w->owner->text,
+                      error_text(e));
+        f->since = loop_now(sm->loop) + AGAIN_MS;
+        outbox_watch(sm, f);
+    }
+    jid_unref(w->owner);
+    free(w);
+}
+
+static void write(struct sm *sm, struct flight *f)
+{
+    const struct packet *p = f->packet;
+    struct stanza_stamp base = {.xmlns = stanza_ns(p->stanza, STANZA_ROOT)};
+    char *xml = mem_alloc(packet_payload_size(p, &base));
+    struct str text = {xml, packet_payload_write(p, &base, xml)};
+    struct write *w = MEM_NEW(struct write);
+    w->sm = sm;
+    w->owner = jid_ref(f->owner);
+    w->number = f->number;
+    w->id = store_sequence(sm->store);
+    f->writing = true;
+    store_commit(outbox_push(store_begin(sm->store), jid_full(f->owner), w->id, str_of(sm->c->id),
+                             text, (uint32_t)sm->c->env->config->sm_max_outbox),
+                 on_written, w);
+    free(xml);
+}
+
+static void on_writer(struct loop_timer *timer)
+{
+    struct sm *sm = MEM_CONTAINER(timer, struct sm, flights.writer);
+    uint64_t now = loop_now(sm->loop);
+    while (!list_empty(&sm->flights.young)) {
+        struct flight *f = LIST_ENTRY(sm->flights.young.next, struct flight, young);
+        if (f->since + patience(sm) > now) {
+            loop_timer_start(timer, f->since + patience(sm) - now);
+            return;
+        }
+        list_remove(&f->young);
+        write(sm, f);
+    }
+}
+
+void outbox_write_all(struct sm *sm)
+{
+    struct list *node;
+    while ((node = list_pop(&sm->flights.young)))
+        write(sm, LIST_ENTRY(node, struct flight, young));
+}
+
+void outbox_watch(struct sm *sm, struct flight *f)
+{
+    list_push(&sm->flights.young, &f->young);
+    if (!loop_timer_running(&sm->flights.writer))
+        loop_timer_start(&sm->flights.writer, patience(sm));
+}
+
+/* --- what a former life left --- */
+
+static void restore(struct sm *sm, struct jid *owner, uint64_t id, struct str xml)
+{
+    struct packet *p = packet_create(PACKET_STANZA, STR_NULL, STR_NULL);
+    p->stanza = stored_parse(sm->c->env->parsers, xml);
+    if (!p->stanza || !deliver_addresses(p)) {
+        log_error(&sm->c->log, "a message in the outbox of %s cannot be read any more: dropped",
+                  owner->text);
+        delete_row(sm, owner, id);
+        packet_destroy(p);
+        return;
+    }
+    sm->counters.outbox_sent++;
+    /* The sequence is a clock of microseconds. */
+    flight_restore(sm, p, owner, id, (int64_t)(id / 1000));
+}
+
+static void load_page(struct sm *sm);
+
+static void on_page(void *arg, enum error e, const struct store_rows *rows)
+{
+    enum { OWNER, ID, XML };
+    struct sm *sm = arg;
+    size_t count = e ? 0 : store_rows_count(rows);
+    if (e == ERR_CANCELLED)
+        return;
+    if (e)
+        log_error(&sm->c->log, "cannot read the outbox: %s", error_text(e));
+    for (size_t i = 0; i < count; i++) {
+        struct jid *owner = jid_parse(store_text(rows, i, OWNER));
+        sm->flights.loaded = (uint64_t)store_int(rows, i, ID);
+        if (owner)
+            restore(sm, owner, sm->flights.loaded, store_text(rows, i, XML));
+        jid_unref(owner);
+    }
+    if (count == PAGE) {
+        load_page(sm);
+        return;
+    }
+    sm->flights.load_upto = 0;
+    flight_go(sm);
+}
+
+static void load_page(struct sm *sm)
+{
+    outbox_load(sm->store, str_of(sm->c->id), sm->flights.loaded, sm->flights.load_upto, PAGE,
+                on_page, sm);
+}
+
+void outbox_init(struct sm *sm)
+{
+    loop_timer_init(&sm->flights.writer, sm->loop, on_writer);
+    sm->flights.load_upto = store_sequence(sm->store);
+    load_page(sm);
+}

@@ -1,0 +1,61 @@
+/* Owed: see owed.h. */
+#include "sm/owed.h"
+
+#include <stdlib.h>
+#include "base/mem.h"
+#include "sm/acks.h"
+#include "sm/offline.h"
+#include "sm/send.h"
+#include "xmpp/delay.h"
+
+struct owed {
+    struct promise promise;
+    struct sm *sm;
+    struct jid *origin;
+    uint64_t number;
+    struct acks_place place; /* in the sender's stream */
+};
+
+static void on_kept(struct promise *promise)
+{
+    struct owed *o = MEM_CONTAINER(promise, struct owed, promise);
+    if (!o->sm->closing)
+        receipts_handled(o->sm->receipts, o->origin, o->number);
+    acks_handled(&o->place);
+    jid_unref(o->origin);
+    free(o);
+}
+
+bool owed_take(struct sm *sm, struct packet *p)
+{
+    struct receipt *r = &p->receipt;
+    if (!receipts_admit(sm->receipts, p))
+        return false;
+    struct owed *o = MEM_NEW(struct owed);
+    o->promise.refs = 1;
+    o->promise.kept = on_kept;
+    o->sm = sm;
+    o->origin = r->origin;
+    o->number = r->number;
+    p->promise = &o->promise;
+    struct session *session = p->sm.len ? session_find(sm, &p->sm) : NULL;
+    acks_came(session ? session->acks : NULL, &o->place, r->place);
+    if (r->since && !p->delay && send_kind_of(p->stanza) == SEND_MESSAGE && p->to)
+        p->delay = delay_create(str_of(sm->domains.names[0]), r->since, "Sent again");
+    *r = (struct receipt){0};
+    return true;
+}
+
+bool owed_durable(const struct stanza *s)
+{
+    if (send_kind_of(s) != SEND_MESSAGE)
+        return false;
+    struct str type = send_type(s);
+    return str_is(type, "error") || (!str_is(type, "headline") && offline_keeps(s));
+}
+
+void owed_drop(struct packet *p)
+{
+    promise_unref(p->promise);
+    p->promise = NULL;
+}

@@ -1,0 +1,18 @@
+/* Owed: what the session manager owes to those whose stanzas ask for a receipt. The packet gets a
+ * promise; whatever is made of it - copies for sessions, a row in the store, an error - holds that
+ * promise, and when nothing is left to do the receipt is answered (reliability.md C.1).
+ */
+#ifndef JACKDAW_SM_OWED_H
+#define JACKDAW_SM_OWED_H
+
+#include "sm/sm.h"
+
+/* For a packet whose receipt.number is set: takes the receipt off and puts a promise on. A later
+ * copy of a message gets its <delay/> (XEP-0203). False: the stanza came before, drop it. */
+bool owed_take(struct sm *sm, struct packet *p);
+/* The stanza of this packet is not durable by its type (C.1 d): handled as soon as it is routed. */
+bool owed_durable(const struct stanza *s);
+/* Nobody needs to wait for this one any more. */
+void owed_drop(struct packet *p);
+
+#endif

@@ -1,0 +1,24 @@
+/* The outbox: messages that were accepted and are not yet confirmed by whom they were sent to
+ * (docs/decisions/0050-receipts.md). */
+#include "store/driver.h"
+#include "store/users.h"
+
+struct store_txn *outbox_push(struct store_txn *t, struct str owner, uint64_t id, struct str sm,
+                              struct str xml, uint32_t max_count)
+{
+    store_add_int(store_add_text(store_add(t, SQL_OUTBOX_PUSH), owner), (int64_t)id);
+    return store_add_int(store_add_text(store_add_text(t, sm), xml), max_count);
+}
+
+void outbox_load(struct store *s, struct str sm, uint64_t after, uint64_t upto, uint32_t limit,
+                 store_fn fn, void *arg)
+{
+    struct store_txn *t = store_add_text(store_add(store_begin(s), SQL_OUTBOX_LOAD), sm);
+    store_add_int(store_add_int(t, (int64_t)after), (int64_t)upto);
+    store_read(store_add_int(t, limit), fn, arg);
+}
+
+struct store_txn *outbox_delete(struct store_txn *t, struct str owner, uint64_t id)
+{
+    return store_add_int(store_add_text(store_add(t, SQL_OUTBOX_DELETE), owner), (int64_t)id);
+}
