@@ -524,7 +524,7 @@ static json_t *sm_command(struct component *c, const json_t *request)
     struct jid *jid = jid_parse(str_of(json_string_value(json_object_get(request, "jid"))));
     if (!jid)
         return json_pack("{s:s}", "error", "the command needs a valid jid");
-    if (!moved_away(sm, jid)) /* else another sm hears it, too, and has the user */
+    if (sm_owns(sm, jid)) /* else another sm hears it, too, and has the user */
         on_user_action(sm, packet_create_session(jid_domain(jid), str_of(c->id), SESSION_DELETE,
                                                  jid, STR_NULL));
     jid_unref(jid);
