@@ -4,14 +4,15 @@
  *   register   makes the accounts PREFIX0 .. PREFIX(count-1) in-band
  *   login      count logins, at most 16 at once: microseconds of server CPU each
  *   message    count pairs, `window` chat messages in flight on each: microseconds a delivered
- * message ping       count clients ping the server, one in flight each fanout     one user with
- * count contacts sends `rounds` presences: microseconds a delivered presence offline    `each`
- * messages to each of count offline users, then they come back: microseconds a message, both ways
+ *              message; with --far-port one of each pair is on another server, --far-domain
+ *   ping       count clients ping the server, one in flight each
+ *   fanout     one user with count contacts sends `rounds` presences: microseconds a delivered one
+ *   offline    `each` messages to each of count offline users, then they come back: microseconds a
+ *              message, both ways
  *   idle       count sessions that do nothing: bytes each
  *
  * Options: --host --port --domain --password --prefix --mechanism --tls --raw --count --window
- * --each --rounds
- * --seconds --pids 1,2,3 (the server's processes).
+ * --each --rounds --seconds --pids 1,2,3 (the server's processes).
  */
 #include "load.h"
 
@@ -175,7 +176,7 @@ static void send_message(struct session *s)
     else
         session_printf(
             s, "<message to='%s%d@%s/r0' type='chat' id='m%llu'><body>" BODY "</body></message>",
-            s->load->options.prefix, s->peer->user, s->load->options.domain,
+            s->load->options.prefix, s->peer->user, session_domain(s->peer),
             (unsigned long long)s->sent);
 }
 
@@ -439,6 +440,10 @@ static void set_option(struct options *o, const char *name, char *value)
         o->port = (uint16_t)atoi(value);
     else if (strcmp(name, "domain") == 0)
         o->domain = value;
+    else if (strcmp(name, "far-port") == 0)
+        o->far_port = (uint16_t)atoi(value);
+    else if (strcmp(name, "far-domain") == 0)
+        o->far_domain = value;
     else if (strcmp(name, "password") == 0)
         o->password = value;
     else if (strcmp(name, "prefix") == 0)
@@ -462,11 +467,12 @@ static void set_option(struct options *o, const char *name, char *value)
 static void parse_options(struct options *o, int argc, char **argv)
 {
     static const struct option names[] = {
-        {"host", 1, NULL, 0},      {"port", 1, NULL, 0},    {"domain", 1, NULL, 0},
-        {"password", 1, NULL, 0},  {"prefix", 1, NULL, 0},  {"count", 1, NULL, 0},
-        {"mechanism", 1, NULL, 0}, {"window", 1, NULL, 0},  {"each", 1, NULL, 0},
-        {"rounds", 1, NULL, 0},    {"seconds", 1, NULL, 0}, {"pids", 1, NULL, 0},
-        {"tls", 0, NULL, 't'},     {"raw", 0, NULL, 'r'},   {NULL, 0, NULL, 0}};
+        {"host", 1, NULL, 0},     {"port", 1, NULL, 0},       {"domain", 1, NULL, 0},
+        {"far-port", 1, NULL, 0}, {"far-domain", 1, NULL, 0}, {"password", 1, NULL, 0},
+        {"prefix", 1, NULL, 0},   {"count", 1, NULL, 0},      {"mechanism", 1, NULL, 0},
+        {"window", 1, NULL, 0},   {"each", 1, NULL, 0},       {"rounds", 1, NULL, 0},
+        {"seconds", 1, NULL, 0},  {"pids", 1, NULL, 0},       {"tls", 0, NULL, 't'},
+        {"raw", 0, NULL, 'r'},    {NULL, 0, NULL, 0}};
     int index, c;
 
     *o = (struct options){.host = "127.0.0.1",

@@ -15,6 +15,9 @@ enum { LOAD_PIDS = 64, LOAD_BATCH = 256 };
 struct options {
     const char *host, *domain, *password, *mechanism, *prefix;
     uint16_t port;
+    /* The second server of `message` (0: none): odd users are there. */
+    uint16_t far_port;
+    const char *far_domain;
     bool tls, raw;
     int count, window, each, rounds;
     double seconds;
@@ -83,6 +86,8 @@ struct load {
     char error[256];
 };
 
+/* Where its account is. */
+const char *session_domain(const struct session *s);
 void session_open(struct load *l, struct session *s, int user, int resource);
 void session_close(struct session *s);
 void session_write(struct session *s, const char *data, size_t len);

@@ -42,9 +42,23 @@ static void watch(struct session *s, uint32_t events)
     epoll_ctl(s->load->epoll, EPOLL_CTL_MOD, s->fd, &ev);
 }
 
+static bool is_far(const struct options *o, int user)
+{
+    return o->far_port && user % 2;
+}
+
+const char *session_domain(const struct session *s)
+{
+    const struct options *o = &s->load->options;
+
+    return is_far(o, s->user) ? o->far_domain : o->domain;
+}
+
 void session_open(struct load *l, struct session *s, int user, int resource)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(l->options.port)};
+    const struct options *o = &l->options;
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_port = htons(is_far(o, user) ? o->far_port : o->port)};
     struct epoll_event ev = {.events = EPOLLOUT, .data.ptr = s};
     int one = 1;
     struct bytes in = s->in, out = s->out;
@@ -56,7 +70,7 @@ void session_open(struct load *l, struct session *s, int user, int resource)
     s->load = l;
     s->user = user;
     s->resource = resource;
-    inet_pton(AF_INET, l->options.host, &at.sin_addr);
+    inet_pton(AF_INET, o->host, &at.sin_addr);
     s->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     if (connect(s->fd, (struct sockaddr *)&at, sizeof(at)) < 0 && errno != EINPROGRESS) {
@@ -150,7 +164,7 @@ void session_header(struct session *s)
     session_printf(s,
                    "<?xml version='1.0'?><stream:stream xmlns='jabber:client' "
                    "xmlns:stream='http://etherx.jabber.org/streams' to='%s' version='1.0'>",
-                   s->load->options.domain);
+                   session_domain(s));
 }
 
 static void handshake(struct session *s)
@@ -181,7 +195,7 @@ void session_start_tls(struct session *s)
     s->ssl = SSL_new(s->load->tls);
     SSL_set_fd(s->ssl, s->fd);
     SSL_set_connect_state(s->ssl);
-    SSL_set_tlsext_host_name(s->ssl, s->load->options.domain);
+    SSL_set_tlsext_host_name(s->ssl, session_domain(s));
     handshake(s);
 }
 

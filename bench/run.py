@@ -25,6 +25,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import federation
+
 ROOT = Path(__file__).resolve().parent.parent
 DOMAIN = 'bench.test'
 ACCOUNTS = {'u': 1, 'f': 101, 'o': 60}  # prefix -> how many; u is set from --sessions
@@ -76,9 +78,13 @@ class Server:
     raw = tls = False
     register_options = []
     package = None
+    skips = ()  # measures
+    federates = False
 
-    def __init__(self, port, build):
-        self.port = port
+    def __init__(self, port, build, domain=DOMAIN):
+        """`other` and `names`: the server it speaks with, and the DNS that both are in, when it does."""
+        self.port, self.s2s_port, self.domain = port, port + 3, domain
+        self.other = self.names = None
         self.build = Path(build)
         self.dir = Path(tempfile.mkdtemp(prefix=f'bench-{self.name}-'))
         self.processes = []
@@ -88,6 +94,8 @@ class Server:
 
     def spawn(self, command, **more):
         log = open(self.dir / f'{len(self.processes)}.log', 'ab')
+        if self.names:
+            command = self.names.seen_by(command)
         process = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, **more)
         self.processes.append(process)
         return process
@@ -98,7 +106,7 @@ class Server:
     def certificate(self):
         key, cert = self.dir / 'key.pem', self.dir / 'cert.pem'
         run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '30',
-             '-subj', f'/CN={DOMAIN}', '-addext', f'subjectAltName=DNS:{DOMAIN}', '-keyout', key, '-out', cert])
+             '-subj', f'/CN={self.domain}', '-addext', f'subjectAltName=DNS:{self.domain}', '-keyout', key, '-out', cert])
         both = self.dir / 'both.pem'
         both.write_text(key.read_text() + cert.read_text())
         return key, cert, both
@@ -132,25 +140,42 @@ class Server:
 
 class Jackdaw(Server):
     name = 'jackdaw'
-    tls = True
+    tls = federates = True
     register_options = ['--tls']  # it takes no password in the clear
 
     def version(self):
         commit = run(['git', 'rev-parse', '--short', 'HEAD'], cwd=ROOT).strip()
         return f'this tree, {commit}'
 
+    def placement(self):
+        return ['router.port=0']
+
     def start(self):
-        settings = ['c2s.address=127.0.0.1', f'c2s.port={self.port}', 'c2s.tls_port=0', 'c2s.tls=optional', 'router.port=0',
-                    'c2s.max_per_address=0', 'c2s.rate=0', 'register.rate=0', 'log.level=warning']
-        command = [self.build / 'jackdaw', 'serve', '--data', self.dir / 'data', '--domain', DOMAIN]
+        settings = ['c2s.address=127.0.0.1', f'c2s.port={self.port}', 'c2s.tls_port=0', 'c2s.tls=optional',
+                    'c2s.max_per_address=0', 'c2s.rate=0', 'register.rate=0', 'log.level=warning', *self.placement()]
+        if self.other:
+            settings += ['s2s.enabled=true', 's2s.address=127.0.0.1', f's2s.port={self.s2s_port}', 's2s.max_per_address=0',
+                         's2s.require_certificate=false', f's2s.hosts={self.other.domain}=127.0.0.1:{self.other.s2s_port}']
+        command = [self.build / 'jackdaw', 'serve', '--data', self.dir / 'data', '--domain', self.domain]
         for setting in settings:
             command += ['--set', setting]
         wait_port(self.port, self.spawn(command))
 
 
+class JackdawProcesses(Jackdaw):
+    """Five processes over TCP, as jabberd2's four."""
+    name = 'jackdaw-processes'
+    federates = False
+    skips = ('idle', 'idle-tls', 'store', 'deliver')
+
+    def placement(self):
+        return ['server.placement=processes', 'router.address=127.0.0.1', f'router.port={self.port + 1}', 's2s.enabled=true',
+                's2s.address=127.0.0.1', f's2s.port={self.s2s_port}']
+
+
 class Prosody(Server):
     name = package = 'prosody'
-    tls = True
+    tls = federates = True
 
     def prepare(self):
         key, cert, _ = self.certificate()
@@ -160,17 +185,18 @@ pidfile = "{self.dir}/prosody.pid"
 data_path = "{self.dir}/data"
 certificates = "{self.dir}"
 log = {{ error = "{self.dir}/prosody.log" }}
-modules_enabled = {{ "roster", "saslauth", "tls", "disco", "ping", "register_ibr" }}
-modules_disabled = {{ "s2s" }}
+modules_enabled = {{ "roster", "saslauth", "tls", "dialback", "disco", "ping", "register_ibr" }}
+modules_disabled = {{ {'"s2s_auth_dane"' if self.other else '"s2s"'} }}
+s2s_secure_auth = false
 allow_registration = true
 c2s_require_encryption = false
 authentication = "internal_hashed"
 storage = "internal"
 interfaces = {{ "127.0.0.1" }}
 c2s_ports = {{ {self.port} }}
-s2s_ports = {{ }}
+s2s_ports = {{ {self.s2s_port if self.other else ''} }}
 c2s_direct_tls_ports = {{ }}
-VirtualHost "{DOMAIN}"
+VirtualHost "{self.domain}"
 ssl = {{ key = "{key}", certificate = "{cert}" }}
 ''')
         (self.dir / 'data').mkdir()
@@ -181,12 +207,17 @@ ssl = {{ key = "{key}", certificate = "{cert}" }}
 
 class Ejabberd(Server):
     name = package = 'ejabberd'
-    tls = True
+    tls = federates = True
 
     def prepare(self):
         _, _, both = self.certificate()
+        s2s = f'''
+  - port: {self.s2s_port}
+    ip: "127.0.0.1"
+    module: ejabberd_s2s_in
+    max_stanza_size: 262144''' if self.other else ''
         (self.dir / 'ejabberd.yml').write_text(f'''
-hosts: ["{DOMAIN}"]
+hosts: ["{self.domain}"]
 loglevel: error
 certfiles: ["{both}"]
 listen:
@@ -196,7 +227,8 @@ listen:
     starttls: true
     starttls_required: false
     max_stanza_size: 262144
-    access: all
+    access: all{s2s}
+s2s_use_starttls: required
 auth_method: internal
 auth_password_format: scram
 registration_timeout: infinity
@@ -209,6 +241,7 @@ modules:
   mod_ping: {{}}
   mod_register: {{ access: register, access_from: all, ip_access: all }}
   mod_roster: {{}}
+  mod_s2s_dialback: {{}}
 ''')
         (self.dir / 'spool').mkdir()
 
@@ -232,7 +265,7 @@ class Jabberd2(Server):
         text = re.sub(r'<!--.*?-->', '', text, flags=re.S)
         for old, new in (('/var/run/jabberd2', str(self.dir)), ('/var/log/jabberd2', str(self.dir)),
                          ('/var/lib/jabberd2', str(self.dir)), ('/etc/jabberd2/router', f'{self.dir}/router'),
-                         ('0.0.0.0', '127.0.0.1'), ('localhost.localdomain', DOMAIN),
+                         ('0.0.0.0', '127.0.0.1'), ('localhost.localdomain', self.domain),
                          ('<port>5347</port>', f'<port>{self.port + 1}</port>'),
                          ('<max_fds>1024</max_fds>', '<max_fds>16384</max_fds>'),
                          ('<stanzas>1000</stanzas>', '<stanzas>0</stanzas>'), *pairs):
@@ -268,7 +301,7 @@ class Relay(Server):
         wait_port(self.port, self.spawn([self.build / 'bench/relay', self.port]))
 
 
-SERVERS = [Jackdaw, Prosody, Ejabberd, Jabberd2, Relay]
+SERVERS = [Jackdaw, JackdawProcesses, Prosody, Ejabberd, Jabberd2, Relay]
 
 # key -> (title, unit, aim, needs TLS, load command and options, field of its answer)
 MEASURES = {
@@ -282,6 +315,8 @@ MEASURES = {
                   'us_per_message'),
     'message-tls': ('1:1 message over TLS, one in flight', 'us', 20, True, ['message', '--tls', '--count', '50'],
                     'us_per_message'),
+    'message-s2s': ('1:1 message to another server of the kind, over TLS with dialback; both servers together', 'us', 24, True,
+                    ['message', '--count', '50'], 'us_per_message'),
     'ping': ('ping IQ', 'us', 10, False, ['ping', '--count', '50'], 'us_per_ping'),
     'fanout': ('presence to 100 contacts, each', 'us', 3, False,
                ['fanout', '--prefix', 'f', '--count', '100', '--rounds', '300'], 'us_per_presence'),
@@ -290,11 +325,15 @@ MEASURES = {
     'deliver': ('offline message delivered', 'us', 10, False, None, 'us_per_delivered'),
 }
 FRESH = ('idle', 'idle-tls')  # memory is measured on a server that has done nothing else
+PAIRED = 'message-s2s'
 
 
 def load(server, options, build, command):
-    full = [str(Path(build) / 'bench/load'), *command, '--port', str(server.port), '--domain', DOMAIN, '--mechanism',
-            server.mechanism, '--pids', ','.join(map(str, server.pids()))]
+    pids = server.pids() + (server.other.pids() if server.other else [])
+    full = [str(Path(build) / 'bench/load'), *command, '--port', str(server.port), '--domain', server.domain, '--mechanism',
+            server.mechanism, '--pids', ','.join(map(str, pids))]
+    if server.other:
+        full += ['--far-port', str(server.other.port), '--far-domain', server.other.domain]
     if server.raw:
         full.append('--raw')
         if command[0] == 'fanout':
@@ -320,7 +359,9 @@ def measure(server, options, key):
 
 
 def wanted_of(server, options):
-    keys = [k for k in MEASURES if k in options.only and k != 'deliver']
+    keys = [k for k in MEASURES if k in options.only and k != 'deliver' and k not in server.skips]
+    if not server.federates:
+        keys = [k for k in keys if k != PAIRED]
     if server.raw:
         keys = [k for k in keys if k in ('message', 'message-8', 'fanout')]
     return keys
@@ -342,17 +383,18 @@ def attempt(server, options, key, results):
         return
 
 
-def bench(server, options):
-    """All measures of one server: {key: value}."""
-    results = {}
-    keys = wanted_of(server, options)
+def accounts(server, options, prefixes):
+    for prefix in prefixes:
+        load(server, options, options.build, ['register', '--prefix', prefix, '--count', str(ACCOUNTS[prefix]),
+                                              *server.register_options])
+
+
+def bench_alone(server, options, keys, results):
     try:
         server.prepare()
         if not server.raw:
             server.start()
-            for prefix, count in ACCOUNTS.items():
-                load(server, options, options.build, ['register', '--prefix', prefix, '--count', str(count),
-                                                      *server.register_options])
+            accounts(server, options, ACCOUNTS)
             server.stop()
         for key in [k for k in keys if k in FRESH]:
             server.start()
@@ -362,9 +404,45 @@ def bench(server, options):
         for key in [k for k in keys if k not in FRESH]:
             attempt(server, options, key, results)
     finally:
-        server.stop()
-        if not options.keep:
-            server.remove()
+        finish(server, options)
+
+
+def bench_paired(cls, options, results):
+    """Two of a kind, that find each other by DNS (ours by its configuration)."""
+    pair = [cls(47200 + 10 * i, options.build, f's{i}.{DOMAIN}') for i in range(2)]
+    names = federation.Names(pair) if cls.package else None
+    try:
+        for server, other in (pair, reversed(pair)):
+            server.other, server.names = other, names
+            server.prepare()
+            server.start()
+        for server in pair:
+            other, server.other = server.other, None
+            accounts(server, options, 'u')
+            server.other = other
+        attempt(pair[0], options, PAIRED, results)
+    finally:
+        for server in pair:
+            finish(server, options)
+        if names:
+            names.close()
+
+
+def finish(server, options):
+    server.stop()
+    if not options.keep:
+        server.remove()
+
+
+def bench(server, options):
+    """All measures of one server: {key: value}."""
+    results = {}
+    keys = wanted_of(server, options)
+    alone = [k for k in keys if k != PAIRED]
+    if alone:
+        bench_alone(server, options, alone, results)
+    if PAIRED in keys and (options.network or not server.package):
+        bench_paired(type(server), options, results)
     return results
 
 
@@ -402,6 +480,8 @@ the same load generator on the same machine.
 CPU is the time of all threads of all processes of the server, system calls included, by the scheduler's own account
 (/proc/PID/task/*/schedstat). On loopback the sender of a packet also pays for its reception. Memory is the growth of the
 proportional set size for each further session that has sent presence; the kernel's socket memory (4 KB each) is not in it.
+jackdaw-processes is the same program as five processes over TCP (aim: 35 us a message); the other columns of jackdaw are one
+process. A message to another server costs both servers, which are two of a kind on this machine.
 The relay only moves the bytes from one socket to the other, or for presence from one to a hundred: no server can cost
 less.
 ''')
@@ -424,6 +504,9 @@ def main():
     chosen = [s for s in SERVERS if s.name in names]
     ACCOUNTS['u'] = max(500, options.sessions if any(k in options.only for k in FRESH) else 0)
     install_peers([s.package for s in chosen if s.package])
+    options.network = federation.own_network()
+    if not options.network:
+        print('Not root: of other servers none is measured with another, since that needs a DNS server of its own.', flush=True)
     servers, results = [], {}
     for i, cls in enumerate(chosen):
         server = cls(47100 + 10 * i, options.build)
