@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "s2s/s2s_conn.h"
 
+#define VERIFY_RETRY_MS 1000u
+
 bool verify_begin(struct s2s_conn *asker, struct str remote, struct str local, struct str key,
                   struct str id)
 {
@@ -32,6 +34,9 @@ bool verify_begin(struct s2s_conn *asker, struct str remote, struct str local, s
     asker->verify_count++;
     list_push(&asker->verifies, &v->asker_node);
     list_push(&r->verifies, &v->node);
+    /* Somebody speaks in its name: it may be back, however long it was to be left alone. */
+    if (r->retry_at > s2s_now(s) + VERIFY_RETRY_MS)
+        r->retry_at = s2s_now(s) + VERIFY_RETRY_MS;
     remote_poke(r);
     return true;
 }
