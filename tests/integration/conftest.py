@@ -142,7 +142,7 @@ class Server:
             'router.address=127.0.0.1', f'router.port={self.router_port}', 'register.rate=0', 'c2s.max_per_address=0',
             *settings]
         if placement == 'threads':
-            self.settings += ['server.placement=threads', 'server.threads=3']
+            self.settings[:0] = ['server.placement=threads', 'server.threads=3']
         self.processes = {}
 
     def options(self, more=()):

@@ -1,0 +1,169 @@
+"""Several loops in one process: everything that crosses them, in order and once; what a process has once - limits, accounts, the
+data directory - holds over all of them; and two hundred clients while the configuration is read again and some of them are cut.
+`make tsan` runs this file under ThreadSanitizer."""
+import random
+import signal
+import time
+
+import pytest
+
+from conftest import DOMAIN, Process, Server
+from crowd import Crowd, Member
+from raw import Closed, Raw
+
+PLACEMENTS = ['threads']
+THREADS = True
+PLAIN = ['c2s.tls=off', 'server.threads=4', 'c2s.rate=0']
+
+
+def plain_client(server, name, resource='test'):
+    client = Raw(server.port, server.domain)
+    client.login(name, server.password, resource, tls=False)
+    return client
+
+
+def accounts(server, count):
+    """Made by one command, while nobody runs."""
+    table = server.data / 'accounts.csv'
+    table.write_text(''.join(f'u{i}@{DOMAIN},{server.password}\n' for i in range(count)))
+    server.command('user', 'import', str(table))
+    return [f'u{i}' for i in range(count)]
+
+
+def instances(server, component):
+    return server.status()['components'][component]['instances']
+
+
+def until(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_two_hundred_clients(own_server):
+    server = own_server(*PLAIN)
+    names = accounts(server, 200)
+    server.start()
+    jids = [f'{name}@{DOMAIN}' for name in names]
+    members = [Member(jid, lambda name=name: plain_client(server, name), [jids[(i + k) % 200] for k in (1, 7, 100)])
+               for i, (name, jid) in enumerate(zip(names, jids))]
+    crowd = Crowd(members, pause=1.0)
+    crowd.run_until_heard(0, 120)
+    assert sum(1 for i in instances(server, 'sm').values() if i['sessions'] > 20) == 4  # by hash: 50 each, more or less
+    assert sum(1 for i in instances(server, 'c2s').values() if i['sessions'] > 0) >= 3
+    status = server.status()['components']
+    assert status['c2s']['sessions'] == status['sm']['sessions'] == 200
+    chance = random.Random(5)
+    for round_ in range(4):
+        server.of('c2s').signal(signal.SIGHUP)
+        for member in chance.sample(members, 10):  # cut without a word
+            if member.raw:
+                crowd.lost(member, 'cut by the test')
+        crowd.burst(3)
+        crowd.run_for(1)
+        assert server.status()['components']['c2s']['instances'].keys() == {'c2s-1', 'c2s-2', 'c2s-3', 'c2s-4'}
+    crowd.run(lambda: all(m.raw for m in members), 60, 'not all are back')
+    crowd.finish()
+    lost = [m for m in crowd.messages.values() if not m.delivered and not m.bounced]
+    # Those who were cut in the middle may have had some under way to them, or from them.
+    cut = {jid for _, jid, why in crowd.losses}
+    assert all(why == 'cut by the test' for _, _, why in crowd.losses), crowd.losses
+    assert not [m for m in lost if m.sender not in cut and m.to not in cut]
+    for pair in crowd.pairs():
+        arrived = sorted((m for m in crowd.messages.values() if (m.sender, m.to) == pair and m.delivered),
+                         key=lambda m: m.arrival)
+        if not cut & set(pair):
+            assert [m.number for m in arrived] == sorted(m.number for m in arrived)
+            assert all(len(m.delivered) == 1 for m in arrived)
+    log = server.of('c2s').log
+    server.stop()
+    assert not [line for line in log if line.split()[1:2] == ['error']]
+
+
+def test_a_limit_per_address_holds_over_all_loops(own_server):
+    server = own_server(*PLAIN, 'c2s.max_per_address=9')
+    server.start()
+    held = [Raw(server.port, DOMAIN) for _ in range(9)]
+    for client in held:
+        client.open()
+    for _ in range(5):
+        refused = Raw(server.port, DOMAIN)
+        with pytest.raises((Closed, OSError)):
+            refused.open()
+    held.pop().close()
+
+    def one_more():
+        client = Raw(server.port, DOMAIN)
+        try:
+            client.open()
+        except (Closed, OSError):
+            return False
+        held.append(client)
+        return True
+    until(one_more)
+    assert len([i for i in instances(server, 'c2s').values() if i['accepted']]) > 1
+    server.stop()
+
+
+def test_accounts_that_change_end_their_sessions_on_every_loop(own_server):
+    server = own_server(*PLAIN)
+    server.start()
+    server.user('romeo')
+    clients = [plain_client(server, 'romeo', f'r{i}') for i in range(12)]
+    clients[0].send("<iq type='set' id='p'><query xmlns='jabber:iq:register'><username>romeo</username>"
+                    '<password>another</password></query></iq>')
+    clients[0].wait_for('iq', id='p', type='result')
+    for client in clients[1:]:
+        assert client.stream_error()[0]
+    server.command('user', 'passwd', f'romeo@{DOMAIN}', '--password-stdin', stdin=server.password + '\n')
+    assert clients[0].stream_error()[0]
+    clients = [plain_client(server, 'romeo', f'r{i}') for i in range(12)]
+    server.command('user', 'del', f'romeo@{DOMAIN}')
+    for client in clients:
+        assert client.stream_error()[0]
+    server.stop()
+
+
+def test_what_a_process_has_once(own_server):
+    server = own_server(*PLAIN)
+    server.start()
+    second = Process(['serve', *server.options(['server.placement=inline', 'c2s.port=0', 'router.port=0'])])
+    assert second.popen.wait(20) == 1
+    assert 'already running' in second.text()
+    third = Server('threads', PLAIN)
+    third.settings.append(f'c2s.port={server.port}')
+    try:
+        process = Process(['serve', *third.options()])
+        assert process.popen.wait(20) == 1
+        assert 'another program listens there' in process.text()
+    finally:
+        third.remove()
+    server.stop()
+
+
+def test_a_reload_with_a_fault_changes_no_loop(own_server):
+    server = own_server('server.threads=4')
+    config = server.data / 'jackdaw.conf'
+    config.write_text('c2s { mechanisms = { "SCRAM-SHA-256" } }\n')
+    plain_options = server.options
+    server.options = lambda more=(): ['--config', str(config), *plain_options(more)]
+    server.start()
+
+    def offered():
+        found = set()
+        for _ in range(12):
+            client = Raw(server.port, DOMAIN, server.ca)
+            client.open()
+            client.starttls()
+            found.add(frozenset(client.mechanisms(client.open())))
+            client.close()
+        return found
+    assert offered() == {frozenset(['SCRAM-SHA-256'])}
+    config.write_text('c2s { mechanisms = { "SCRAM-SHA-1" }\n certificates = "/nowhere" }\n')
+    assert server.command('reload', check=False).returncode != 0
+    assert offered() == {frozenset(['SCRAM-SHA-256'])}
+    config.write_text('c2s { mechanisms = { "SCRAM-SHA-1" } }\n')
+    server.command('reload')
+    assert offered() == {frozenset(['SCRAM-SHA-1'])}
+    server.stop()
