@@ -14,7 +14,7 @@ TEST_ARGS    ?=
 # Stops the build at the first warning; CI sets it.
 WERROR  ?= false
 
-.PHONY: all run test lint sanitize fuzz bench install clean format help
+.PHONY: all run test lint sanitize tsan fuzz bench install clean format help
 .DEFAULT_GOAL := all
 
 all:
@@ -44,6 +44,13 @@ sanitize:
 	@ninja -C build-asan
 	@/usr/bin/python3 tools/test.py build-asan $(TEST_ARGS)
 
+# What runs on several threads, under ThreadSanitizer.
+tsan:
+	@tools/deps.sh build test
+	@tools/configure.sh build-tsan -Dtests=true -Doptimization=1 -Db_sanitize=thread -Db_lundef=false
+	@ninja -C build-tsan jackdaw tests/unit/test_link_thread tests/unit/test_loop tests/unit/test_store
+	@tools/tsan.sh build-tsan
+
 fuzz:
 	@tools/deps.sh build test fuzz
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tools/fuzz.sh
@@ -62,7 +69,7 @@ format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
 
 clean:
-	rm -rf $(BUILD) $(TESTS) build-asan build-fuzz
+	rm -rf $(BUILD) $(TESTS) build-asan build-tsan build-fuzz
 
 help:
 	@echo 'make            build/jackdaw, optimised'
@@ -70,6 +77,7 @@ help:
 	@echo 'make test       install what tests need, build, run every test'
 	@echo 'make lint       format, clang-tidy, layers, banned calls, sizes'
 	@echo 'make sanitize   every test under AddressSanitizer and UBSan'
+	@echo 'make tsan       placement threads under ThreadSanitizer'
 	@echo 'make fuzz       every fuzzer for FUZZ_SECONDS (30) each'
 	@echo 'make bench      cost beside Prosody, ejabberd and jabberd2; writes docs/performance.md'
 	@echo 'make install    to $$(DESTDIR)$$(prefix)'

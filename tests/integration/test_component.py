@@ -14,6 +14,8 @@ import slixmpp
 from conftest import DOMAIN, Server, need
 from raw import STREAM, Raw, local
 
+THREADS = True
+
 GATEWAY, IRC, IDLE = f'gw.{DOMAIN}', f'irc.{DOMAIN}', f'idle.{DOMAIN}'
 SECRET = 'a secret: with colons'
 SETTINGS = [f'router.components={GATEWAY}:{SECRET},{IRC}:for biboumi,{IDLE}:unused']

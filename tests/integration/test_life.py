@@ -11,6 +11,8 @@ import pytest
 from conftest import JACKDAW
 from raw import NS, Closed, Raw, bodies, local
 
+THREADS = True
+
 
 def fingerprint(server):
     client = Raw(server.port, server.domain, server.ca)

@@ -10,6 +10,7 @@ import pytest
 from conftest import DOMAIN, Process, Server
 from crowd import Crowd, Member
 from raw import Closed, Raw
+from test_s2s import Peer, authority, body, message  # noqa: F401 (authority is a fixture)
 
 PLACEMENTS = ['threads']
 THREADS = True
@@ -167,3 +168,31 @@ def test_a_reload_with_a_fault_changes_no_loop(own_server):
     server.command('reload')
     assert offered() == {frozenset(['SCRAM-SHA-1'])}
     server.stop()
+
+
+def test_federation(authority, placement):  # noqa: F811
+    """s2s and resolver live on one of the loops: users of any other loop reach it, and are reached."""
+    a, b = Peer('a.test', '127.0.3.1', authority, placement='threads'), Peer('b.test', '127.0.3.2', authority, placement='threads')
+    a.know('b.test', b.ip, b.s2s_port)
+    b.know('a.test', a.ip, a.s2s_port)
+    try:
+        clients = {}
+        for peer in (a, b):
+            peer.start()
+            for i in range(6):
+                peer.user(f'u{i}')
+                clients[peer, i] = peer.client(f'u{i}')
+                clients[peer, i].send('<presence/>')
+                clients[peer, i].ping()
+        for i in range(6):
+            for here, there in ((a, b), (b, a)):
+                clients[here, i].send(message(f'u{i}@{there.domain}', f'from {here.domain}'))
+                got = clients[there, i].wait_for('message', 60)
+                assert got.get('from') == clients[here, i].jid and body(got) == f'from {here.domain}'
+        assert a.listing()['domains'][0]['domain'] == 'b.test'
+        for peer in (a, b):
+            assert set(instances(peer, 'sm')) == {'sm-1', 'sm-2', 'sm-3'}
+            peer.stop()
+    finally:
+        a.remove()
+        b.remove()

@@ -4,6 +4,8 @@ import asyncio
 import pytest
 import slixmpp
 
+THREADS = True
+
 
 class Person(slixmpp.ClientXMPP):
     """A client as a person uses it; what comes in goes into queues."""
