@@ -385,6 +385,7 @@ bool world_reload(struct world *w, const char *setting, bool refused)
 static void federate(struct world *w)
 {
     w->federates = true;
+    world_set(w, "s2s.enabled=true");
     world_set(w, "s2s.tls=off");
     world_set(w, "s2s.require_certificate=false");
     set_by(w, "s2s.address=%s", w->ip);
