@@ -446,6 +446,8 @@ static json_t *command(struct component *component, const json_t *request)
 
 const struct component_ops c2s_component = {
     .name = "c2s",
+    .stores = true,
+    .keys = true,
     .per_loop = true,
     .start = start,
     .packet = packet,

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
+
 struct cli_command {
     const char *name;
     int (*run)(struct cli_options *o);
@@ -47,6 +49,27 @@ static void print_usage(FILE *to)
           to);
 }
 
+/* `jackdaw sm-2` is `jackdaw sm --set sm.id=sm-2`: one of several on a data directory. */
+static bool is_instance(const char *text, const char *component)
+{
+    static const char *const several[] = {"sm", "c2s", "s2s", "resolver"};
+    size_t len = strlen(component);
+
+    for (size_t i = 0; i < sizeof(several) / sizeof(several[0]); i++)
+        if (strcmp(component, several[i]) == 0)
+            return strncmp(text, component, len) == 0 && text[len] == '-' && text[len + 1];
+    return false;
+}
+
+static char *id_setting(const char *component, const char *id)
+{
+    size_t size = strlen(component) + strlen(id) + sizeof(".id=");
+    char *set = mem_alloc(size);
+
+    (void)snprintf(set, size, "%s.id=%s", component, id);
+    return set;
+}
+
 int cli_main(int argc, char **argv)
 {
     if (argc < 2) {
@@ -65,7 +88,9 @@ int cli_main(int argc, char **argv)
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
         struct cli_options o = {.command = argv[1]};
         int code = 2;
-        if (strcmp(argv[1], commands[i].name) != 0)
+        if (is_instance(argv[1], commands[i].name))
+            o.id = id_setting(commands[i].name, argv[1]);
+        else if (strcmp(argv[1], commands[i].name) != 0)
             continue;
         if (cli_options_parse(&o, argc - 1, argv + 1)) {
             code = 0;

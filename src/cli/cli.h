@@ -19,6 +19,7 @@ struct cli_options {
     size_t set_count;
     char *domains; /* storage of the --domain set */
     char *data;    /* storage of the --data set */
+    char *id;      /* "sm.id=sm-2": the subcommand is an instance of a component */
     bool password_stdin, json, reference, help;
     int argc; /* what is left: positional arguments */
     char **argv;

@@ -91,6 +91,8 @@ bool cli_options_parse(struct cli_options *o, int argc, char **argv)
     o->all = mem_alloc_array((size_t)argc + 1, sizeof(*o->all));
     for (int i = 1; i < argc; i++)
         o->all[n++] = argv[i];
+    if (o->id)
+        o->sets[o->set_count++] = o->id;
     while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
         if (!take_option(o, option))
             return false;
@@ -110,6 +112,7 @@ void cli_options_finish(struct cli_options *o)
     free(o->all);
     free(o->domains);
     free(o->data);
+    free(o->id);
 }
 
 static void report(void *arg, const char *message)

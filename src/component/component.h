@@ -35,6 +35,8 @@ struct component;
 
 struct component_ops {
     const char *name;    /* "c2s" */
+    bool stores; /* opens databases below the data directory */
+    bool keys;   /* shows certificates */
     unsigned bind_flags; /* of its own name: PACKET_BIND_DEFAULT for the default route */
     bool per_loop;       /* a process with several loops has one on each; else one on the last */
     /* Allocates component->state, opens listeners and stores, binds names. On failure logs what to

@@ -17,8 +17,10 @@
 #include "component/answers.h"
 #include "component/control.h"
 #include "component/reload.h"
+#include "component/sandbox.h"
 #include "component/seats.h"
 #include "component/secret.h"
+#include "net/service_manager.h"
 
 #define RUNNER_DRAIN_MS 10000 /* at most, for all components together */
 #define RUNNER_POLL_MS  10
@@ -37,7 +39,7 @@ struct runner {
     struct config *config;
     struct reload *reload;
     struct control *control;
-    struct loop_timer drain;
+    struct loop_timer drain, watchdog;
     uint64_t drain_deadline;
     bool draining;
 };
@@ -200,11 +202,33 @@ static void on_stop_signal(void *arg, int signum)
         return;
     }
     log_info(&r->env->log, "stopping: ending streams, then writing out what is pending");
+    service_manager_tell("STOPPING=1");
     r->draining = true;
     r->drain_deadline = loop_now(r->env->loop) + RUNNER_DRAIN_MS;
     r->stopping = r->count;
     stop_group(r);
     loop_timer_start(&r->drain, RUNNER_POLL_MS);
+}
+
+/* --- the service manager --- */
+
+static void tell_ready(struct runner *r)
+{
+    size_t domains = r->config->server_domains.count;
+
+    service_manager_tell("READY=1\nSTATUS=%zu %s: %s%s", domains, domains == 1 ? "domain" : "domains",
+                         r->config->server_domains.items[0], domains > 1 ? ", ..." : "");
+}
+
+/* A loop that does not come to rest keeps this one waiting, and all are started anew. */
+static void on_watchdog(struct loop_timer *timer)
+{
+    struct runner *r = MEM_CONTAINER(timer, struct runner, watchdog);
+
+    seats_hold(r->seats);
+    seats_release(r->seats);
+    service_manager_tell("WATCHDOG=1");
+    loop_timer_start(timer, service_manager_watchdog_ms() / 3);
 }
 
 /* --- SIGHUP --- */
@@ -229,7 +253,9 @@ static void on_reload_signal(void *arg, int signum)
 {
     struct runner *r = arg;
 
+    service_manager_tell("RELOADING=1");
     json_decref(reload_run(r->reload, RELOAD_ALL));
+    tell_ready(r);
 }
 
 /* --- the control socket --- */
@@ -364,11 +390,13 @@ static void environment_create(struct runner *r)
     r->seats = seats_create(o->loops ? o->loops : 1, &common);
     r->env = seats_env(r->seats, 0);
     loop_timer_init(&r->drain, r->env->loop, on_drain);
+    loop_timer_init(&r->watchdog, r->env->loop, on_watchdog);
 }
 
 static void environment_destroy(struct runner *r)
 {
     seats_stop(r->seats);
+    loop_timer_stop(&r->watchdog);
     control_close(r->control);
     reload_destroy(r->reload);
     for (size_t i = r->count; i > 0; i--)
@@ -378,6 +406,41 @@ static void environment_destroy(struct runner *r)
         close(r->locks[i]);
     log_sink_destroy(r->sink);
     config_destroy(r->config);
+}
+
+static struct sandbox sandbox_of(const struct runner *r)
+{
+    return (struct sandbox){
+        .log = r->env->log,
+        .config = r->config,
+        .data_dir = r->options->data_dir,
+        .config_file = r->options->config_file,
+        .components = r->options->components,
+        .count = r->options->component_count,
+    };
+}
+
+/* Before anything else: Landlock's rules are about files that are there. */
+static bool restrict_files(struct runner *r)
+{
+    struct sandbox s = sandbox_of(r);
+    char secret[256];
+
+    if (!sandbox_has_files(&s))
+        return true;
+    if (secret_load(r->env, "router-secret", r->config->router_secret_file, secret,
+                    sizeof(secret)) != ERR_OK)
+        return false;
+    mem_wipe(secret, sizeof(secret));
+    sandbox_files(&s);
+    return true;
+}
+
+static void restrict_calls(struct runner *r)
+{
+    struct sandbox s = sandbox_of(r);
+
+    sandbox_calls(&s);
 }
 
 static void say_ready(const struct runner *r)
@@ -405,13 +468,17 @@ int runner_run(const struct runner_options *options)
         .done = on_reloaded,
         .arg = &r,
     });
-    started = helped && start_all(&r);
+    started = helped && restrict_files(&r) && start_all(&r);
     if (started) {
+        restrict_calls(&r);
         (void)signal(SIGPIPE, SIG_IGN);
         loop_on_signal(r.env->loop, SIGTERM, on_stop_signal, &r);
         loop_on_signal(r.env->loop, SIGINT, on_stop_signal, &r);
         loop_on_signal(r.env->loop, SIGHUP, on_reload_signal, &r);
         say_ready(&r);
+        tell_ready(&r);
+        if (service_manager_watchdog_ms() > 0)
+            on_watchdog(&r.watchdog);
         loop_run(r.env->loop);
         log_info(&r.env->log, "stopped");
     }

@@ -8,9 +8,10 @@
 #include "component/component.h"
 
 struct runner_options {
-    const char *name;      /* of the process: its control socket is DATA/run/NAME.sock */
-    const char *data_dir;  /* made when missing, mode 0700 */
-    struct config *config; /* the runner owns it from here */
+    const char *name;        /* of the process: its control socket is DATA/run/NAME.sock */
+    const char *data_dir;    /* made when missing, mode 0700 */
+    struct config *config;   /* the runner owns it from here */
+    const char *config_file; /* where it came from; NULL: no file */
     /* For SIGHUP: loads the configuration afresh; NULL after telling `report` why. */
     struct config *(*load)(void *arg, config_report_fn report, void *report_arg);
     void *load_arg;
@@ -18,7 +19,7 @@ struct runner_options {
         *components; /* in the order of starting; the router, if any, first */
     size_t component_count;
     char *const *arguments; /* the options of the command, NULL-terminated */
-    unsigned loops; /* with more than one the router must be among the components */
+    unsigned loops;         /* with more than one the router must be among the components */
 };
 
 /* Runs until told to stop; prints "ready ..." on stdout when every listener is open. Returns the

@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "loop/loop.h"
+#include "net/service_manager.h"
 
 #define SUPERVISOR_MAX_CHILDREN 8
 #define SUPERVISOR_MAX_ARGS     256
@@ -44,7 +45,7 @@ struct supervisor {
     size_t count;
     size_t stopping; /* while stopping: children below this index still run */
     bool stopped_by_signal, announced, failed;
-    struct loop_timer kill_timer;
+    struct loop_timer kill_timer, watchdog;
     pid_t reload_pid; /* of a `jackdaw reload` under way, or 0 */
     bool reload_again;
 };
@@ -60,6 +61,7 @@ static void exec_self(const struct supervisor_options *o, const char *name)
     for (size_t i = 0; o->arguments[i] && n < SUPERVISOR_MAX_ARGS + 2; i++)
         argv[n++] = o->arguments[i];
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* never outlive a supervisor that was killed */
+    service_manager_forget();
     execv("/proc/self/exe", argv);
     _exit(127);
 }
@@ -95,6 +97,7 @@ static void announce(struct supervisor *s)
         printf(" %s", s->children[i].name);
     printf("\n");
     fflush(stdout);
+    service_manager_tell("READY=1\nSTATUS=%zu processes", s->count);
 }
 
 static void child_start(struct child *child);
@@ -170,6 +173,7 @@ static void stop_next(struct supervisor *s)
 static void begin_stop(struct supervisor *s)
 {
     s->stopped_by_signal = true;
+    service_manager_tell("STOPPING=1");
     s->stopping = s->count;
     stop_next(s);
 }
@@ -214,6 +218,12 @@ static void child_died(struct child *child, int status)
 }
 
 /* --- signals --- */
+
+static void on_watchdog(struct loop_timer *timer)
+{
+    service_manager_tell("WATCHDOG=1");
+    loop_timer_start(timer, service_manager_watchdog_ms() / 3);
+}
 
 static void on_stop_signal(void *arg, int signum)
 {
@@ -264,6 +274,9 @@ int supervisor_run(const struct supervisor_options *options)
     struct supervisor s = {.options = options, .log = options->log, .loop = loop_create()};
 
     loop_timer_init(&s.kill_timer, s.loop, on_kill_timer);
+    loop_timer_init(&s.watchdog, s.loop, on_watchdog);
+    if (service_manager_watchdog_ms() > 0)
+        loop_timer_start(&s.watchdog, 0);
     loop_on_signal(s.loop, SIGCHLD, on_child_signal, &s);
     loop_on_signal(s.loop, SIGTERM, on_stop_signal, &s);
     loop_on_signal(s.loop, SIGINT, on_stop_signal, &s);

@@ -7,6 +7,7 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -266,13 +267,11 @@ static enum error get_authority(struct maker *m)
     return ERR_OK;
 }
 
-static enum error make(struct maker *m)
+static enum error make_locked(struct maker *m)
 {
     char cert_path[PATH_SIZE], key_path[PATH_SIZE];
     path_of(m, m->domain, ".pem", cert_path);
     path_of(m, m->domain, "-key.pem", key_path);
-    if (mkdir(m->dir, 0700) < 0 && errno != EEXIST)
-        return file_failed(m, m->dir, "create this directory");
     if (stays(m, cert_path, key_path))
         return ERR_OK;
     enum error e = get_authority(m);
@@ -284,6 +283,23 @@ static enum error make(struct maker *m)
         return openssl_failed(m, "make a certificate");
     e = write_key(m, key_path, m->key);
     return e == ERR_OK ? write_certificates(m, cert_path, m->cert, m->ca) : e;
+}
+
+/* c2s and s2s, and several of each, may start at once: whoever comes second finds what the first
+ * has made. */
+static enum error make(struct maker *m)
+{
+    if (mkdir(m->dir, 0700) < 0 && errno != EEXIST)
+        return file_failed(m, m->dir, "create this directory");
+    int lock = open(m->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (lock < 0 || flock(lock, LOCK_EX) != 0) {
+        if (lock >= 0)
+            close(lock);
+        return file_failed(m, m->dir, "lock this directory");
+    }
+    enum error e = make_locked(m);
+    close(lock);
+    return e;
 }
 
 enum error tls_make_certificate(const char *dir, const char *domain, char *why, size_t why_size)

@@ -288,6 +288,7 @@ static json_t *command(struct component *component, const json_t *request)
 
 const struct component_ops s2s_component = {
     .name = "s2s",
+    .keys = true,
     .bind_flags = PACKET_BIND_DEFAULT,
     .start = start,
     .packet = packet,

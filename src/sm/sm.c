@@ -589,6 +589,7 @@ static void sm_destroy(struct component *c)
 
 const struct component_ops sm_component = {
     .name = "sm",
+    .stores = true,
     .per_loop = true,
     .start = sm_start,
     .packet = on_packet,
