@@ -35,8 +35,8 @@ struct component;
 
 struct component_ops {
     const char *name;    /* "c2s" */
-    bool stores; /* opens databases below the data directory */
-    bool keys;   /* shows certificates */
+    bool stores;         /* opens databases below the data directory */
+    bool keys;           /* shows certificates */
     unsigned bind_flags; /* of its own name: PACKET_BIND_DEFAULT for the default route */
     bool per_loop;       /* a process with several loops has one on each; else one on the last */
     /* Allocates component->state, opens listeners and stores, binds names. On failure logs what to
@@ -67,8 +67,9 @@ struct component_ops {
     /* Commands of `jackdaw user ...` on the running server, e.g. {"command":"user-gone","jid":...}.
      * NULL: not mine. */
     json_t *(*command)(struct component *c, const json_t *request);
-    /* A process beside the one that the component lives in, for what its sandbox forbids: the runner
-     * forks it before anything else. `helper` is its main; `arguments` the options of the command. */
+    /* A process beside the one that the component lives in, for what its sandbox forbids: the
+     * runner forks it before anything else. `helper` is its main; `arguments` the options of the
+     * command. */
     bool (*helper_wanted)(const struct config *config);
     int (*helper)(const struct config *config, const char *data_dir, char *const *arguments);
     /* The router alone: takes its end of a local link. */

@@ -216,8 +216,9 @@ static void tell_ready(struct runner *r)
 {
     size_t domains = r->config->server_domains.count;
 
-    service_manager_tell("READY=1\nSTATUS=%zu %s: %s%s", domains, domains == 1 ? "domain" : "domains",
-                         r->config->server_domains.items[0], domains > 1 ? ", ..." : "");
+    service_manager_tell("READY=1\nSTATUS=%zu %s: %s%s", domains,
+                         domains == 1 ? "domain" : "domains", r->config->server_domains.items[0],
+                         domains > 1 ? ", ..." : "");
 }
 
 /* A loop that does not come to rest keeps this one waiting, and all are started anew. */

@@ -40,10 +40,10 @@ bool sm_owns(const struct sm *sm, const struct jid *user)
  * The client may try again; the c2s starts the session anew, as after any shutdown of an sm. */
 static void unknown_session(struct sm *sm, struct packet *p)
 {
-    struct stanza *error =
-        p->receipt.number ? NULL /* its c2s keeps it for the next session */
-                          : stanza_error_reply(p->stanza, STR_NULL, STR_NULL,
-                                               STANZA_ERR_RECIPIENT_UNAVAILABLE, NULL);
+    struct stanza *error = p->receipt.number
+                               ? NULL /* its c2s keeps it for the next session */
+                               : stanza_error_reply(p->stanza, STR_NULL, STR_NULL,
+                                                    STANZA_ERR_RECIPIENT_UNAVAILABLE, NULL);
     if (error) {
         struct packet *refusal = packet_create(PACKET_STANZA, p->route_from, str_of(sm->c->id));
         refusal->stanza = error;
@@ -180,10 +180,12 @@ static void on_session_end(struct sm *sm, struct packet *p)
 {
     struct session *session = session_find(sm, &p->sm);
     bool moved = str_is(p->reason, "moved");
-    bool lost = str_is(p->reason, "lost"), other = session && session->acks && !moved &&
-        (session->asleep || !str_eq(session_id_str(&session->c2s), session_id_str(&p->c2s)));
+    bool lost = str_is(p->reason, "lost"),
+         other =
+             session && session->acks && !moved &&
+             (session->asleep || !str_eq(session_id_str(&session->c2s), session_id_str(&p->c2s)));
     session_answer(sm, p, SESSION_ENDED, STR_NULL); /* also when it had ended already */
-    if (other) /* only a former stream of it */
+    if (other)                                      /* only a former stream of it */
         return;
     if (session && lost) {
         session_lost(session);

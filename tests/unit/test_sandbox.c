@@ -54,10 +54,8 @@ static void begin(struct world *w, const struct component_ops *component)
                                 .store_url = "",
                                 .c2s_certificates = "",
                                 .s2s_certificates = ""};
-    w->sandbox = (struct sandbox){.config = &w->config,
-                                  .data_dir = w->dir,
-                                  .components = &w->component,
-                                  .count = 1};
+    w->sandbox = (struct sandbox){
+        .config = &w->config, .data_dir = w->dir, .components = &w->component, .count = 1};
 }
 
 static void end(struct world *w)
