@@ -52,6 +52,18 @@ void log_sink_set(struct log_sink *sink, enum log_level level, enum log_format f
     pthread_mutex_unlock(&sink->lock);
 }
 
+void log_sink_set_level(struct log_sink *sink, enum log_level level)
+{
+    pthread_mutex_lock(&sink->lock);
+    sink->level = (int)level;
+    pthread_mutex_unlock(&sink->lock);
+}
+
+const char *log_sink_level(struct log_sink *sink)
+{
+    return level_names[atomic_load_explicit(&sink->level, memory_order_relaxed)];
+}
+
 void log_sink_listen(struct log_sink *sink, void (*fn)(void *arg, const char *message), void *arg)
 {
     pthread_mutex_lock(&sink->lock);

@@ -23,6 +23,8 @@ struct log {
 struct log_sink *log_sink_create(FILE *to, enum log_level level, enum log_format format);
 void log_sink_destroy(struct log_sink *sink);
 void log_sink_set(struct log_sink *sink, enum log_level level, enum log_format format);
+void log_sink_set_level(struct log_sink *sink, enum log_level level);
+const char *log_sink_level(struct log_sink *sink); /* "info" */
 /* From now on `fn` (NULL: nobody) also hears each error, as its text alone. Not to log itself. */
 void log_sink_listen(struct log_sink *sink, void (*fn)(void *arg, const char *message), void *arg);
 bool log_level_parse(const char *name, enum log_level *ret);

@@ -422,9 +422,11 @@ static json_t *list_sessions(const struct c2s *s)
             continue;
         if (json_array_size(list) == C2S_LIST_MAX)
             break;
-        json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:s?}", "jid", c->jid->text,
-                                              "address", conn_peer(c->conn)->ip, "tls", (int)c->tls,
-                                              "sm", c->manager ? c->manager->name : NULL));
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:b, s:s?, s:I, s:I}", "jid", c->jid->text, "address",
+                            conn_peer(c->conn)->ip, "tls", (int)c->tls, "sm",
+                            c->manager ? c->manager->name : NULL, "stanzas_in",
+                            (json_int_t)c->stanzas, "bytes_out", (json_int_t)c->delivered));
     }
     return json_pack("{s:b, s:o, s:I}", "ok", 1, "sessions", list, "count",
                      (json_int_t)s->session_count);
@@ -437,6 +439,8 @@ static json_t *command(struct component *component, const json_t *request)
 
     if (str_is(name, "user-gone"))
         return end_user(s, request, "the account was removed");
+    if (str_is(name, "user-disabled"))
+        return end_user(s, request, "the account was disabled");
     if (str_is(name, "user-passwd"))
         return end_user(s, request, "the password was changed");
     if (str_is(name, "sessions"))

@@ -98,6 +98,7 @@ struct client {
     uint64_t lost_at;      /* loop_now when the sm went; 0 when attached or never bound */
     struct bucket bytes;   /* that it may still send */
     uint64_t delivered;    /* bytes of stanzas ever queued for it */
+    uint64_t stanzas;      /* that it sent */
     uint64_t slow_since;   /* loop_now when more than c2s.max_queue was found and nothing had moved;
                               0: not slow */
     uint64_t slow_drained; /* bytes that had left by then */

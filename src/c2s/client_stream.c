@@ -421,6 +421,7 @@ static void on_stanza(void *owner, struct stanza *s)
     struct client *c = owner;
 
     c->c2s->count.stanzas_in++;
+    c->stanzas++;
     if (client_stream_busy(c) || waits(c))
         client_stream_hold(c, s, false);
     else

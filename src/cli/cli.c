@@ -7,17 +7,19 @@
 
 #include "base/mem.h"
 
-struct cli_command {
-    const char *name;
-    int (*run)(struct cli_options *o);
-    const char *arguments, *help;
-};
-
-static const struct cli_command commands[] = {
+const struct cli_command cli_commands[] = {
 #define X(name, function, arguments, help) {#name, function, arguments, help},
 #include "cli/commands.def"
 #undef X
+    {NULL, NULL, NULL, NULL},
 };
+
+const char cli_common_options[] =
+    "  --config FILE              settings from FILE (see `jackdaw check --reference`); none "
+    "is needed\n"
+    "  --data DIR                 where databases, keys and secrets live\n"
+    "  --domain NAME              a domain to serve; may be repeated (default: localhost)\n"
+    "  --set SECTION.KEY=VALUE    one setting; wins over the file; may be repeated\n";
 
 void cli_error(const char *fmt, ...)
 {
@@ -38,15 +40,10 @@ static void print_command(FILE *to, const struct cli_command *c)
 static void print_usage(FILE *to)
 {
     fputs("jackdaw " JACKDAW_VERSION ", an XMPP server\n\n", to);
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        print_command(to, &commands[i]);
-    fputs("\nOptions of each:\n"
-          "  --config FILE              settings from FILE (see `jackdaw check --reference`); none "
-          "is needed\n"
-          "  --data DIR                 where databases, keys and secrets live\n"
-          "  --domain NAME              a domain to serve; may be repeated (default: localhost)\n"
-          "  --set SECTION.KEY=VALUE    one setting; wins over the file; may be repeated\n",
-          to);
+    for (size_t i = 0; cli_commands[i].name; i++)
+        print_command(to, &cli_commands[i]);
+    fputs("\nOptions of each:\n", to);
+    fputs(cli_common_options, to);
 }
 
 /* `jackdaw sm-2` is `jackdaw sm --set sm.id=sm-2`: one of several on a data directory. */
@@ -85,19 +82,19 @@ int cli_main(int argc, char **argv)
         puts("jackdaw " JACKDAW_VERSION);
         return 0;
     }
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+    for (size_t i = 0; cli_commands[i].name; i++) {
         struct cli_options o = {.command = argv[1]};
         int code = 2;
-        if (is_instance(argv[1], commands[i].name))
-            o.id = id_setting(commands[i].name, argv[1]);
-        else if (strcmp(argv[1], commands[i].name) != 0)
+        if (is_instance(argv[1], cli_commands[i].name))
+            o.id = id_setting(cli_commands[i].name, argv[1]);
+        else if (strcmp(argv[1], cli_commands[i].name) != 0)
             continue;
         if (cli_options_parse(&o, argc - 1, argv + 1)) {
             code = 0;
             if (o.help)
-                print_command(stdout, &commands[i]);
+                print_command(stdout, &cli_commands[i]);
             else
-                code = commands[i].run(&o);
+                code = cli_commands[i].run(&o);
         }
         cli_options_finish(&o);
         return code;

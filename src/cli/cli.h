@@ -20,7 +20,7 @@ struct cli_options {
     char *domains; /* storage of the --domain set */
     char *data;    /* storage of the --data set */
     char *id;      /* "sm.id=sm-2": the subcommand is an instance of a component */
-    bool password_stdin, json, reference, help;
+    bool password_stdin, json, reference, help, online;
     int argc; /* what is left: positional arguments */
     char **argv;
     char **all; /* every option as given, NULL-terminated: for child processes */
@@ -58,6 +58,19 @@ size_t control_request_all(const char *data_dir, const json_t *request,
 
 /* One component as a process of its own; cli_serve.c. */
 int cli_run_one(struct cli_options *o, const struct component_ops *ops);
+
+/* The data directory, or false after a message: what most commands begin with. */
+bool cli_find_data_dir(const struct cli_options *o, char out[CLI_PATH_MAX]);
+
+/* commands.def as a table; ends with name == NULL. */
+struct cli_command {
+    const char *name;
+    int (*run)(struct cli_options *o);
+    const char *arguments, *help;
+};
+extern const struct cli_command cli_commands[];
+/* The options of every command, "  --data DIR   meaning\n"... */
+extern const char cli_common_options[];
 
 /* The subcommands. */
 #define X(name, function, arguments, help) int function(struct cli_options *o);

@@ -21,7 +21,8 @@ enum {
     OPT_PASSWORD_STDIN,
     OPT_JSON,
     OPT_REFERENCE,
-    OPT_HELP
+    OPT_HELP,
+    OPT_ONLINE
 };
 
 static const struct option long_options[] = {
@@ -33,6 +34,7 @@ static const struct option long_options[] = {
     {"json", no_argument, NULL, OPT_JSON},
     {"reference", no_argument, NULL, OPT_REFERENCE},
     {"help", no_argument, NULL, OPT_HELP},
+    {"online", no_argument, NULL, OPT_ONLINE},
     {NULL, 0, NULL, 0},
 };
 
@@ -76,6 +78,8 @@ static bool take_option(struct cli_options *o, int option)
         return o->reference = true;
     case OPT_HELP:
         return o->help = true;
+    case OPT_ONLINE:
+        return o->online = true;
     default: /* getopt_long has said what is wrong */
         fprintf(stderr, "`jackdaw %s --help` tells what it takes\n", o->command);
         return false;
@@ -159,4 +163,13 @@ bool cli_data_dir(const struct config *config, char out[CLI_PATH_MAX])
         return false;
     }
     return make_path(out);
+}
+
+bool cli_find_data_dir(const struct cli_options *o, char out[CLI_PATH_MAX])
+{
+    struct config *config = cli_config(o);
+    bool found = config && cli_data_dir(config, out);
+
+    config_destroy(config);
+    return found;
 }

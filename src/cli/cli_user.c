@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "cli/cli_user.h"
 #include "cli/user_import.h"
 #include "cli/user_store.h"
 #include "xmpp/jid.h"
@@ -22,7 +23,7 @@ struct user_command {
 
 /* --- arguments --- */
 
-static struct jid *account_argument(const char *text)
+struct jid *cli_user_account(const char *text)
 {
     struct jid *jid = jid_parse(str_of(text));
     if (jid && jid->local_len && jid_is_bare(jid))
@@ -82,7 +83,7 @@ static void ignore_answer(void *arg, const json_t *answer)
 {
 }
 
-static void tell_server(const struct user_store *s, const char *command, const struct jid *jid)
+void cli_user_tell(const struct user_store *s, const char *command, const struct jid *jid)
 {
     json_t *request = json_pack("{s:s, s:s}", "command", command, "jid", jid->text);
     control_request_all(s->data_dir, request, ignore_answer, NULL);
@@ -117,7 +118,7 @@ static int user_add(struct cli_options *o, struct user_store *s, const struct co
 {
     char password[PASSWORD_MAX + 2];
     struct scram_keys keys[SCRAM_HASHES];
-    struct jid *jid = account_argument(o->argv[1]);
+    struct jid *jid = cli_user_account(o->argv[1]);
     int code = 1;
     if (!jid)
         return 1;
@@ -142,7 +143,7 @@ static int user_passwd(struct cli_options *o, struct user_store *s, const struct
 {
     char password[PASSWORD_MAX + 2];
     struct scram_keys keys[SCRAM_HASHES];
-    struct jid *jid = account_argument(o->argv[1]);
+    struct jid *jid = cli_user_account(o->argv[1]);
     enum error e = ERR_INVALID;
     if (!jid)
         return 1;
@@ -155,7 +156,7 @@ static int user_passwd(struct cli_options *o, struct user_store *s, const struct
             cli_error("cannot store the password: %s", error_text(e));
     }
     if (e == ERR_OK) {
-        tell_server(s, "user-passwd", jid);
+        cli_user_tell(s, "user-passwd", jid);
         fprintf(stderr, "changed the password of %s%s\n", jid->text,
                 o->password_stdin ? "" : "; it is now");
         if (!o->password_stdin)
@@ -170,14 +171,14 @@ static int user_passwd(struct cli_options *o, struct user_store *s, const struct
  * then the data goes. */
 static int user_del(struct cli_options *o, struct user_store *s, const struct config *config)
 {
-    struct jid *jid = account_argument(o->argv[1]);
+    struct jid *jid = cli_user_account(o->argv[1]);
     if (!jid)
         return 1;
     enum error e = user_store_commit(
         s, accounts_delete(store_begin(s->accounts), jid_local(jid), jid_domain(jid)));
     bool existed = e == ERR_OK;
     if (e == ERR_OK || e == ERR_NOT_FOUND) {
-        tell_server(s, "user-gone", jid);
+        cli_user_tell(s, "user-gone", jid);
         e = user_store_commit(s, users_delete(store_begin(s->users), jid_bare(jid)));
     }
     if (e != ERR_OK)
@@ -254,8 +255,18 @@ static int user_import(struct cli_options *o, const struct config *config)
 }
 
 static const struct user_command user_commands[] = {
-    {"add", 1, 1, user_add}, {"list", 0, 1, user_list}, {"passwd", 1, 1, user_passwd},
-    {"del", 1, 1, user_del}, {"import", 1, 1, NULL}, /* opens the databases itself */
+    {"add", 1, 1, user_add},
+    {"list", 0, 1, user_list},
+    {"passwd", 1, 1, user_passwd},
+    {"del", 1, 1, user_del},
+    {"disable", 1, 1, cli_user_disable},
+    {"enable", 1, 1, cli_user_enable},
+    {"sessions", 0, 1, cli_user_sessions},
+    {"kick", 1, 1, cli_user_kick},
+    {"roster", 1, 1, cli_user_roster},
+    {"vcard", 1, 1, cli_user_vcard},
+    {"last", 1, 1, cli_user_last},
+    {"import", 1, 1, NULL}, /* opens the databases itself */
 };
 
 static const struct user_command *find_command(const struct cli_options *o)
@@ -266,8 +277,9 @@ static const struct user_command *find_command(const struct cli_options *o)
         if (strcmp(c->name, name) == 0 && o->argc - 1 >= c->least && o->argc - 1 <= c->most)
             return c;
     }
-    cli_error(
-        "write one of: user add JID | list [DOMAIN] | passwd JID | del JID | import FILE.csv");
+    cli_error("write one of: user add | list | passwd | del | disable | enable | sessions | kick | "
+              "roster "
+              "| vcard | last | import; `jackdaw user --help` tells what each takes");
     return NULL;
 }
 

@@ -268,6 +268,19 @@ static json_t *status(struct runner *r, const struct answers_source *source)
                      answers_status(source));
 }
 
+/* `jackdaw log level [LEVEL]`: holds until the next change or reload. */
+static json_t *log_level(struct runner *r, const json_t *request)
+{
+    const char *name = json_string_value(json_object_get(request, "level"));
+    enum log_level level;
+
+    if (name && !log_level_parse(name, &level))
+        return json_pack("{s:s}", "error", "there is no such level");
+    if (name)
+        log_sink_set_level(r->sink, level);
+    return json_pack("{s:b, s:s}", "ok", 1, "level", log_sink_level(r->sink));
+}
+
 static json_t *answer(struct runner *r, const char *command, const json_t *request)
 {
     const struct answers_source source = {r->components, r->count};
@@ -276,6 +289,8 @@ static json_t *answer(struct runner *r, const char *command, const json_t *reque
         return status(r, &source);
     if (strcmp(command, "reload") == 0)
         return reload_request(r->reload, request);
+    if (strcmp(command, "log-level") == 0)
+        return log_level(r, request);
     return answers_command(&source, request);
 }
 

@@ -95,3 +95,26 @@ void config_print_reference(FILE *to)
         print_setting(to, &settings[i]);
     }
 }
+
+void config_print_settings(FILE *to, void (*put)(const char *text))
+{
+    const char *section = "";
+    char want[256];
+    for (int i = 0; i < SETTINGS; i++) {
+        const struct setting *s = &settings[i];
+        if (strcmp(section, s->section) != 0) {
+            section = s->section;
+            fprintf(to, ".SH SECTION %s\n", section);
+        }
+        setting_describe(s, want, sizeof want);
+        fprintf(to, ".TP\n.B ");
+        put(s->key);
+        fprintf(to, "\n");
+        put(s->help);
+        fprintf(to, "\n.br\n");
+        put(want);
+        fprintf(to, ". Default: ");
+        print_default(to, s);
+        fprintf(to, ".%s\n", s->live ? "" : " (restart)");
+    }
+}

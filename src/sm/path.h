@@ -4,6 +4,7 @@
 #define JACKDAW_SM_PATH_H
 
 #include <stdint.h>
+#include <jansson.h>
 #include "link/packet.h"
 #include "xml/builder.h"
 #include "xmpp/stanza_error.h"
@@ -74,6 +75,8 @@ struct feature {
     const struct str *const *server_features;  /* disco#info of a domain; ends with NULL */
     const struct str *const *account_features; /* disco#info of an account; ends with NULL */
     const struct feature_identity *server_identity, *account_identity; /* one each */
+    /* A command of the control socket; NULL: not mine. */
+    json_t *(*control)(struct sm *sm, const json_t *request);
     const struct command *commands; /* XEP-0050; ends with node == NULL */
     /* Adds to the disco#info of an account what depends on who asks. */
     void (*extend_account)(struct iq *iq, struct builder *b);

@@ -521,6 +521,11 @@ static json_t *sm_command(struct component *c, const json_t *request)
 {
     struct sm *sm = c->state;
     struct str name = str_of(json_string_value(json_object_get(request, "command")));
+    for (int f = 0; f < FEATURES; f++) {
+        json_t *answer = path_features[f]->control ? path_features[f]->control(sm, request) : NULL;
+        if (answer)
+            return answer;
+    }
     if (!str_is(name, "user-gone"))
         return NULL;
     struct jid *jid = jid_parse(str_of(json_string_value(json_object_get(request, "jid"))));

@@ -363,6 +363,48 @@ static enum path_result at_internal(struct path_event *e)
     return PATH_DONE;
 }
 
+/* --- the control socket: every sm is told by itself --- */
+
+/* `jackdaw announce --online`: {"command":"announce","domain":,"text":}. */
+static json_t *control_announce(struct sm *sm, struct jid *domain, const json_t *request)
+{
+    const char *text = json_string_value(json_object_get(request, "text"));
+    struct stanza *message = text && builder_text_ok(str_of(text))
+                                 ? announce_message(jid_domain(domain), NULL, text)
+                                 : NULL;
+    bool started = message && broadcast_start(&state_of(sm)->broadcasts, sm, domain, message, 0);
+    stanza_unref(message);
+    return started ? json_pack("{s:b}", "ok", 1)
+                   : json_pack("{s:s}", "error",
+                               "the text cannot be sent, or too many are on their way");
+}
+
+/* `jackdaw motd`: the store has been changed. {"command":"motd","domain":,"online":xml,"time":}. */
+static json_t *control_motd(struct sm *sm, struct jid *domain, const json_t *request)
+{
+    const char *xml = json_string_value(json_object_get(request, "online"));
+    struct stanza *message = xml ? stored_parse(sm->c->env->parsers, str_of(xml)) : NULL;
+    if (message)
+        broadcast_start(&state_of(sm)->broadcasts, sm, domain, message,
+                        (int64_t)json_integer_value(json_object_get(request, "time")));
+    stanza_unref(message);
+    motd_list(sm->store, on_loaded, sm);
+    return json_pack("{s:b}", "ok", 1);
+}
+
+static json_t *control(struct sm *sm, const json_t *request)
+{
+    struct str command = str_of(json_string_value(json_object_get(request, "command")));
+    bool motd = str_is(command, "motd");
+    if (!motd && !str_is(command, "announce"))
+        return NULL;
+    struct jid *domain =
+        sm_domain(sm, str_of(json_string_value(json_object_get(request, "domain"))));
+    if (!domain)
+        return json_pack("{s:s}", "error", "this domain is not served");
+    return motd ? control_motd(sm, domain, request) : control_announce(sm, domain, request);
+}
+
 /* --- commands --- */
 
 static const struct data_field announce_fields[] = {
@@ -478,6 +520,7 @@ static enum path_result at_stop(struct path_event *e)
 
 const struct feature announce_feature = {
     .name = "announce",
+    .control = control,
     .at = {[PATH_START] = at_start,
            [PATH_STOP] = at_stop,
            [PATH_DOMAIN_MESSAGE] = at_domain_message,

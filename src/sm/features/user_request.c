@@ -82,7 +82,20 @@ static enum path_result at_internal(struct path_event *e)
     return PATH_DONE;
 }
 
+/* `jackdaw user kick`: {"command":"user-kick","jid":...}; of a full JID that session alone. */
+static json_t *control(struct sm *sm, const json_t *request)
+{
+    if (!str_is(str_of(json_string_value(json_object_get(request, "command"))), "user-kick"))
+        return NULL;
+    struct jid *jid = jid_parse(str_of(json_string_value(json_object_get(request, "jid"))));
+    struct user *user = jid ? user_find(sm, jid_bare(jid)) : NULL;
+    size_t ended = user ? user_request_end(user, jid_resource(jid)) : 0;
+    jid_unref(jid);
+    return json_pack("{s:b, s:I}", "ok", 1, "ended", (json_int_t)ended);
+}
+
 const struct feature user_request_feature = {
     .name = "user_request",
+    .control = control,
     .at = {[PATH_INTERNAL] = at_internal},
 };
