@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "s2s/s2s_conn.h"
+#include "xmpp/delay.h"
 
 #define REMOTE_TICK_MS   1000u  /* how often what waits is looked at */
 #define REMOTE_TAKER_MS  5000u  /* for an answer to a key on a stream that they made */
@@ -144,6 +145,14 @@ void remote_conn_open(struct s2s_conn *c)
     remote_poke(r);
 }
 
+/* It may have arrived: a second copy says when the first one left (reliability.md G3). */
+static void stamp(const struct s2s *s, struct packet *p)
+{
+    if (!p->delay && str_is(stanza_name(p->stanza, STANZA_ROOT), "message"))
+        p->delay = delay_create(jid_domain(p->from),
+                                loop_wall(s2s_loop(s)) - (int64_t)(s2s_now(s) - p->born), NULL);
+}
+
 /* What was sent and not acknowledged waits again, before what was never sent (XEP-0198 section 4).
  */
 static void take_back(struct s2s_conn *c)
@@ -158,6 +167,7 @@ static void take_back(struct s2s_conn *c)
             continue;
         }
         s->count.retried++;
+        stamp(s, p);
         domain_queue_return(&pair_get(r, jid_domain(p->from))->queue, p);
         remote_poke(r);
     }

@@ -9,6 +9,8 @@ import time
 
 from raw import NS, Closed, local
 
+SM = 'urn:xmpp:sm:3'
+
 
 class Message:
     """`acked`: when the server acknowledged it to its sender (reliability.md C.1); None: it has not."""
@@ -18,6 +20,7 @@ class Message:
         self.sent = time.monotonic()
         self.acked = None
         self.delivered, self.bounced = [], []
+        self.undelayed = 0  # later copies that do not say so
         self.arrival = None  # its place among all first copies
 
     def __repr__(self):
@@ -26,19 +29,73 @@ class Message:
 
 
 class Member:
-    """One account. `connect` makes a logged-in Raw; `to` are the bare JIDs it writes to, in turn; a star in one stands for
-    another number each time."""
+    """One account. `connect` makes an authenticated Raw, not bound; `to` are the bare JIDs it writes to, in turn; a star in one
+    stands for another number each time. With `acks` it speaks XEP-0198: comes back to its session, and then sends again what was
+    not acknowledged; without, that is lost."""
 
-    def __init__(self, jid, connect, to):
-        self.jid, self.connect, self.to = jid, connect, to
-        self.raw, self.out, self.losses, self.turn = None, b'', 0, 0
-        self.next_try = 0
+    def __init__(self, jid, connect, to, acks=False):
+        self.jid, self.connect, self.to, self.acks = jid, connect, to, acks
+        self.raw, self.out, self.turn = None, b'', 0
+        self.next_try, self.resumed = 0, 0
+        self.session = None  # its SM-ID
+        self.unacked = collections.deque()  # (Message, bytes)
 
     def login(self):
         self.raw = self.connect()
-        self.raw.send('<presence/>')
+        self.out, self.asked = b'', False
+        if not self.session or not self.resume():
+            self.begin()
         self.raw.sock.setblocking(False)
-        self.out = b''
+
+    def begin(self):
+        self.raw.bind('test')
+        if self.acks:
+            self.raw.send(f"<enable xmlns='{SM}' resume='true'/>")
+            self.session = self.raw.wait_for('enabled').get('id')
+            self.heard = self.told = 0  # their stanzas, and how many of ours they have handled
+            self.unacked.clear()
+        self.raw.send('<presence/>')
+        if self.acks:
+            self.unacked.append((Message(self.jid, None, 0), b'<presence/>'))
+
+    def resume(self):
+        """XEP-0198 section 5. False when the session is no more."""
+        self.raw.send(f"<resume xmlns='{SM}' previd='{self.session}' h='{self.heard}'/>")
+        answer = self.raw.next()
+        if local(answer) != 'resumed':
+            self.session = None
+            return False
+        self.acknowledged(int(answer.get('h')))
+        self.out = b''.join(xml for _, xml in self.unacked)
+        self.resumed += 1
+        return True
+
+    def acknowledged(self, h):
+        for _ in range((h - self.told) % 2**32):
+            self.unacked.popleft()[0].acked = time.monotonic()
+        self.told = h
+
+    def write(self, message, xml):
+        self.out += xml
+        if self.acks:
+            self.unacked.append((message, xml))
+
+    def ask(self):
+        if self.acks and self.unacked and not self.asked:
+            self.out += f"<r xmlns='{SM}'/>".encode()
+            self.asked = True
+
+    def management(self, element):
+        """Counts; true when it was no stanza."""
+        if element.tag == f'{{{SM}}}r':
+            self.out += f"<a xmlns='{SM}' h='{self.heard}'/>".encode()
+        elif element.tag == f'{{{SM}}}a':
+            self.acknowledged(int(element.get('h')))
+            self.asked = False
+        elif local(element) in ('message', 'presence', 'iq'):
+            self.heard += 1
+            return False
+        return True
 
     def flush(self):
         while self.out:
@@ -110,12 +167,12 @@ class Crowd:
         to = to.replace('*', str(len(self.messages)))
         self.numbers[member.jid, to] += 1
         number = self.numbers[member.jid, to]
-        self.messages[f'{member.jid}>{to}>{number}'] = Message(member.jid, to, number)
-        member.out += (f"<message to='{to}' type='chat' id='{member.jid}&gt;{to}&gt;{number}'>"
-                       f'<body>{number}</body></message>').encode()
+        message = self.messages[f'{member.jid}>{to}>{number}'] = Message(member.jid, to, number)
+        member.write(message, (f"<message to='{to}' type='chat' id='{member.jid}&gt;{to}&gt;{number}'>"
+                               f'<body>{number}</body></message>').encode())
 
     def take(self, member, element):
-        if local(element) != 'message':
+        if member.acks and member.management(element) or local(element) != 'message':
             return
         message = self.messages.get(element.get('id'))
         assert message, f'{member.jid} got what nobody sent: {element.attrib}'
@@ -129,6 +186,8 @@ class Crowd:
         if not message.delivered:
             message.arrival = next(self.arrivals)
             self.latest[message.sender, message.to] = max(message.sent, self.latest.get((message.sender, message.to), 0))
+        else:
+            message.undelayed += element.find('{urn:xmpp:delay}delay') is None
         message.delivered.append(now)
 
     def lost(self, member, why):
@@ -157,6 +216,7 @@ class Crowd:
                 m.due = now + self.pause
                 self.write(m, m.to[m.turn % len(m.to)])
                 m.turn += 1
+            m.ask()
             m.flush()
         for key, _ in self.selector.select(0.01):
             m = key.data
@@ -202,6 +262,8 @@ class Crowd:
             for to in m.to:
                 self.write(m, to)
         self.run_until_heard(last)
+        self.run(lambda: not any(m.unacked for m in self.members), 30,
+                 lambda: f'not acknowledged: {[m.unacked[0][0] for m in self.members if m.unacked][:3]}')
 
 
 def next_arrival(pair_messages, message):
@@ -226,6 +288,8 @@ def account(messages, faults):
         sums['arrived'] += copies > 0
         sums['came back'] += back > 0
         sums['twice'] += max(copies - 1, 0)
+        sums['twice without delay'] += m.undelayed
+        sums['acknowledged'] += m.acked is not None
         assert copies + back <= 1 + between, f'too often: {m}'
         assert m.acked is None or copies + back, f'acknowledged and lost: {m}'
         if copies + back == 0:
@@ -246,3 +310,8 @@ def overtakings(messages):
         for i, m in enumerate(arrived[1:]):
             if m.number < arrived[i].number:
                 yield arrived[i], m
+
+
+def dbg(messages):
+    for m in messages:
+        if m.undelayed: print('DBG', m)

@@ -200,7 +200,8 @@ class Raw:
         self.jid = answer.find('bind:bind/bind:jid', NS).text
         return self.jid
 
-    def login(self, name, password, resource='test', tls=True, mechanism='SCRAM-SHA-256'):
+    def authenticate(self, name, password, tls=True, mechanism='SCRAM-SHA-256'):
+        """Everything before bind."""
         self.open()
         if tls:
             self.starttls()
@@ -208,6 +209,10 @@ class Raw:
         answer = self.auth_plain(name, password) if mechanism == 'PLAIN' else self.auth_scram(name, password, mechanism)
         assert local(answer) == 'success', ET.tostring(answer)
         self.open()
+        return self
+
+    def login(self, name, password, resource='test', tls=True, mechanism='SCRAM-SHA-256'):
+        self.authenticate(name, password, tls, mechanism)
         return self.bind(resource)
 
     def ping(self, seconds=None):

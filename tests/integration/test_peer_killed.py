@@ -37,6 +37,10 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize('kind', PEERS)
 
 
+def connect(server, name):
+    return Raw(server.port, server.domain, server.ca).authenticate(name, server.password)
+
+
 class Ours:
     settling = 0  # seconds
 
@@ -56,7 +60,7 @@ class Ours:
         self.server.of('s2s').kill()
 
     def client(self, name):
-        return self.server.client(name)
+        return connect(self.server, name)
 
     def collect(self, crowd, messages):
         """Lets what its users have not been given yet come to them."""
@@ -78,9 +82,8 @@ class Theirs(Ours):
         self.server.kill()
 
     def client(self, name):
-        client = Raw(self.server.port, self.server.domain, self.server.ca, ip=self.server.ip)
-        client.login(name, self.server.password, mechanism='PLAIN')
-        return client
+        raw = Raw(self.server.port, self.server.domain, self.server.ca, ip=self.server.ip)
+        return raw.authenticate(name, self.server.password, mechanism='PLAIN')
 
     def text(self):
         return self.server.text()
@@ -113,9 +116,8 @@ class OfJabberd2(Theirs):
         register(self.server, name)
 
     def client(self, name):
-        client = Raw(self.server.port, self.server.domain)
-        client.login(name, self.server.password, tls=False, mechanism='PLAIN')
-        return client
+        raw = Raw(self.server.port, self.server.domain)
+        return raw.authenticate(name, self.server.password, tls=False, mechanism='PLAIN')
 
     def text(self):
         return '\n'.join(f'--- {t.name}\n' + '\n'.join(t.log[-30:]) for t in self.server.theirs)
@@ -177,7 +179,7 @@ def test_killed_with_messages_in_flight(world, kind):
     def people(letter, domain, client, other, their_domain):
         return [Member(f'{letter}{i}@{domain}', lambda i=i: client(f'{letter}{i}'),
                        [f'{other}{i}@{their_domain}', f'{other}{(i + 1) % USERS}@{their_domain}']) for i in range(USERS)]
-    crowd = Crowd(people('u', 'a.jd', us.client, 'v', 'p.jd') + people('v', 'p.jd', them.client, 'u', 'a.jd'), pause=0.05)
+    crowd = Crowd(people('u', 'a.jd', lambda name: connect(us, name), 'v', 'p.jd') + people('v', 'p.jd', them.client, 'u', 'a.jd'), pause=0.05)
     try:
         crowd.run_until_heard(time.monotonic(), 40)
         crowd.run_for(them.settling)
