@@ -310,8 +310,3 @@ def overtakings(messages):
         for i, m in enumerate(arrived[1:]):
             if m.number < arrived[i].number:
                 yield arrived[i], m
-
-
-def dbg(messages):
-    for m in messages:
-        if m.undelayed: print('DBG', m)
