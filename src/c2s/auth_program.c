@@ -22,6 +22,7 @@ struct auth_program {
     struct auth base;
     const struct component *component;
     struct conn *conn; /* NULL while the helper is away */
+    bool met;          /* it has been there once; until then it is starting, and questions wait */
     struct net_address at;
     struct loop_timer timer; /* connect again; look for questions that are too old */
     struct buffer line;
@@ -38,7 +39,8 @@ struct program_question {
     struct auth_program *program;
     uint64_t id, asked;
     enum program_step step; /* a new account takes three */
-    bool unasked;           /* the next tick answers it */
+    bool sent;              /* else it leaves when the helper is there */
+    bool refused;           /* the next tick answers it */
     struct jid *account;
     auth_fn fn;
     void *arg;
@@ -68,12 +70,8 @@ static void finish(struct program_question *q, enum error e)
 
 static void fail_all(struct auth_program *p, enum error e)
 {
-    struct list failing;
-
-    list_init(&failing);
-    list_move_all(&failing, &p->questions);
-    while (!list_empty(&failing))
-        finish(LIST_ENTRY(failing.next, struct program_question, node), e);
+    while (!list_empty(&p->questions))
+        finish(LIST_ENTRY(p->questions.next, struct program_question, node), e);
 }
 
 static void drop(struct auth_program *p)
@@ -81,7 +79,8 @@ static void drop(struct auth_program *p)
     conn_close(p->conn, 0);
     p->conn = NULL;
     buffer_clear(&p->line);
-    fail_all(p, ERR_CLOSED);
+    if (p->met)
+        fail_all(p, ERR_CLOSED);
 }
 
 static bool ask(struct program_question *q)
@@ -94,7 +93,6 @@ static bool ask(struct program_question *q)
 
     buffer_init(&out, AUTH_LINE_MAX);
     q->id = ++p->last_id;
-    q->asked = loop_now(p->component->env->loop);
     buffer_printf(&out, "%" PRIu64 " %s %.*s ", q->id, commands[q->step],
                   STR_ARG(jid_local(q->account)));
     if (q->step == STEP_CHECK || q->step == STEP_SET) {
@@ -103,12 +101,23 @@ static bool ask(struct program_question *q)
     }
     buffer_add_str(&out, jid_domain(q->account));
     buffer_add_char(&out, '\n');
-    ok = p->conn && !out.overflowed &&
-         conn_write(p->conn, buffer_str(&out).data, buffer_len(&out)) == ERR_OK;
+    ok = !out.overflowed && conn_write(p->conn, buffer_str(&out).data, buffer_len(&out)) == ERR_OK;
     if (buffer_len(&out) > 0)
         mem_wipe(out.data, buffer_len(&out));
     buffer_finish(&out);
     return ok;
+}
+
+/* False: it cannot be sent at all. */
+static bool ask_when_met(struct program_question *q)
+{
+    struct auth_program *p = q->program;
+
+    q->asked = loop_now(p->component->env->loop);
+    if (p->met && !p->conn)
+        return false;
+    q->sent = p->met;
+    return !q->sent || ask(q);
 }
 
 static void step_to(struct program_question *q, enum program_step step)
@@ -116,7 +125,7 @@ static void step_to(struct program_question *q, enum program_step step)
     q->step = step;
     list_remove(&q->node);
     list_push(&q->program->questions, &q->node);
-    if (!ask(q))
+    if (!ask_when_met(q))
         finish(q, ERR_CLOSED);
 }
 
@@ -183,7 +192,7 @@ static void on_close(void *owner, enum error e, const char *why)
     struct auth_program *p = owner;
 
     (void)e;
-    if (log_limit_pass(&p->limit, loop_now(p->component->env->loop), &p->component->log))
+    if (p->met && log_limit_pass(&p->limit, loop_now(p->component->env->loop), &p->component->log))
         log_error(&p->component->log,
                   "the helper that runs the authentication program is away: %s; logins fail until "
                   "it is back",
@@ -191,7 +200,20 @@ static void on_close(void *owner, enum error e, const char *why)
     drop(p);
 }
 
-static const struct conn_events conn_events = {.on_data = on_data, .on_close = on_close};
+static void on_ready(void *owner)
+{
+    struct auth_program *p = owner;
+
+    p->met = true;
+    LIST_EACH (node, &p->questions) {
+        struct program_question *q = LIST_ENTRY(node, struct program_question, node);
+        if (!q->sent && !q->refused)
+            q->refused = !(q->sent = ask(q));
+    }
+}
+
+static const struct conn_events conn_events = {
+    .on_data = on_data, .on_ready = on_ready, .on_close = on_close};
 
 static void connect_helper(struct auth_program *p)
 {
@@ -205,11 +227,10 @@ static void on_timer(struct loop_timer *timer)
     uint64_t now = loop_now(timer->loop),
              limit = (uint64_t)p->component->env->config->auth_timeout * 2000;
 
-    while (!list_empty(&p->questions)) {
-        struct program_question *q = LIST_ENTRY(p->questions.next, struct program_question, node);
-        if (!q->unasked && now - q->asked < limit)
-            break;
-        finish(q, ERR_TIMEOUT);
+    LIST_EACH_SAFE (node, &p->questions) {
+        struct program_question *q = LIST_ENTRY(node, struct program_question, node);
+        if (q->refused || now - q->asked >= limit)
+            finish(q, ERR_TIMEOUT);
     }
     if (!p->conn)
         connect_helper(p);
@@ -235,11 +256,7 @@ static void question(struct auth *a, enum program_step step, struct jid *account
     list_push(&p->questions, &q->node);
     p->count++;
     /* What cannot be asked is found by the next tick: its answer may not come inside the call. */
-    if (p->count > PROGRAM_MAX || !ask(q)) {
-        q->unasked = true;
-        list_remove(&q->node);
-        list_push(p->questions.next, &q->node); /* to the front */
-    }
+    q->refused = p->count > PROGRAM_MAX || !ask_when_met(q);
 }
 
 static void check(struct auth *a, struct str user, struct str realm, struct str password,
