@@ -6,6 +6,7 @@
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "component/database.h"
 
 struct auth_store {
     struct auth base;
@@ -179,22 +180,21 @@ static const struct auth_driver driver = {
 
 struct auth *auth_store_open(const struct component *c)
 {
-    const char *url = c->env->config->store_accounts_url, *data = c->env->data_dir;
     struct auth_store *s = MEM_NEW(struct auth_store);
-    char own[4096], why[1024] = "";
+    char url[4096], why[1024] = "";
+    enum error e;
 
     s->base.driver = &driver;
     s->loop = c->env->loop;
     s->random = loop_is_sim(s->loop) ? c->env->random : NULL;
     list_init(&s->changes);
-    if (!url[0] && data[0]) {
-        (void)snprintf(own, sizeof(own), "sqlite:%s/accounts.db", data);
-        url = own;
-    }
-    if (store_open_shared(c->env->shared, s->loop, c->log, STORE_ACCOUNTS,
-                          url[0] ? url : "memory:", &s->accounts, why, sizeof(why)) == ERR_OK)
+    database_url(c->env->config, c->env->data_dir, STORE_ACCOUNTS, url, sizeof(url));
+    e = store_open_shared(c->env->shared, s->loop, c->log, STORE_ACCOUNTS, url, &s->accounts, why,
+                          sizeof(why));
+    mem_wipe(url, sizeof(url)); /* there may be a password in it */
+    if (e == ERR_OK)
         return &s->base;
-    log_error(&c->log, "cannot open the accounts %s: %s", url, why);
+    log_error(&c->log, "cannot open the accounts: %s", why);
     free(s);
     return NULL;
 }

@@ -272,11 +272,14 @@ static void check_secret(struct check *c)
 static void check_store(struct check *c, const char *setting, const char *url)
 {
     static const char scheme[] = "sqlite:";
-    if (!*url || strcmp(url, "memory:") == 0)
+    if (!*url || strcmp(url, "memory:") == 0 || str_starts(str_of(url), STR("postgresql://")))
         return;
     const char *path = url + strlen(scheme);
     if (strncmp(url, scheme, strlen(scheme)) != 0 || !*path)
-        problem(c, setting, "\"%s\" is no database this version can use: write sqlite:PATH", url);
+        problem(c, setting,
+                "\"%s\" is no database this version can use: write sqlite:PATH or "
+                "postgresql://USER@HOST/DATABASE",
+                url);
     else if (access(path, F_OK) == 0 && access(path, R_OK | W_OK) != 0)
         problem(c, setting, "cannot use %s: %s", path, strerror(errno));
 }

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "component/database.h"
+
 /* Files made by root would shut the server out. */
 static bool become_owner(const char *dir)
 {
@@ -23,15 +25,12 @@ static bool become_owner(const char *dir)
     return false;
 }
 
-static bool open_one(struct user_store *s, enum store_kind kind, const char *url, const char *file,
+static bool open_one(struct user_store *s, const struct config *config, enum store_kind kind,
                      struct store **ret)
 {
-    char own[CLI_PATH_MAX + 64], why[512];
+    char url[CLI_PATH_MAX + 64], why[512];
     struct log log = {.sink = s->sink};
-    if (!*url) {
-        snprintf(own, sizeof own, "sqlite:%s/%s", s->data_dir, file);
-        url = own;
-    }
+    database_url(config, s->data_dir, kind, url, sizeof url);
     enum error e = store_open(s->loop, log, kind, url, ret, why, sizeof why);
     if (e != ERR_OK)
         cli_error("%s", why);
@@ -46,8 +45,8 @@ bool user_store_open(struct user_store *s, const struct config *config)
     s->loop = loop_create();
     s->random = random_create();
     s->sink = log_sink_create(stderr, LOG_WARNING, LOG_TEXT);
-    if (open_one(s, STORE_ACCOUNTS, config->store_accounts_url, "accounts.db", &s->accounts) &&
-        open_one(s, STORE_USERS, config->store_url, "jackdaw.db", &s->users))
+    if (open_one(s, config, STORE_ACCOUNTS, &s->accounts) &&
+        open_one(s, config, STORE_USERS, &s->users))
         return true;
     user_store_close(s);
     return false;

@@ -247,6 +247,12 @@ bool loop_watch_start(struct loop *l, struct loop_watch *watch, int fd)
     return l->ops->watch(l, watch, fd);
 }
 
+void loop_watch_writes(struct loop *l, struct loop_watch *watch, bool on)
+{
+    if (watch->driver)
+        l->ops->watch_writes(watch, on);
+}
+
 void loop_watch_stop(struct loop *l, struct loop_watch *watch)
 {
     if (watch->driver)

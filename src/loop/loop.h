@@ -80,15 +80,18 @@ void loop_post(struct loop *l, struct loop_task *task);
  * nothing to take back. */
 void loop_post_cancel(struct loop *l, struct loop_task *task);
 
-/* --- file descriptors of libraries that make sockets of their own (libunbound) --- */
+/* --- file descriptors of libraries that make sockets of their own (libunbound, libpq) --- */
 struct loop_watch {
-    void (*fn)(struct loop_watch *watch); /* something can be read; may stop the watch */
+    void (*fn)(struct loop_watch *watch); /* something can be read (or written: loop_watch_writes);
+                                             may stop the watch */
     void *driver;                         /* the loop's own; NULL when not watching */
 };
 /* The descriptor stays the library's and must be open until loop_watch_stop. False when it cannot
  * be watched; always in simulation, where there is no such thing. */
 bool loop_watch_start(struct loop *l, struct loop_watch *watch, int fd);
 void loop_watch_stop(struct loop *l, struct loop_watch *watch); /* harmless when not watching */
+/* While watching: whether `fn` is also called when something can be written. */
+void loop_watch_writes(struct loop *l, struct loop_watch *watch, bool on);
 
 /* Signals (real loop only; the simulation ignores it). */
 void loop_on_signal(struct loop *l, int signum, void (*fn)(void *arg, int signum), void *arg);

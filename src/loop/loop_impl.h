@@ -34,6 +34,7 @@ struct loop_ops {
     void (*wake)(struct loop *l); /* from any thread: posted tasks wait */
     bool (*watch)(struct loop *l, struct loop_watch *watch, int fd);
     void (*unwatch)(struct loop_watch *watch);
+    void (*watch_writes)(struct loop_watch *watch, bool on);
     void (*on_signal)(struct loop *l, int signum, void (*fn)(void *arg, int signum), void *arg);
     void *(*handle)(struct loop *l);
 };

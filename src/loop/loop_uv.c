@@ -149,7 +149,11 @@ static void uv_loop_work(struct loop *l, struct loop_work *work)
 static void on_readable(uv_poll_t *handle, int status, int events)
 {
     struct loop_watch *watch = handle->data;
-    (void)status, (void)events; /* an error is found by whoever reads */
+    (void)events;
+    /* An error is found by whoever reads, but perhaps behind data that came before it; libuv has
+     * stopped watching. */
+    if (status < 0)
+        must(uv_poll_start(handle, UV_READABLE, on_readable), "uv_poll_start");
     watch->fn(watch);
 }
 
@@ -161,6 +165,12 @@ static void on_watch_closed(uv_handle_t *handle)
 static void uv_loop_unwatch(struct loop_watch *watch)
 {
     uv_close((uv_handle_t *)watch->driver, on_watch_closed);
+}
+
+static void uv_loop_watch_writes(struct loop_watch *watch, bool on)
+{
+    int events = on ? UV_READABLE | UV_WRITABLE : UV_READABLE;
+    must(uv_poll_start((uv_poll_t *)watch->driver, events, on_readable), "uv_poll_start");
 }
 
 static bool uv_loop_watch(struct loop *l, struct loop_watch *watch, int fd)
@@ -244,6 +254,7 @@ static const struct loop_ops uv_ops = {
     .wake = uv_wake,
     .watch = uv_loop_watch,
     .unwatch = uv_loop_unwatch,
+    .watch_writes = uv_loop_watch_writes,
     .on_signal = uv_loop_on_signal,
     .handle = uv_handle,
 };

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/mem.h"
+#include "component/database.h"
 #include "sm/acks.h"
 #include "sm/ask.h"
 #include "sm/deliver.h"
@@ -337,17 +338,12 @@ static enum error open_store(struct sm *sm)
 {
     struct component *c = sm->c;
     char url[4096], why[512] = "";
-    if (c->env->config->store_url[0])
-        snprintf(url, sizeof url, "%s", c->env->config->store_url);
-    else if (c->env->data_dir[0])
-        snprintf(url, sizeof url, "sqlite:%s/jackdaw.db", c->env->data_dir);
-    else
-        snprintf(url, sizeof url, "memory:");
+    database_url(c->env->config, c->env->data_dir, STORE_USERS, url, sizeof url);
     enum error e = store_open_shared(c->env->shared, sm->loop, c->log, STORE_USERS, url, &sm->store,
                                      why, sizeof why);
     if (e)
-        log_error(&c->log, "cannot open the users' data at %s: %s", url,
-                  why[0] ? why : error_text(e));
+        log_error(&c->log, "cannot open the users' data: %s", why[0] ? why : error_text(e));
+    mem_wipe(url, sizeof url); /* there may be a password in it */
     return e;
 }
 

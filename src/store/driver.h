@@ -42,6 +42,7 @@ struct store_txn {
     bool done;
     bool inside; /* run within the batch's transaction */
     enum error result;
+    uint64_t since; /* loop_now of the submission */
     char fixed[REQUEST_INLINE];
 };
 
@@ -52,6 +53,37 @@ struct store_txn *store_add_blob(struct store_txn *t, const void *bytes, size_t 
 struct store_txn *store_add_int(struct store_txn *t, int64_t number);
 /* A read is a request of one SELECT: store_read(store_add(store_begin(s), ...), fn, arg). */
 void store_read(struct store_txn *t, store_fn fn, void *arg);
+
+/* A list of requests by their `next`. */
+struct txn_list {
+    struct store_txn *first, **end;
+};
+static inline void txn_list_init(struct txn_list *l)
+{
+    l->first = NULL;
+    l->end = &l->first;
+}
+static inline void txn_list_push(struct txn_list *l, struct store_txn *t)
+{
+    t->next = NULL;
+    *l->end = t;
+    l->end = &t->next;
+}
+static inline void txn_list_append(struct txn_list *l, struct txn_list *from) /* empties `from` */
+{
+    if (!from->first)
+        return;
+    *l->end = from->first;
+    l->end = from->end;
+    txn_list_init(from);
+}
+static inline struct store_txn *txn_list_pop(struct txn_list *l)
+{
+    struct store_txn *t = l->first;
+    if (t && !(l->first = t->next))
+        l->end = &l->first;
+    return t;
+}
 
 /* --- for drivers: walking a request --- */
 enum value_type { VALUE_NULL, VALUE_INT, VALUE_TEXT, VALUE_BLOB };
@@ -86,7 +118,7 @@ struct store_driver {
      * requests. */
     void (*close)(struct store *s);
 };
-extern const struct store_driver store_sqlite, store_memory;
+extern const struct store_driver store_sqlite, store_memory, store_postgres;
 
 struct store {
     struct loop *loop;

@@ -9,37 +9,6 @@ struct sqlite_db;
 
 enum sqlite_role { SQLITE_WRITER, SQLITE_READER };
 
-/* A list of requests by their `next`. */
-struct txn_list {
-    struct store_txn *first, **end;
-};
-static inline void txn_list_init(struct txn_list *l)
-{
-    l->first = NULL;
-    l->end = &l->first;
-}
-static inline void txn_list_push(struct txn_list *l, struct store_txn *t)
-{
-    t->next = NULL;
-    *l->end = t;
-    l->end = &t->next;
-}
-static inline void txn_list_append(struct txn_list *l, struct txn_list *from) /* empties `from` */
-{
-    if (!from->first)
-        return;
-    *l->end = from->first;
-    l->end = from->end;
-    txn_list_init(from);
-}
-static inline struct store_txn *txn_list_pop(struct txn_list *l)
-{
-    struct store_txn *t = l->first;
-    if (t && !(l->first = t->next))
-        l->end = &l->first;
-    return t;
-}
-
 /* Path ":memory:" makes a database in memory, "file:/NAME?vfs=memdb" one that all handles of that
  * name in the process share. A writer makes the file (mode 0600) when it is missing and migrates
  * it. `why` tells the operator what to do. */

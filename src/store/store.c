@@ -7,8 +7,9 @@
 #include "base/mem.h"
 #include "store/driver.h"
 
-enum { DRIVERS = 2 };
-static const struct store_driver *const drivers[DRIVERS] = {&store_sqlite, &store_memory};
+enum { DRIVERS = 3 };
+static const struct store_driver *const drivers[DRIVERS] = {&store_sqlite, &store_memory,
+                                                            &store_postgres};
 
 /* store_sequence is ahead of what it has promised to the database by at most this much. */
 #define SEQUENCE_RESERVE_US 1000000
@@ -35,7 +36,10 @@ enum error store_open_shared(struct shared *shared, struct loop *l, struct log l
 {
     const struct store_driver *driver = driver_of(url);
     if (!driver) {
-        snprintf(why, why_size, "the database \"%s\" is of no kind known: write sqlite:PATH", url);
+        snprintf(why, why_size,
+                 "the database \"%s\" is of no kind known: write sqlite:PATH or "
+                 "postgresql://USER@HOST/DATABASE",
+                 url);
         return ERR_INVALID;
     }
     struct store *s = MEM_NEW(struct store);
@@ -71,6 +75,7 @@ struct store_txn *store_begin(struct store *s)
     t->statements = 0;
     t->read = t->done = t->inside = false;
     t->result = ERR_OK;
+    t->since = 0;
     return t;
 }
 
@@ -112,6 +117,7 @@ static void submit(struct store_txn *t, store_fn fn, void *arg)
     struct store *s = t->store;
     t->fn = fn;
     t->arg = arg;
+    t->since = loop_now(s->loop);
     if (t->result == ERR_OK && !s->driver)
         t->result =
             ERR_CANCELLED; /* by a callback of store_close, which will call this one's, too */

@@ -3,7 +3,7 @@
  *
  * Two databases, two stores: accounts (opened by c2s alone) and the users' data (opened by sm
  * alone). Both are made of statements (statements.def) that a driver runs: store_sqlite.c (one
- * writer thread with group commit, readers on their own connections), later store_postgres.c, and
+ * writer thread with group commit, readers on their own connections), store_postgres.c, and
  * store_memory.c (SQLite in memory on the loop, for tests). A write's callback comes after its
  * commit is durable; a read sees every write submitted before it. Writes submitted in one
  * transaction happen together or not at all.
@@ -26,9 +26,10 @@ struct store;
 
 enum store_kind { STORE_ACCOUNTS, STORE_USERS };
 
-/* url: "sqlite:PATH", "memory:", or "memory:NAME" (shared by all who open that name in the
- * process). Creates the file (mode 0600) and applies migrations (with a backup first); blocks, so
- * at start only. `why` takes a sentence for the operator. Errors: STORE, PERMISSION, INVALID, BUSY.
+/* url: "sqlite:PATH", "postgresql://...", "memory:", or "memory:NAME" (shared by all who open that
+ * name in the process). Creates the file (mode 0600) and applies migrations (with a backup first);
+ * blocks, so at start only. `why` takes a sentence for the operator. Errors: STORE, PERMISSION,
+ * INVALID, BUSY.
  */
 enum error store_open(struct loop *l, struct log log, enum store_kind kind, const char *url,
                       struct store **ret, char *why, size_t why_size);

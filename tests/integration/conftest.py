@@ -2,6 +2,7 @@
 
     python3 -m pytest tests/integration                      every placement, build/jackdaw
     python3 -m pytest tests/integration --placement inline   one of them
+    python3 -m pytest tests/integration --database postgres  everything over PostgreSQL
     JACKDAW=/tmp/x/jackdaw python3 -m pytest ...             another binary
 
 `server` is shared by the tests of a file, `own_server` belongs to one test, which may break it.
@@ -18,6 +19,7 @@ import shutil
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -28,6 +30,8 @@ import pytest
 from raw import Raw
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / 'tests'))
+from postgres import Postgres  # noqa: E402
 JACKDAW = os.environ.get('JACKDAW', str(ROOT / 'build/jackdaw'))
 DOMAIN = 'jackdaw.test'
 PASSWORD = 'correct horse'
@@ -56,6 +60,32 @@ def need(program, package):
 
 def pytest_addoption(parser):
     parser.addoption('--placement', default='all', choices=['all', 'inline', 'processes', 'threads'])
+    parser.addoption('--database', choices=['sqlite', 'postgres'], help='default: what each file says')
+
+
+class Placement(str):
+    """'inline' or 'processes', with the kind of database beside it."""
+
+    def __new__(cls, placement, database):
+        self = super().__new__(cls, placement)
+        self.database = database
+        return self
+
+
+_postgres = []
+
+
+def postgres():
+    """The PostgreSQL server of this run, started when it is first needed."""
+    if not _postgres:
+        _postgres.append(Postgres())
+        _postgres[0].start()
+    return _postgres[0]
+
+
+def pytest_sessionfinish(session):
+    for server in _postgres:
+        server.remove()
 
 
 def pytest_generate_tests(metafunc):
@@ -66,7 +96,11 @@ def pytest_generate_tests(metafunc):
         placements = most if chosen == 'all' else [chosen]
         # A file whose tests make sense in some placements only says so: PLACEMENTS = ['processes']
         able = getattr(metafunc.module, 'PLACEMENTS', placements)
-        metafunc.parametrize('placement', [p for p in placements if p in able], scope='module')
+        # A file about what is stored runs over both databases: DATABASES = ['sqlite', 'postgres']
+        database = metafunc.config.getoption('--database')
+        databases = [database] if database else getattr(metafunc.module, 'DATABASES', ['sqlite'])
+        metafunc.parametrize('placement', [Placement(p, d) for p in placements if p in able for d in databases],
+                             ids=lambda p: p if p.database == 'sqlite' else f'{p}-{p.database}', scope='module')
 
 
 _given = set()
@@ -143,6 +177,8 @@ class Server:
             *settings]
         if placement == 'threads':
             self.settings[:0] = ['server.placement=threads', 'server.threads=3']
+        if getattr(placement, 'database', 'sqlite') == 'postgres':
+            self.settings.insert(0, f'store.url={postgres().database()}')
         self.processes = {}
 
     def options(self, more=()):

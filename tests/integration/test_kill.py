@@ -8,6 +8,7 @@ from raw import NS, Closed, local
 
 
 PLACEMENTS = ['processes']  # inline is one process: see test_life.py
+DATABASES = ['sqlite', 'postgres']
 
 
 @pytest.fixture

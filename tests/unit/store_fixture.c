@@ -3,39 +3,68 @@
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <libpq-fe.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 
-static void open_store(struct fixture *f)
+bool fixture_on_postgres(void)
 {
-    char url[128], why[512] = "";
-    if (f->sqlite)
-        snprintf(url, sizeof url, "sqlite:%s/test.db", f->dir);
+    return getenv("JACKDAW_TEST_POSTGRES") != NULL;
+}
+
+static void empty_database(const char *url)
+{
+    PGconn *c = PQconnectdb(url);
+    PGresult *r = PQexec(c, "SET client_min_messages TO warning;"
+                            "DROP SCHEMA IF EXISTS jackdaw_users CASCADE;"
+                            "DROP SCHEMA IF EXISTS jackdaw_accounts CASCADE");
+    if (PQresultStatus(r) != PGRES_COMMAND_OK)
+        fail_msg("%s: %s", url, PQerrorMessage(c));
+    PQclear(r);
+    PQfinish(c);
+}
+
+void fixture_url(const char *dir, const char *name, bool fresh, char url[FIXTURE_URL])
+{
+    if (!fixture_on_postgres()) {
+        snprintf(url, FIXTURE_URL, "sqlite:%s/%s.db", dir, name);
+        return;
+    }
+    snprintf(url, FIXTURE_URL, "%s", getenv("JACKDAW_TEST_POSTGRES"));
+    if (fresh)
+        empty_database(url);
+}
+
+static void open_store(struct fixture *f, bool fresh)
+{
+    char url[FIXTURE_URL], why[512] = "";
+    if (f->durable)
+        fixture_url(f->dir, "test", fresh, url);
     else
         snprintf(url, sizeof url, "memory:");
-    f->loop = f->sqlite ? loop_create() : loop_create_sim(1795000000000);
+    f->loop = f->durable ? loop_create() : loop_create_sim(1795000000000);
     if (store_open(f->loop, (struct log){0}, f->kind, url, &f->store, why, sizeof why) != ERR_OK)
         fail_msg("cannot open %s: %s", url, why);
     f->count = f->wanted = 0;
 }
 
-void fixture_open(struct fixture *f, bool sqlite, enum store_kind kind)
+void fixture_open(struct fixture *f, bool durable, enum store_kind kind)
 {
     memset(f, 0, sizeof *f);
-    f->sqlite = sqlite;
+    f->durable = durable;
     f->kind = kind;
     snprintf(f->dir, sizeof f->dir, "/tmp/jackdaw-store-XXXXXX");
     if (!mkdtemp(f->dir))
         fail_msg("mkdtemp");
-    open_store(f);
+    open_store(f, true);
 }
 
 void fixture_reopen(struct fixture *f)
 {
     store_close(f->store);
     loop_destroy(f->loop);
-    open_store(f);
+    open_store(f, false);
 }
 
 void fixture_close(struct fixture *f)
@@ -94,7 +123,7 @@ void fixture_wait(struct fixture *f, size_t wanted)
     f->wanted = wanted;
     if (f->count >= wanted)
         return;
-    if (f->sqlite) {
+    if (f->durable) {
         loop_run(f->loop);
     } else {
         while (f->count < wanted)

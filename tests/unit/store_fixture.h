@@ -1,5 +1,6 @@
-/* What the tests of store/ share: a store of either driver in a directory of its own, and waiting
- * for callbacks. */
+/* What the tests of store/ share: a store of any driver in a place of its own, and waiting for
+ * callbacks. A durable store is SQLite in a file, or PostgreSQL when the environment names a
+ * database in JACKDAW_TEST_POSTGRES (tests/postgres.py does): the same tests then run there. */
 #ifndef JACKDAW_TESTS_STORE_FIXTURE_H
 #define JACKDAW_TESTS_STORE_FIXTURE_H
 
@@ -9,10 +10,10 @@
 #include "store/accounts.h"
 #include "store/users.h"
 
-enum { RESULTS_MAX = 4096, CELL_MAX = 64 };
+enum { RESULTS_MAX = 4096, CELL_MAX = 64, FIXTURE_URL = 256 };
 
 struct fixture {
-    bool sqlite;
+    bool durable; /* else in memory, on a simulated loop */
     enum store_kind kind;
     char dir[64];
     struct loop *loop;
@@ -32,7 +33,10 @@ struct tag {
     int number;
 };
 
-void fixture_open(struct fixture *f, bool sqlite, enum store_kind kind);
+bool fixture_on_postgres(void);
+/* The URL of a durable store NAME below `dir`, and with `fresh` an empty one there. */
+void fixture_url(const char *dir, const char *name, bool fresh, char url[FIXTURE_URL]);
+void fixture_open(struct fixture *f, bool durable, enum store_kind kind);
 void fixture_reopen(
     struct fixture *f);                /* closes and opens again; a store in memory is then empty */
 void fixture_close(struct fixture *f); /* removes the files, too */

@@ -6,7 +6,7 @@
 #define USER  STR("juliet")
 #define REALM STR("capulet.example")
 
-static int setup_sqlite(void **state)
+static int setup_durable(void **state)
 {
     struct fixture *f = malloc(sizeof *f);
     fixture_open(f, true, STORE_ACCOUNTS);
@@ -159,7 +159,7 @@ static void test_derive(void **state)
 }
 
 #define BOTH(test)                                                                                 \
-    cmocka_unit_test_setup_teardown(test, setup_sqlite, teardown),                                 \
+    cmocka_unit_test_setup_teardown(test, setup_durable, teardown),                                \
         cmocka_unit_test_setup_teardown(test, setup_memory, teardown)
 
 int main(void)

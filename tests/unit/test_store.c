@@ -12,7 +12,7 @@
 
 #define OWNER STR("romeo@montague.example")
 
-static int setup_sqlite(void **state)
+static int setup_durable(void **state)
 {
     struct fixture *f = malloc(sizeof *f);
     fixture_open(f, true, STORE_USERS);
@@ -209,7 +209,7 @@ static void test_close_cancels_and_still_writes(void **state)
     for (int i = 0; i < 501; i++)
         assert_int_equal(f->errors[i], ERR_CANCELLED);
     f->store = NULL;
-    if (!f->sqlite)
+    if (!f->durable)
         return;
     fixture_reopen(f);
     read_count(f, 0);
@@ -244,11 +244,11 @@ static void test_sequence(void **state)
         assert_true(next > last);
         last = next;
     }
-    if (!f->sqlite)
+    if (!f->durable)
         return;
     /* Again after a restart, and with a clock that has gone back by years. */
-    char url[128], why[256];
-    snprintf(url, sizeof url, "sqlite:%s/test.db", f->dir);
+    char url[FIXTURE_URL], why[256];
+    fixture_url(f->dir, "test", false, url);
     store_close(f->store);
     loop_destroy(f->loop);
     f->loop = loop_create_sim(1000);
@@ -383,8 +383,8 @@ static void victim_push(struct victim *v)
 static _Noreturn void be_killed(const char *dir, int fd, size_t after)
 {
     struct victim v = {.pipe = fd};
-    char url[128], why[512];
-    snprintf(url, sizeof url, "sqlite:%s/killed.db", dir);
+    char url[FIXTURE_URL], why[512];
+    fixture_url(dir, "killed", false, url);
     v.f.loop = loop_create();
     if (store_open(v.f.loop, (struct log){0}, STORE_USERS, url, &v.f.store, why, sizeof why) !=
         ERR_OK)
@@ -408,9 +408,9 @@ static void on_survivors(void *arg, enum error e, const struct store_rows *rows)
 
 static void check_survivors(const char *dir, uint64_t acknowledged)
 {
-    struct fixture f = {.sqlite = true};
-    char url[128], why[512];
-    snprintf(url, sizeof url, "sqlite:%s/killed.db", dir);
+    struct fixture f = {.durable = true};
+    char url[FIXTURE_URL], why[512];
+    fixture_url(dir, "killed", false, url);
     f.loop = loop_create();
     assert_int_equal(
         store_open(f.loop, (struct log){0}, STORE_USERS, url, &f.store, why, sizeof why), ERR_OK);
@@ -430,6 +430,8 @@ static void test_killed(void **state)
     for (size_t i = 0; i < sizeof deaths / sizeof *deaths; i++) {
         int ends[2], status;
         uint64_t last = 0, got;
+        char url[FIXTURE_URL];
+        fixture_url(dir, "killed", true, url);
         assert_int_equal(pipe(ends), 0);
         pid_t child = fork();
         if (child == 0)
@@ -460,7 +462,7 @@ enum { PROCESSES = 6, EACH = 200 };
 /* Opens the database, possibly first of all, and writes into it. Exit code 0 when all went well. */
 static _Noreturn void be_one_of_many(const char *url, int number, int start)
 {
-    struct fixture f = {.sqlite = true, .wanted = EACH};
+    struct fixture f = {.durable = true, .wanted = EACH};
     char why[512], owner[32], go;
     int len = snprintf(owner, sizeof owner, "user%d@x", number);
     if (read(start, &go, 1) != 0) /* the parent closes it: all begin together */
@@ -498,12 +500,12 @@ static void remove_database(const char *dir, const char *name)
 
 static void test_several_processes(void **state)
 {
-    char dir[] = "/tmp/jackdaw-many-XXXXXX", url[128], why[512];
+    char dir[] = "/tmp/jackdaw-many-XXXXXX", url[FIXTURE_URL], why[512];
     int start[2], status;
-    struct fixture f = {.sqlite = true};
+    struct fixture f = {.durable = true};
     (void)state;
     assert_non_null(mkdtemp(dir));
-    snprintf(url, sizeof url, "sqlite:%s/many.db", dir);
+    fixture_url(dir, "many", true, url);
     assert_int_equal(pipe(start), 0);
     for (int i = 0; i < PROCESSES; i++) {
         if (fork() == 0) {
@@ -534,9 +536,20 @@ static void test_several_processes(void **state)
 }
 
 #define BOTH(test)                                                                                 \
-    cmocka_unit_test_setup_teardown(test, setup_sqlite, teardown),                                 \
+    cmocka_unit_test_setup_teardown(test, setup_durable, teardown),                                \
         cmocka_unit_test_setup_teardown(test, setup_memory, teardown)
-#define SQLITE(test) cmocka_unit_test_setup_teardown(test, setup_sqlite, teardown)
+#define SQLITE(test) cmocka_unit_test_setup_teardown(test, setup_durable, teardown)
+
+static int run_sqlite_tests(void)
+{
+    const struct CMUnitTest tests[] = {
+        SQLITE(test_full_disk),
+        SQLITE(test_write_error),
+        SQLITE(test_fsync_error),
+        SQLITE(test_open_errors),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
 
 /* --- two loops of one process, on threads of their own, with one database --- */
 
@@ -563,13 +576,13 @@ static void *run_one_loop(void *arg)
 
 static void test_several_loops(void **state)
 {
-    struct one_loop loops[2] = {{.f.sqlite = true, .owner = STR("a@x")},
-                                {.f.sqlite = true, .owner = STR("b@x")}};
+    struct one_loop loops[2] = {{.f.durable = true, .owner = STR("a@x")},
+                                {.f.durable = true, .owner = STR("b@x")}};
     struct shared *shared = shared_create();
-    char dir[] = "/tmp/jackdaw-loops-XXXXXX", url[128], why[512];
+    char dir[] = "/tmp/jackdaw-loops-XXXXXX", url[FIXTURE_URL], why[512];
     (void)state;
     assert_non_null(mkdtemp(dir));
-    snprintf(url, sizeof url, "sqlite:%s/loops.db", dir);
+    fixture_url(dir, "loops", true, url);
     for (int i = 0; i < 2; i++) {
         struct fixture *f = &loops[i].f;
         f->wanted = EACH + EACH / 10;
@@ -619,11 +632,8 @@ int main(void)
         BOTH(test_close_cancels_and_still_writes),
         BOTH(test_requests_while_closing),
         BOTH(test_sequence),
-        SQLITE(test_full_disk),
-        SQLITE(test_write_error),
-        SQLITE(test_fsync_error),
-        SQLITE(test_open_errors),
     };
     faulty_vfs_install();
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    return failed + (fixture_on_postgres() ? 0 : run_sqlite_tests());
 }

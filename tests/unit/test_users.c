@@ -4,7 +4,7 @@
 #define ROMEO  STR("romeo@montague.example")
 #define JULIET STR("juliet@capulet.example")
 
-static int setup_sqlite(void **state)
+static int setup_durable(void **state)
 {
     struct fixture *f = malloc(sizeof *f);
     fixture_open(f, true, STORE_USERS);
@@ -239,7 +239,7 @@ static void test_delete_leaves_nothing(void **state)
 }
 
 #define BOTH(test)                                                                                 \
-    cmocka_unit_test_setup_teardown(test, setup_sqlite, teardown),                                 \
+    cmocka_unit_test_setup_teardown(test, setup_durable, teardown),                                \
         cmocka_unit_test_setup_teardown(test, setup_memory, teardown)
 
 int main(void)
