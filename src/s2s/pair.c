@@ -103,14 +103,19 @@ void pair_open(struct pair *pair, struct s2s_conn *c)
     pair->refused_till = 0;
     log_info(&log, "%s sends to %s over %s stream%s", pair->local, pair->remote->name,
              c->role == S2S_MADE ? "our" : "their", c->tls ? " (TLS)" : "");
+    if (c->role == S2S_ACCEPTED && by_key)
+        c->takes_keys = KEYS_TAKEN;
+    pair_share(pair, c);
+    s2s_stanza_flush(pair);
+}
+
+void pair_share(struct pair *pair, struct s2s_conn *c)
+{
     if (c->role == S2S_MADE)
         s2s_sm_enable(c);
-    else if (by_key)
-        c->takes_keys = KEYS_TAKEN;
     /* XEP-0288: the other direction of what was proven (section 2.2). */
     if (c->bidi)
         (void)s2s_proof_add(c, remote_name(pair->remote), pair_local(pair));
-    s2s_stanza_flush(pair);
 }
 
 void pair_detach(struct pair *pair)

@@ -141,6 +141,8 @@ void remote_conn_open(struct s2s_conn *c)
         struct pair *pair = pair_get(r, str_of(c->local));
         if (pair->state == PAIR_IDLE)
             pair_open(pair, c);
+        else
+            pair_share(pair, c);
     }
     remote_poke(r);
 }

@@ -129,6 +129,9 @@ void pair_bounce(struct pair *pair, enum stanza_condition condition, const char 
 /* False: no stream that is there can carry it. */
 bool pair_find_stream(struct pair *pair);
 void pair_open(struct pair *pair, struct s2s_conn *c);
+/* What the other end may do on a stream that is proven for the pair, whether ours goes over it or
+ * over theirs, made at the same moment. */
+void pair_share(struct pair *pair, struct s2s_conn *c);
 void pair_refused(struct pair *pair, enum stanza_condition said); /* our key; NONE: it is invalid */
 void pair_unanswered(struct pair *pair);                          /* our key, in time */
 void pair_detach(struct pair *pair);                              /* its stream has ended */

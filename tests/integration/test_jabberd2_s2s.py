@@ -66,6 +66,9 @@ class Jabberd2(Mixed):
             self.start_one('resolver')
         return self
 
+    def text(self):
+        return '\n'.join(f'--- {t.name}\n' + '\n'.join(t.log[-30:]) for t in self.theirs)
+
     def kill(self):
         for their in self.theirs:
             their.stop()
@@ -106,7 +109,7 @@ def world():
             m.close()
             continue
         if isinstance(m, Jabberd2):
-            print('\n'.join(f'--- {t.name}\n' + '\n'.join(t.log[-30:]) for t in m.theirs))
+            print(m.text())
         print('\n'.join(f'--- {m.domain} {n}\n' + p.text() for n, p in m.processes.items()))
         m.remove()
 
