@@ -20,7 +20,7 @@ struct cli_options {
     char *domains; /* storage of the --domain set */
     char *data;    /* storage of the --data set */
     char *id;      /* "sm.id=sm-2": the subcommand is an instance of a component */
-    bool password_stdin, json, reference, help, online;
+    bool force, password_stdin, json, reference, help, online;
     int argc; /* what is left: positional arguments */
     char **argv;
     char **all; /* every option as given, NULL-terminated: for child processes */
@@ -55,6 +55,9 @@ void control_request_each(const char *data_dir, const json_t *request, int secon
 /* The same within 2 s each; `fn` gets the answers that came (borrowed). Returns how many. */
 size_t control_request_all(const char *data_dir, const json_t *request,
                            void (*fn)(void *arg, const json_t *answer), void *arg);
+
+/* Whether anything answers there. */
+bool control_server_runs(const char *data_dir);
 
 /* One component as a process of its own; cli_serve.c. */
 int cli_run_one(struct cli_options *o, const struct component_ops *ops);

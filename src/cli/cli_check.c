@@ -298,20 +298,6 @@ static void (*const checks[])(struct check *c) = {
     check_contacts, check_addresses, check_certificates, check_files,
 };
 
-static void on_answer(void *arg, const json_t *answer)
-{
-    *(bool *)arg = true;
-}
-
-static bool server_is_running(const char *data_dir)
-{
-    bool running = false;
-    json_t *request = json_pack("{s:s}", "command", "status");
-    control_request_all(data_dir, request, on_answer, &running);
-    json_decref(request);
-    return running;
-}
-
 int cli_check(struct cli_options *o)
 {
     if (o->argc > 0) {
@@ -329,7 +315,7 @@ int cli_check(struct cli_options *o)
     if (!config)
         return 1;
     if (cli_data_dir(config, c.data_dir)) {
-        c.running = server_is_running(c.data_dir);
+        c.running = control_server_runs(c.data_dir);
         for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
             checks[i](&c);
     } else {

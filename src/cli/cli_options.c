@@ -22,7 +22,8 @@ enum {
     OPT_JSON,
     OPT_REFERENCE,
     OPT_HELP,
-    OPT_ONLINE
+    OPT_ONLINE,
+    OPT_FORCE
 };
 
 static const struct option long_options[] = {
@@ -35,6 +36,7 @@ static const struct option long_options[] = {
     {"reference", no_argument, NULL, OPT_REFERENCE},
     {"help", no_argument, NULL, OPT_HELP},
     {"online", no_argument, NULL, OPT_ONLINE},
+    {"force", no_argument, NULL, OPT_FORCE},
     {NULL, 0, NULL, 0},
 };
 
@@ -78,6 +80,8 @@ static bool take_option(struct cli_options *o, int option)
         return o->reference = true;
     case OPT_HELP:
         return o->help = true;
+    case OPT_FORCE:
+        return o->force = true;
     case OPT_ONLINE:
         return o->online = true;
     default: /* getopt_long has said what is wrong */

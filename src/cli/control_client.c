@@ -152,3 +152,17 @@ size_t control_request_all(const char *data_dir, const json_t *request,
     control_request_each(data_dir, request, CONTROL_TIMEOUT_S, on_one, &all);
     return all.answered;
 }
+
+static void on_answer(void *arg, const json_t *answer)
+{
+    *(bool *)arg = true;
+}
+
+bool control_server_runs(const char *data_dir)
+{
+    bool running = false;
+    json_t *request = json_pack("{s:s}", "command", "status");
+    control_request_all(data_dir, request, on_answer, &running);
+    json_decref(request);
+    return running;
+}

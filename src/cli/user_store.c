@@ -13,7 +13,7 @@
 #include "component/database.h"
 
 /* Files made by root would shut the server out. */
-static bool become_owner(const char *dir)
+bool user_store_become_owner(const char *dir)
 {
     struct stat st;
     if (geteuid() != 0 || stat(dir, &st) != 0 || st.st_uid == 0)
@@ -40,7 +40,7 @@ static bool open_one(struct user_store *s, const struct config *config, enum sto
 bool user_store_open(struct user_store *s, const struct config *config)
 {
     *s = (struct user_store){0};
-    if (!cli_data_dir(config, s->data_dir) || !become_owner(s->data_dir))
+    if (!cli_data_dir(config, s->data_dir) || !user_store_become_owner(s->data_dir))
         return false;
     s->loop = loop_create();
     s->random = random_create();

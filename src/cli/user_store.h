@@ -19,6 +19,8 @@ struct user_store {
 /* False after a message on stderr. As root it takes on the identity of the data directory's owner,
  * so that the files it makes belong to the server. */
 bool user_store_open(struct user_store *s, const struct config *config);
+/* The latter alone. */
+bool user_store_become_owner(const char *dir);
 void user_store_close(struct user_store *s);
 /* Commits and waits. */
 enum error user_store_commit(struct user_store *s, struct store_txn *t);

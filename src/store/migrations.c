@@ -213,3 +213,10 @@ enum error migrations_apply(sqlite3 *db, const char *path, enum store_kind kind,
         e = apply_steps(&r, steps, count);
     return e;
 }
+
+enum error migrations_version(sqlite3 *db, const char *path, enum store_kind kind, int *ret,
+                              char *why, size_t why_size)
+{
+    struct run r = {db, path, kind, why, why_size};
+    return identify(&r, INT32_MAX, ret);
+}

@@ -23,6 +23,10 @@ enum error migrations_apply(sqlite3 *db, const char *path, enum store_kind kind,
                             const struct migration *steps, size_t count, struct log log, char *why,
                             size_t why_size);
 
+/* How far the database has come; 0 when it is new. INVALID when it is not ours. */
+enum error migrations_version(sqlite3 *db, const char *path, enum store_kind kind, int *ret,
+                              char *why, size_t why_size);
+
 /* The nearest of ours to an SQLite result code. */
 enum error migrations_error(int sqlite_code);
 

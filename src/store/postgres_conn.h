@@ -21,6 +21,7 @@ enum {
 };
 
 /* What a connection is opened with; shared by a store's connections and outlives them. */
+enum { POSTGRES_SHOWN = 256 };
 struct postgres_target {
     const char *url;    /* postgresql://... */
     const char *schema; /* of the tables */

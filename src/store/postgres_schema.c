@@ -183,12 +183,12 @@ static enum error apply_step(const struct run *r, const struct migration *step)
 
 enum error postgres_schema_apply(PGconn *handle, const struct postgres_target *target,
                                  enum store_kind kind, const struct migration *steps, size_t count,
-                                 int upto, struct log log, char *why, size_t why_size)
+                                 struct log log, char *why, size_t why_size)
 {
     struct run r = {handle, target, kind, why, why_size};
     int newest = 0, version = 0;
     for (size_t i = 0; i < count; i++)
-        if (steps[i].kind == kind && steps[i].number <= upto)
+        if (steps[i].kind == kind)
             newest = steps[i].number;
     enum error e = check_server(&r);
     if (e == ERR_OK)
@@ -204,11 +204,40 @@ enum error postgres_schema_apply(PGconn *handle, const struct postgres_target *t
     if (e == ERR_OK && version > 0)
         e = back_up(&r, version, log);
     for (size_t i = 0; e == ERR_OK && i < count; i++)
-        if (steps[i].kind == kind && steps[i].number > version && steps[i].number <= upto)
+        if (steps[i].kind == kind && steps[i].number > version)
             e = apply_step(&r, &steps[i]);
     char restore[64];
     snprintf(restore, sizeof restore, "SET statement_timeout = %d", POSTGRES_STATEMENT_MS);
     return e == ERR_OK ? execute(&r, restore) : e;
+}
+
+enum error postgres_schema_version(PGconn *handle, const struct postgres_target *target,
+                                   enum store_kind kind, int *ret, char *why, size_t why_size)
+{
+    struct run r = {handle, target, kind, why, why_size};
+    char sql[256], text[64];
+    *ret = 0;
+    snprintf(sql, sizeof sql, "SELECT to_regclass('\"%s\".\"jackdaw-schema\"') IS NOT NULL",
+             target->schema);
+    enum error e = cell(&r, sql, text);
+    return e == ERR_OK && text[0] == 't' ? version_now(&r, ret) : e;
+}
+
+bool postgres_schema_show(const char *url, char out[POSTGRES_SHOWN])
+{
+    PQconninfoOption *options = PQconninfoParse(url, NULL);
+    const char *host = "local", *database = "";
+    if (!options)
+        return false;
+    for (PQconninfoOption *o = options; o->keyword; o++) {
+        if (o->val && *o->val && strcmp(o->keyword, "host") == 0)
+            host = o->val;
+        else if (o->val && *o->val && strcmp(o->keyword, "dbname") == 0)
+            database = o->val;
+    }
+    snprintf(out, POSTGRES_SHOWN, "postgresql://%s/%s", host, database);
+    PQconninfoFree(options);
+    return true;
 }
 
 uint64_t postgres_schema_reserved(PGconn *handle)

@@ -62,7 +62,7 @@ static int64_t big_endian(const char *bytes, int len)
 }
 
 /* Types by their fixed OIDs (pg_type.dat); the rest is bytes. */
-static struct value cell_of(const PGresult *result, int row, int column)
+struct value postgres_writer_cell(const PGresult *result, int row, int column)
 {
     enum { OID_BOOL = 16, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23 };
     struct value v = {.type = VALUE_NULL};
@@ -92,7 +92,7 @@ bool postgres_writer_rows(struct store_txn *t, const PGresult *result)
     t->rows = store_rows_create((unsigned)columns);
     for (int row = 0; row < rows; row++) {
         for (int column = 0; column < columns; column++) {
-            struct value v = cell_of(result, row, column);
+            struct value v = postgres_writer_cell(result, row, column);
             if (!store_rows_add(t->rows, &v))
                 return false;
         }

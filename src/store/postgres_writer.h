@@ -41,6 +41,8 @@ void postgres_writer_wait(struct postgres_writer *w);
 void postgres_writer_leave(struct postgres_writer *w);
 
 /* --- shared with the readers --- */
+/* A cell of a result in binary: a number, or bytes as TEXT, borrowed. */
+struct value postgres_writer_cell(const PGresult *result, int row, int column);
 /* The rows of a read; false when they are more than STORE_RESULT_MAX. */
 bool postgres_writer_rows(struct store_txn *t, const PGresult *result);
 /* Moves those that have waited for POSTGRES_TIMEOUT_MS from `from` to `expired`, with an error. */

@@ -27,7 +27,7 @@ struct postgres {
     struct store *store;
     struct random *random;
     struct postgres_target target;
-    char *url, shown[256];
+    char *url, shown[POSTGRES_SHOWN];
     struct postgres_writer *writer;
     struct reader readers[READERS];
     struct loop_task turn;
@@ -208,30 +208,12 @@ static void postgres_submit(struct store *s, struct store_txn *t)
 static const struct postgres_events reader_events = {reader_on_ready, reader_on_result,
                                                      reader_on_sync, reader_on_lost};
 
-/* "HOST/DATABASE" of a URL. False when it is none. */
-static bool show(const char *url, char out[256])
-{
-    PQconninfoOption *options = PQconninfoParse(url, NULL);
-    const char *host = "local", *database = "";
-    if (!options)
-        return false;
-    for (PQconninfoOption *o = options; o->keyword; o++) {
-        if (o->val && *o->val && strcmp(o->keyword, "host") == 0)
-            host = o->val;
-        else if (o->val && *o->val && strcmp(o->keyword, "dbname") == 0)
-            database = o->val;
-    }
-    snprintf(out, 256, "postgresql://%s/%s", host, database);
-    PQconninfoFree(options);
-    return true;
-}
-
 static enum error prepare_database(struct postgres *p, PGconn *handle, uint64_t *reserved,
                                    char *why, size_t why_size)
 {
     struct store *s = p->store;
     enum error e = postgres_schema_apply(handle, &p->target, s->kind, migrations, migrations_count,
-                                         INT32_MAX, s->log, why, why_size);
+                                         s->log, why, why_size);
     if (e == ERR_OK)
         *reserved = postgres_schema_reserved(handle);
     /* Marks of servers that were killed. */
@@ -299,7 +281,7 @@ static enum error postgres_open(struct store *s, const char *rest, uint64_t *res
     p->url = mem_alloc(size);
     snprintf(p->url, size, "%s%s", store_postgres.scheme, rest);
     p->target = (struct postgres_target){p->url, postgres_schema_name(s->kind), p->shown};
-    if (show(p->url, p->shown))
+    if (postgres_schema_show(p->url, p->shown))
         e = connect_first(p, reserved, why, why_size);
     else /* without the text: there may be a password in it */
         snprintf(why, why_size,

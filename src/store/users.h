@@ -152,8 +152,8 @@ struct store_txn *privacy_add(struct store_txn *t, struct str owner, const struc
 struct store_txn *privacy_set_standard(struct store_txn *t, struct str owner, struct str list);
 
 /* ---- outbox: accepted messages that nobody has confirmed yet ---- */
-/* Of `owner`, a local user or domain in whose name or for whom it is; `sm` wrote it and will send it
- * again. `id` as in the queue. The commit fails with STORE_FULL when the owner has `max_count`
+/* Of `owner`, a local user or domain in whose name or for whom it is; `sm` wrote it and will send
+ * it again. `id` as in the queue. The commit fails with STORE_FULL when the owner has `max_count`
  * already. */
 struct store_txn *outbox_push(struct store_txn *t, struct str owner, uint64_t id, struct str sm,
                               struct str xml, uint32_t max_count);

@@ -2,8 +2,10 @@
 #include "unit.h"
 
 #include <dirent.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "store/migrations.h"
@@ -117,6 +119,46 @@ static void test_interrupted(void **state)
     assert_int_equal(number(p->db, "SELECT z FROM b"), 3);
 }
 
+static void die(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    (void)context, (void)count, (void)values;
+    kill(getpid(), SIGKILL);
+}
+
+/* kill -9 within each of the steps, and between what a step does: the next start makes it good. */
+static void test_killed_between_steps(void **state)
+{
+    struct place *p = *state;
+    static const char *const deaths[] = {
+        "SELECT die(); ALTER TABLE a ADD COLUMN y;",
+        "ALTER TABLE a ADD COLUMN y; SELECT die();",
+        "ALTER TABLE a ADD COLUMN y; UPDATE a SET y = x + 1; SELECT die();",
+    };
+    assert_int_equal(apply(p, steps, 1), ERR_OK);
+    sqlite3_close(p->db);
+    for (size_t i = 0; i < sizeof deaths / sizeof *deaths; i++) {
+        int status;
+        pid_t child = fork();
+        if (child == 0) {
+            struct migration deadly[4];
+            memcpy(deadly, steps, sizeof steps);
+            deadly[2 + (i == 2)].sql = deaths[i == 2 ? 0 : i];
+            (void)sqlite3_open(p->path, &p->db);
+            (void)sqlite3_create_function(p->db, "die", 0, SQLITE_UTF8, NULL, die, NULL, NULL);
+            (void)apply(p, deadly, 4);
+            _exit(1);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    }
+    assert_int_equal(sqlite3_open(p->path, &p->db), SQLITE_OK);
+    assert_int_equal(number(p->db, "PRAGMA user_version"), 1);
+    assert_int_equal(number(p->db, "SELECT count(*) FROM pragma_table_info('a')"), 1);
+    assert_true(backup_exists(p, 1));
+    assert_int_equal(apply(p, steps, 4), ERR_OK);
+    assert_int_equal(number(p->db, "SELECT z FROM b"), 3);
+}
+
 static void test_newer_database_is_refused(void **state)
 {
     struct place *p = *state;
@@ -177,6 +219,7 @@ int main(void)
         TEST(test_new_database),
         TEST(test_older_database_is_backed_up),
         TEST(test_interrupted),
+        TEST(test_killed_between_steps),
         TEST(test_newer_database_is_refused),
         TEST(test_strange_databases_are_refused),
         TEST(test_other_kind_is_refused),

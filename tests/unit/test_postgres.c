@@ -318,8 +318,8 @@ static enum error apply(const struct migration *table, size_t count, char why[51
     const struct postgres_target target = {getenv("JACKDAW_TEST_POSTGRES"), "jackdaw_steps", "it"};
     PGconn *c = postgres_conn_connect(&target, why, 512);
     assert_non_null(c);
-    enum error e = postgres_schema_apply(c, &target, STORE_USERS, table, count, INT32_MAX,
-                                         (struct log){0}, why, 512);
+    enum error e =
+        postgres_schema_apply(c, &target, STORE_USERS, table, count, (struct log){0}, why, 512);
     PQfinish(c);
     return e;
 }
