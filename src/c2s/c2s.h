@@ -66,7 +66,7 @@ struct c2s {
 
     struct receipts *receipts;
     struct unhandled_table unhandled; /* what came in on streams with XEP-0198 */
-    struct list acking;               /* clients that are to be told or asked at the end of the turn */
+    struct list acking; /* clients that are to be told or asked at the end of the turn */
     struct loop_task acks_task;
     struct hash sessions; /* session id -> struct client */
     struct hash sms;      /* name on the router -> struct session_manager */

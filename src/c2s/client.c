@@ -214,9 +214,8 @@ void client_close(struct client *c, const char *cause)
 /* After these the client may come back to its session (XEP-0198 section 7). */
 static bool may_come_back(enum stream_condition condition)
 {
-    return condition == STREAM_ERR_CONNECTION_TIMEOUT ||
-           condition == STREAM_ERR_SYSTEM_SHUTDOWN || condition == STREAM_ERR_RESET ||
-           condition == STREAM_ERR_REMOTE_CONNECTION_FAILED;
+    return condition == STREAM_ERR_CONNECTION_TIMEOUT || condition == STREAM_ERR_SYSTEM_SHUTDOWN ||
+           condition == STREAM_ERR_RESET || condition == STREAM_ERR_REMOTE_CONNECTION_FAILED;
 }
 
 void client_error(struct client *c, enum stream_condition condition, const char *text)

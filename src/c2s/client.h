@@ -205,12 +205,12 @@ void client_session_start(struct client *c);
 void client_session_end(struct client *c);        /* tells the sm, leaves every table */
 void client_session_forget_old(struct client *c); /* nothing can come back any more */
 void client_session_send(struct client *c, struct stanza *s,
-                         struct jid *to);                    /* moves both; `to` may be NULL */
+                         struct jid *to); /* moves both; `to` may be NULL */
 /* A packet for the session that lacks nothing but the names of who speaks to whom; moved. */
 void client_session_post(struct client *c, struct packet *p);
 /* A stanza of the server's own to the client, by way of the sm, who counts it (XEP-0198); moved. */
 void client_session_echo(struct client *c, struct stanza *s);
-void client_session_enable(struct client *c); /* XEP-0198: asks the sm to count */
+void client_session_enable(struct client *c);                /* XEP-0198: asks the sm to count */
 void client_session_answer(struct c2s *s, struct packet *p); /* PACKET_SESSION; owns p */
 void client_session_returned(struct c2s *s,
                              struct packet *p); /* a stanza of ours that found nobody; owns p */

@@ -201,7 +201,8 @@ void client_acks_handled(void *owner, uint64_t number)
     later(acks);
 }
 
-/* At the end of a turn: what was handled meanwhile is told at once, what was written is asked for. */
+/* At the end of a turn: what was handled meanwhile is told at once, what was written is asked for.
+ */
 void client_acks_run(struct loop_task *task)
 {
     struct c2s *s = MEM_CONTAINER(task, struct c2s, acks_task);
@@ -347,8 +348,8 @@ void client_acks_resumed(struct client *c, const struct packet *p)
     jid_unref(c->jid);
     c->jid = jid_ref(p->target);
     buffer_init(&out, 512);
-    buffer_printf(&out, "<resumed xmlns='urn:xmpp:sm:3' h='%" PRIu32 "' previd='%s'/>",
-                  (uint32_t)h, acks->id);
+    buffer_printf(&out, "<resumed xmlns='urn:xmpp:sm:3' h='%" PRIu32 "' previd='%s'/>", (uint32_t)h,
+                  acks->id);
     client_write_buffer(c, &out);
     client_bound(c, "session resumed");
 }

@@ -33,9 +33,9 @@ struct client_acks {
     uint32_t acked;                  /* its h: how many of ours it has */
     struct client_sent *sent;        /* a ring: what it has not acknowledged */
     uint32_t first, waiting, room;
-    uint32_t max;                 /* seconds it can be resumed; 0: not */
-    uint32_t resume_h;            /* of <resume/> */
-    char id[4 * CLIENT_ACKS_ID];  /* the SM-ID; of <resume/>: what the client says */
+    uint32_t max;                /* seconds it can be resumed; 0: not */
+    uint32_t resume_h;           /* of <resume/> */
+    char id[4 * CLIENT_ACKS_ID]; /* the SM-ID; of <resume/>: what the client says */
 };
 
 static inline bool client_acks_on(const struct client *c)
@@ -63,9 +63,9 @@ void client_acks_ping(struct client *c);
  * CLIENT_ACKS_TEXT bytes into `out`. */
 #define CLIENT_ACKS_TEXT 256
 struct str client_acks_text(const struct client *c, char *out);
-void client_acks_enabled(struct client *c);                           /* the sm counts */
-void client_acks_resumed(struct client *c, const struct packet *p);   /* attached */
-void client_acks_not_resumed(struct client *c);                       /* there is no such session */
+void client_acks_enabled(struct client *c);                         /* the sm counts */
+void client_acks_resumed(struct client *c, const struct packet *p); /* attached */
+void client_acks_not_resumed(struct client *c);                     /* there is no such session */
 void client_acks_end(struct client *c); /* the stream ends; its session does or does not */
 
 #endif

@@ -387,7 +387,8 @@ static void on_bounced(struct c2s *s, struct client *c, const struct packet *p)
 {
     if (p->action == SESSION_CREATE || p->action == SESSION_DELETE)
         client_register_answered(s, p);
-    else if ((p->action == SESSION_START || p->action == SESSION_RESUME) && c && c->phase == SESSION_STARTING)
+    else if ((p->action == SESSION_START || p->action == SESSION_RESUME) && c &&
+             c->phase == SESSION_STARTING)
         start_again(c);
 }
 

@@ -304,7 +304,8 @@ void client_stream_give_up(struct client *c, bool tell)
     while ((s = take(c)) != NULL) {
         /* RFC 6121 sections 8.2, 8.5: presence is not worth an error, the rest must not vanish
          * silently. */
-        if (tell && c->state == STREAM_BOUND && !c->acks && !str_is(stanza_name(s, STANZA_ROOT), "presence"))
+        if (tell && c->state == STREAM_BOUND && !c->acks &&
+            !str_is(stanza_name(s, STANZA_ROOT), "presence"))
             client_refuse(c, s, STANZA_ERR_SERVICE_UNAVAILABLE,
                           "not sent: the session manager has been away too long");
         stanza_unref(s);

@@ -13,7 +13,7 @@
 #include "link/handled.h"
 
 #define WINDOW_BITS 65536u
-#define BATCH_MAX   1000u      /* numbers in one control packet */
+#define BATCH_MAX   1000u /* numbers in one control packet */
 #define ORIGINS_MAX 1000u
 
 struct origin {
@@ -197,8 +197,8 @@ static void send(struct receipts *r, const struct origin *o, const uint64_t *num
 {
     while (count > 0) {
         size_t part = count < BATCH_MAX ? count : BATCH_MAX;
-        component_send(r->component, handled_create(jid_full(o->name), str_of(r->component->id),
-                                                    numbers, part));
+        component_send(r->component,
+                       handled_create(jid_full(o->name), str_of(r->component->id), numbers, part));
         numbers += part;
         count -= part;
     }

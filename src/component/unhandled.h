@@ -1,7 +1,7 @@
 /* Unhandled: the stanzas of one stream with XEP-0198 that have come in and are not handled yet, in
  * order. From it come h, the number up to which all have been handled, and what is to be sent again
- * when a session manager or a router was lost with it (docs/decisions/0050-receipts.md). For c2s and
- * s2s.
+ * when a session manager or a router was lost with it (docs/decisions/0050-receipts.md). For c2s
+ * and s2s.
  */
 #ifndef JACKDAW_COMPONENT_UNHANDLED_H
 #define JACKDAW_COMPONENT_UNHANDLED_H
@@ -40,8 +40,8 @@ void unhandled_close(struct unhandled_stanza *s);
 struct unhandled *unhandled_receipt(struct unhandled_table *t, uint64_t number);
 /* h of XEP-0198 section 4. */
 uint32_t unhandled_h(const struct unhandled *u);
-/* Calls `send` with a new packet for each that was sent and is not handled, in order, as it was sent
- * first but for the component names; it owns them. */
+/* Calls `send` with a new packet for each that was sent and is not handled, in order, as it was
+ * sent first but for the component names; it owns them. */
 void unhandled_repeat(const struct unhandled *u, void (*send)(void *arg, struct packet *p),
                       void *arg);
 /* One of the stanzas is this very block. */

@@ -1,7 +1,7 @@
 /* Promise: somebody waits until a stanza has been handled - wherever it went, and whatever was made
  * of it. Every packet, write or timer that still has something to do about the stanza holds a
- * reference; when the last one lets go, the promise is kept. So no way through the server can forget
- * to tell: what destroys the packet tells. One component's own, never in a packet on a link.
+ * reference; when the last one lets go, the promise is kept. So no way through the server can
+ * forget to tell: what destroys the packet tells. One component's own, never in a packet on a link.
  */
 #ifndef JACKDAW_LINK_PROMISE_H
 #define JACKDAW_LINK_PROMISE_H

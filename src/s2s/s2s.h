@@ -62,9 +62,9 @@ struct s2s {
     struct loop_timer farewell; /* domains that are gone may still say so */
     struct receipts *receipts;
     struct unhandled_table unhandled; /* what came in on streams with acknowledgements */
-    struct hash remotes;        /* name -> struct remote */
-    struct hash queries;        /* id -> struct s2s_query that waits for the resolver */
-    struct hash addresses;      /* ip -> struct s2s_address */
+    struct hash remotes;              /* name -> struct remote */
+    struct hash queries;              /* id -> struct s2s_query that waits for the resolver */
+    struct hash addresses;            /* ip -> struct s2s_address */
     struct list conns, closed, blocked;
     size_t conn_count;
     struct loop_task reaper;

@@ -61,12 +61,12 @@ struct s2s_conn {
     bool tried_external, dialback, dialback_errors, bidi, sm_offered;
     char certificate_why[160];
     /* XEP-0198, both directions of one stream */
-    bool sm;                /* what we send is counted */
-    bool sm_counting;       /* what they send is */
-    bool ack_asked;         /* <r/> sent, <a/> due */
-    bool ack_owed;          /* they asked, and less was handled than had come */
-    uint32_t sm_out;        /* acknowledged by them */
-    struct unhandled in;    /* what they sent */
+    bool sm;             /* what we send is counted */
+    bool sm_counting;    /* what they send is */
+    bool ack_asked;      /* <r/> sent, <a/> due */
+    bool ack_owed;       /* they asked, and less was handled than had come */
+    uint32_t sm_out;     /* acknowledged by them */
+    struct unhandled in; /* what they sent */
     struct domain_queue unacked;
 };
 

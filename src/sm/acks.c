@@ -225,8 +225,8 @@ static void go_on(struct session *session)
     acks_wake(session);
     session_take(session, request);
     struct packet *answer =
-        packet_create_session(request->route_from, str_of(sm->c->id), SESSION_RESUMED,
-                              session->jid, (struct str){text, (size_t)len});
+        packet_create_session(request->route_from, str_of(sm->c->id), SESSION_RESUMED, session->jid,
+                              (struct str){text, (size_t)len});
     answer->c2s = session->c2s;
     answer->sm = session->sm;
     answer->request = request->request;

@@ -1,6 +1,6 @@
 /* Acks: the session manager's half of stream management (XEP-0198). A c2s is only a pipe; what a
- * session needs in order to go on through another pipe is here: how many of the client's stanzas have
- * been handled, and (flight.h) which of ours the client has not acknowledged.
+ * session needs in order to go on through another pipe is here: how many of the client's stanzas
+ * have been handled, and (flight.h) which of ours the client has not acknowledged.
  */
 #ifndef JACKDAW_SM_ACKS_H
 #define JACKDAW_SM_ACKS_H
@@ -39,9 +39,11 @@ uint32_t acks_h(const struct acks *acks);
 
 void acks_unref(struct acks *acks); /* NULL is fine */
 
-/* What a c2s says of a session (docs/decisions/0050-receipts.md): "MAX ID IN OUT". False: nonsense. */
+/* What a c2s says of a session (docs/decisions/0050-receipts.md): "MAX ID IN OUT". False: nonsense.
+ */
 bool acks_enable(struct session *session, struct str text);
-/* The stream of a session has broken: it goes to sleep, when it can be resumed. False: it can not. */
+/* The stream of a session has broken: it goes to sleep, when it can be resumed. False: it can not.
+ */
 bool acks_sleep(struct session *session);
 /* SESSION_RESUME for a user that is ready; the packet is taken. */
 void acks_resume(struct user *user, struct packet *p);

@@ -57,8 +57,8 @@ static struct flight *make(struct sm *sm, struct packet *p, struct list *lane)
     return f;
 }
 
-/* The packet is the caller's, with the promise of who waits for it - or of the row that is to go when
- * the packet has been dealt with. */
+/* The packet is the caller's, with the promise of who waits for it - or of the row that is to go
+ * when the packet has been dealt with. */
 static struct packet *finish(struct sm *sm, struct flight *f)
 {
     struct packet *p = f->packet;
@@ -221,8 +221,8 @@ bool flight_bounced(struct sm *sm, struct packet *p)
 
 /* --- sessions that end --- */
 
-/* Its client did not get it: another of the user's, the offline queue, or the sender's error (XEP-0198
- * section 4, RFC 6121 section 8.5). */
+/* Its client did not get it: another of the user's, the offline queue, or the sender's error
+ * (XEP-0198 section 4, RFC 6121 section 8.5). */
 static void redeliver(struct sm *sm, struct flight *f)
 {
     int64_t sent = f->sent;
@@ -325,7 +325,8 @@ void flight_init(struct sm *sm)
     list_init(&flights->lanes[FLIGHT_LOCAL]);
     list_init(&flights->lanes[FLIGHT_REMOTE]);
     list_init(&flights->young);
-    flights->held[FLIGHT_LOCAL] = flights->held[FLIGHT_REMOTE] = true; /* until the outbox is read */
+    flights->held[FLIGHT_LOCAL] = flights->held[FLIGHT_REMOTE] =
+        true; /* until the outbox is read */
     loop_timer_init(&flights->release, sm->loop, on_release);
     outbox_init(sm);
 }

@@ -1,7 +1,7 @@
 /* Flight: a stanza on its way to another component, kept until that has said that it was handled.
- * "Every hop keeps what has not been confirmed": what is lost with a router, a c2s or an s2s is sent
- * again, in order; what nobody confirms for sm.outbox_after is written to the outbox, and then whoever
- * waits for it is told, because from then on it survives us, too (reliability.md C.1 a).
+ * "Every hop keeps what has not been confirmed": what is lost with a router, a c2s or an s2s is
+ * sent again, in order; what nobody confirms for sm.outbox_after is written to the outbox, and then
+ * whoever waits for it is told, because from then on it survives us, too (reliability.md C.1 a).
  *
  * Only stanzas that somebody waits for fly like this, and all that go to a session with XEP-0198:
  * there the flights of a session are its unacknowledged stanzas.

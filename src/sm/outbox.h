@@ -1,6 +1,6 @@
-/* Outbox: where a message goes that was accepted and that nobody has confirmed in sm.outbox_after. Its
- * row is written once and goes when the message has been confirmed, or dealt with otherwise; rows of
- * a former life are sent again.
+/* Outbox: where a message goes that was accepted and that nobody has confirmed in sm.outbox_after.
+ * Its row is written once and goes when the message has been confirmed, or dealt with otherwise;
+ * rows of a former life are sent again.
  */
 #ifndef JACKDAW_SM_OUTBOX_H
 #define JACKDAW_SM_OUTBOX_H

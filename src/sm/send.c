@@ -61,8 +61,8 @@ static void to_client(struct session *session, struct packet *p)
     flight_deliver(session, p);
 }
 
-static void to_session(struct session *session, struct stanza *s, struct jid *from,
-                       struct jid *to, struct promise *promise)
+static void to_session(struct session *session, struct stanza *s, struct jid *from, struct jid *to,
+                       struct promise *promise)
 {
     struct sm *sm = session->user->sm;
     struct packet *p = packet_create(PACKET_STANZA, peer_name(session->peer), str_of(sm->c->id));

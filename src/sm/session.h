@@ -11,8 +11,8 @@ struct session {
     struct list peer_node;
     struct jid *jid; /* full */
     struct session_id c2s, sm;
-    struct list flights; /* struct flight: sent to its c2s and not confirmed */
-    struct acks *acks;   /* XEP-0198; NULL: not enabled */
+    struct list flights;     /* struct flight: sent to its c2s and not confirmed */
+    struct acks *acks;       /* XEP-0198; NULL: not enabled */
     struct stanza *presence; /* the last broadcast; NULL: not available */
     struct jid **directed;   /* who got directed presence and is to hear of the end; sorted */
     uint32_t directed_count;

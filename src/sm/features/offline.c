@@ -92,8 +92,8 @@ static enum path_result at_offline(struct path_event *e)
         return PATH_DONE;
     }
     if (!e->packet->delay)
-        e->packet->delay = delay_create(jid_domain(e->user->jid), loop_wall(e->sm->loop),
-                                        "Offline Storage");
+        e->packet->delay =
+            delay_create(jid_domain(e->user->jid), loop_wall(e->sm->loop), "Offline Storage");
     deposit(e->user, e->packet, store_sequence(e->sm->store));
     return PATH_DONE;
 }
@@ -213,8 +213,7 @@ void offline_broken(struct promise *promise)
     MEM_CONTAINER(promise, struct page, promise)->broken = true;
 }
 
-static void hand_over(struct session *session, uint64_t id, struct str xml,
-                      struct promise *promise)
+static void hand_over(struct session *session, uint64_t id, struct str xml, struct promise *promise)
 {
     struct sm *sm = session->user->sm;
     struct stanza *s = stored_parse(sm->c->env->parsers, xml);
