@@ -146,6 +146,8 @@ static void check_router_lists(struct check *c)
 
 static void check_contacts(struct check *c)
 {
+    check_pairs(c, "sm.shared_groups", &c->config->sm_shared_groups, '=', "NAME=JID JID ...");
+    check_pairs(c, "sm.template_roster", &c->config->sm_template_roster, '=', "JID=NAME");
     check_pairs(c, "server.contact", &c->config->server_contact, ':',
                 "KIND:ADDRESS, e.g. abuse:mailto:abuse@example.org");
 }

@@ -50,7 +50,8 @@ struct stanza *change_push_stanza(struct user *user, const struct roster_item *i
     builder_attr(b, STR("type"), STR("set"));
     builder_attr(b, STR("id"), (struct str){id, 16});
     builder_start(b, STR("query"), NS_ROSTER);
-    builder_attr_u64(b, STR("ver"), version);
+    if (!user->roster.shared)
+        builder_attr_u64(b, STR("ver"), version);
     roster_item_write(item, removed, b);
     builder_end(b);
     return builder_finish(b);

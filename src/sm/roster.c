@@ -98,12 +98,28 @@ void roster_set_hidden(struct roster *r, struct roster_item *item, bool hidden)
     item->hidden = hidden;
 }
 
-static size_t groups_size(const struct roster_item *item)
+static size_t texts_size(const char *texts, uint8_t count)
 {
     size_t size = 0;
-    for (uint8_t i = 0; i < item->group_count; i++)
-        size += strlen(item->groups + size) + 1;
+    for (uint8_t i = 0; i < count; i++)
+        size += strlen(texts + size) + 1;
     return size;
+}
+
+static size_t groups_size(const struct roster_item *item)
+{
+    return texts_size(item->groups, item->group_count);
+}
+
+static bool has_text(const char *texts, uint8_t count, struct str text)
+{
+    for (uint8_t i = 0; i < count; i++) {
+        struct str one = str_of(texts);
+        if (str_eq(one, text))
+            return true;
+        texts += one.len + 1;
+    }
+    return false;
 }
 
 struct roster_item *roster_item_copy(const struct roster_item *item)
@@ -118,6 +134,11 @@ struct roster_item *roster_item_copy(const struct roster_item *item)
         copy->groups = mem_alloc(size);
         memcpy(copy->groups, item->groups, size);
     }
+    if (item->shared) {
+        size_t size = texts_size(item->shared, item->shared_count);
+        copy->shared = mem_alloc(size);
+        memcpy(copy->shared, item->shared, size);
+    }
     if (item->request)
         stanza_ref(item->request);
     return copy;
@@ -130,6 +151,7 @@ void roster_item_destroy(struct roster_item *item)
     jid_unref(item->jid);
     free(item->name);
     free(item->groups);
+    free(item->shared);
     stanza_unref(item->request);
     free(item);
 }
@@ -163,6 +185,43 @@ void roster_item_set_request(struct roster_item *item, struct stanza *request)
     stanza_unref(old);
 }
 
+/* Those that `but_of` (NULL: nobody) has not got as its own. */
+static void write_groups(const char *group, uint8_t count, const struct roster_item *but_of,
+                         struct builder *b)
+{
+    for (uint8_t i = 0; i < count; i++) {
+        struct str text = str_of(group);
+        if (!but_of || !has_text(but_of->groups, but_of->group_count, text))
+            builder_leaf(b, STR("group"), STR_NULL, text);
+        group += text.len + 1;
+    }
+}
+
+void roster_item_share(struct roster_item *item, struct str group)
+{
+    if (item->shared_count >= ROSTER_MAX_GROUPS ||
+        has_text(item->shared, item->shared_count, group))
+        return;
+    if (!item->shared) {
+        item->own_state = item->state;
+        item->state = SUB_BOTH;
+    }
+    size_t size = texts_size(item->shared, item->shared_count);
+    item->shared = mem_realloc(item->shared, size + group.len + 1);
+    memcpy(item->shared + size, group.data, group.len);
+    item->shared[size + group.len] = '\0';
+    item->shared_count++;
+}
+
+void roster_item_unshare(struct roster_item *item)
+{
+    if (item->shared)
+        item->state = item->own_state;
+    free(item->shared);
+    item->shared = NULL;
+    item->shared_count = 0;
+}
+
 void roster_item_write(const struct roster_item *item, bool removed, struct builder *b)
 {
     builder_start(b, STR("item"), STR_NULL);
@@ -178,12 +237,8 @@ void roster_item_write(const struct roster_item *item, bool removed, struct buil
         builder_attr(b, STR("ask"), STR("subscribe"));
     if (item->approved)
         builder_attr(b, STR("approved"), STR("true"));
-    const char *group = item->groups;
-    for (uint8_t i = 0; i < item->group_count; i++) {
-        struct str text = str_of(group);
-        builder_leaf(b, STR("group"), STR_NULL, text);
-        group += text.len + 1;
-    }
+    write_groups(item->groups, item->group_count, NULL, b);
+    write_groups(item->shared, item->shared_count, item, b);
     builder_end(b);
 }
 
@@ -196,6 +251,7 @@ void roster_add_rows(struct roster *r, const struct store_rows *rows, struct par
             continue;
         struct roster_item *item = roster_put(r, jid);
         jid_unref(jid);
+        item->own = true;
         roster_item_set_name(item, store_text(rows, i, NAME));
         item->state = (uint8_t)subscription_state_of(
             store_int(rows, i, TO) != 0, store_int(rows, i, FROM) != 0,
@@ -241,6 +297,7 @@ struct store_txn *roster_item_store(struct store_txn *t, struct str owner,
         groups[i] = str_of(group);
         group += groups[i].len + 1;
     }
+    enum subscription_state state = item->shared ? item->own_state : item->state;
     struct buffer xml;
     buffer_init(&xml, 1u << 24);
     struct stanza_stamp stamp = {.xmlns = item->request ? stanza_ns(item->request, STANZA_ROOT)
@@ -249,10 +306,10 @@ struct store_txn *roster_item_store(struct store_txn *t, struct str owner,
     struct roster_row row = {
         .jid = jid_full(item->jid),
         .name = str_of(item->name),
-        .to = subscription_to(item->state),
-        .from = subscription_from(item->state),
-        .ask = subscription_pending_out(item->state) ? 1 : 0,
-        .pending_in = subscription_pending_in(item->state),
+        .to = subscription_to(state),
+        .from = subscription_from(state),
+        .ask = subscription_pending_out(state) ? 1 : 0,
+        .pending_in = subscription_pending_in(state),
         .approved = item->approved,
         .hidden = item->hidden,
         .version = item->version,

@@ -22,6 +22,12 @@ struct roster_item {
     uint8_t state; /* enum subscription_state */
     bool approved; /* pre-approval: section 3.4 */
     bool hidden;   /* only a request: not in the roster the user sees (3.1.3) */
+    /* Of groups in the configuration (features/shared_groups.c): then `state` is both, and what is
+     * the user's own lies beneath. */
+    bool own;          /* the user has the item, too: there is a row for it */
+    uint8_t own_state; /* enum subscription_state */
+    uint8_t shared_count;
+    char *shared; /* names of those groups, each with its NUL; NULL: none */
 };
 
 struct roster {
@@ -29,6 +35,7 @@ struct roster {
     uint32_t count, cap;
     uint32_t hidden; /* of count */
     uint64_t version;
+    bool shared;    /* some items are of groups in the configuration: no versions then */
     uint64_t floor; /* what changed since an older version is not known any more (XEP-0237) */
 };
 
@@ -47,6 +54,10 @@ void roster_item_destroy(struct roster_item *item); /* NULL is fine */
 void roster_item_set_name(struct roster_item *item,
                           struct str name); /* data == NULL or empty: none */
 void roster_item_set_groups(struct roster_item *item, const struct str *groups, size_t count);
+/* One more shared group; the first one makes the item shared. */
+void roster_item_share(struct roster_item *item, struct str group);
+/* No longer shared: what is the user's own comes up again. */
+void roster_item_unshare(struct roster_item *item);
 void roster_item_set_request(struct roster_item *item,
                              struct stanza *request); /* takes its own reference */
 

@@ -165,6 +165,7 @@ static void ensure_active(struct user *user)
     if (user->active)
         return;
     user->active = true;
+    path_run(&user->sm->path, PATH_USER_READY, &(struct path_event){.sm = user->sm, .user = user});
     struct store_txn *t = store_begin(user->sm->store);
     store_commit(users_activate(t, jid_full(user->jid), loop_wall(user->sm->loop) / 1000), NULL,
                  NULL);

@@ -449,6 +449,7 @@ static void sm_reload(struct component *c)
     struct sm *sm = c->state;
     domains_replace(&sm->domains, &sm->fresh_domains, on_domain, sm);
     services_reload(sm);
+    path_run(&sm->path, PATH_RELOAD, &(struct path_event){.sm = sm});
 }
 
 static void sm_peer(struct component *c, struct str name, bool up)

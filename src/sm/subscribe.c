@@ -57,6 +57,7 @@ static void apply(struct change *c, struct user *user, struct jid *contact,
                   enum subscription_state next, bool approved, struct stanza *request)
 {
     struct roster_item *item = roster_put(&user->roster, contact);
+    item->own = true;
     bool was_visible = !item->hidden, had_from = subscription_from(item->state);
     bool same = looks_same(item->state, next) && item->approved == approved;
     item->state = (uint8_t)next;
@@ -126,7 +127,7 @@ void subscribe_from_client(struct session *session, enum subscription_event e, s
     enum subscription_state state = item ? item->state : SUB_NONE;
     struct subscription_step step = subscription_out(state, e);
     bool approved = item && item->approved;
-    if (step.action == SUB_DO_IGNORE || jid_eq(p->to, user->jid) ||
+    if (step.action == SUB_DO_IGNORE || jid_eq(p->to, user->jid) || (item && item->shared) ||
         (step.action == SUB_DO_APPROVE && approved) ||
         (step.action == SUB_DO_UNAPPROVE && !approved)) {
         packet_destroy(p);
@@ -186,7 +187,7 @@ void subscribe_from_router(struct user *user, enum subscription_event e, struct 
     struct roster_item *item = roster_find(&user->roster, jid_full(p->from));
     enum subscription_state state = item ? item->state : SUB_NONE;
     struct subscription_step step = subscription_in(state, e, item && item->approved);
-    if (step.action == SUB_DO_IGNORE || jid_eq(p->from, user->jid)) {
+    if (step.action == SUB_DO_IGNORE || jid_eq(p->from, user->jid) || (item && item->shared)) {
         packet_destroy(p);
     } else if (step.action == SUB_DO_REPLY && step.next == state) {
         send_packet(user->sm, notice(user, SUB_SUBSCRIBED, p->from));
@@ -227,8 +228,10 @@ void subscribe_remove(struct user *user, struct roster_item *item, struct packet
 
 void subscribe_farewell(struct user *user)
 {
-    for (uint32_t i = 0; i < user->roster.count; i++)
-        end_both(user, user->roster.items[i]->jid, user->roster.items[i]->state);
+    for (uint32_t i = 0; i < user->roster.count; i++) {
+        const struct roster_item *item = user->roster.items[i];
+        end_both(user, item->jid, item->shared ? item->own_state : item->state);
+    }
 }
 
 void subscribe_deliver_requests(struct session *session)

@@ -151,6 +151,9 @@ void user_load_end(struct user *user, enum error e)
         log_error(&user->sm->c->log, "cannot load %s from the store: %s", user->jid->text,
                   error_text(e ? e : ERR_STORE));
     user->state = USER_READY;
+    if (user->active && !user->load_failed)
+        path_run(&user->sm->path, PATH_USER_READY,
+                 &(struct path_event){.sm = user->sm, .user = user});
     drain(user);
     user_release(user);
 }
@@ -279,6 +282,7 @@ static void finish_deletion(struct user *user)
     free(user->logout_status);
     user->logout_status = NULL;
     user->logout_time = 0;
+    path_run(&user->sm->path, PATH_USER_GONE, &(struct path_event){.sm = user->sm, .user = user});
 }
 
 static void on_deleted(void *arg, enum error e, const struct store_rows *rows)

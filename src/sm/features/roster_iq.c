@@ -56,7 +56,8 @@ static void answer_whole(struct iq *iq)
     const struct roster *r = &iq->user->roster;
     struct builder *b = iq_result_open(iq);
     builder_start(b, STR("query"), NS_ROSTER);
-    builder_attr_u64(b, STR("ver"), r->version);
+    if (!r->shared)
+        builder_attr_u64(b, STR("ver"), r->version);
     for (uint32_t i = 0; i < r->count; i++)
         if (!r->items[i]->hidden)
             roster_item_write(r->items[i], false, b);
@@ -166,7 +167,8 @@ static enum stanza_condition on_get(struct iq *iq)
     const struct roster *r = &iq->user->roster;
     uint64_t since;
     iq->session->interested = true;
-    if (!str_to_u64(stanza_attr(iq->packet->stanza, iq->payload, STR("ver")), INT64_MAX, &since) ||
+    if (r->shared ||
+        !str_to_u64(stanza_attr(iq->packet->stanza, iq->payload, STR("ver")), INT64_MAX, &since) ||
         since > r->version || since < r->floor)
         answer_whole(iq);
     else if (since == r->version)
@@ -230,6 +232,7 @@ static void save(struct iq *iq, const struct wish *wish)
     struct user *user = iq->user;
     struct change *c = change_begin(user, wish->jid);
     struct roster_item *item = roster_put(&user->roster, wish->jid);
+    item->own = true;
     roster_set_hidden(&user->roster, item, false);
     roster_item_set_name(item, wish->name);
     roster_item_set_groups(item, wish->groups, wish->group_count);
@@ -248,6 +251,8 @@ static enum stanza_condition carry_out(struct iq *iq, const struct wish *wish)
     if (wish->remove) { /* 2.5 */
         if (!visible)
             return STANZA_ERR_ITEM_NOT_FOUND; /* 2.5.3 */
+        if (item->shared)
+            return STANZA_ERR_NOT_ALLOWED; /* the configuration says that it is there */
         subscribe_remove(user, item, iq->packet);
         iq->packet = NULL;
         return STANZA_ERR_NONE;
