@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "cli/user_store.h"
-#include "sm/announce.h"
-#include "sm/stored.h"
+#include "xmpp/announcement.h"
 
 struct told {
     size_t ok;
@@ -56,14 +55,26 @@ static int announce_online_now(const struct config *config, const char *text)
 
 /* --- the message of the day --- */
 
+/* As the session manager stores it. */
+static bool write_whole(const struct stanza *message, struct buffer *out)
+{
+    struct stanza_stamp stamp = {.xmlns = stanza_ns(message, STANZA_ROOT)};
+
+    return stanza_write(message, &stamp, out);
+}
+
 /* `text` NULL: there is none any more. */
 static bool change(struct user_store *s, const char *domain, const char *text, bool online)
 {
     int64_t now = loop_wall(s->loop) / 1000;
-    struct stanza *message = text ? announce_message(str_of(domain), NULL, text) : NULL;
-    struct str xml = message ? stored_text(message) : STR_NULL;
+    struct stanza *message = text ? announcement_create(str_of(domain), NULL, text) : NULL;
+    struct buffer text_of;
+    struct str xml = STR_NULL;
+    buffer_init(&text_of, 1u << 20);
+    if (message && write_whole(message, &text_of))
+        xml = buffer_str(&text_of);
     struct store_txn *t = store_begin(s->users);
-    t = message ? motd_set(t, str_of(domain), xml, now) : motd_delete(t, str_of(domain));
+    t = xml.data ? motd_set(t, str_of(domain), xml, now) : motd_delete(t, str_of(domain));
     enum error e = user_store_commit(s, t);
     if (e != ERR_OK)
         cli_error("cannot store the message of the day of %s: %s", domain, error_text(e));
@@ -72,7 +83,7 @@ static bool change(struct user_store *s, const char *domain, const char *text, b
                    json_pack("{s:s, s:s, s:o?, s:I}", "command", "motd", "domain", domain, "online",
                              online ? json_stringn(xml.data, xml.len) : NULL, "time",
                              (json_int_t)now));
-    free((char *)(uintptr_t)xml.data);
+    buffer_finish(&text_of);
     stanza_unref(message);
     return e == ERR_OK;
 }

@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "config/admin_entry.h"
 #include "net/socket_address.h"
 #include "net/tls.h"
-#include "sm/admin.h"
 #include "xmpp/jid.h"
 #include "xmpp/sasl.h"
 
@@ -66,7 +66,7 @@ static void check_admins(struct check *c)
     const struct config_list *list = &c->config->server_admins;
     for (size_t i = 0; i < list->count; i++) {
         struct str domains, one;
-        struct jid *jid = admin_entry(str_of(list->items[i]), &domains);
+        struct jid *jid = admin_entry_read(str_of(list->items[i]), &domains);
         char prepared[1024];
         size_t len;
         if (!jid)

@@ -2,6 +2,8 @@
  * stands, so that a reload needs nothing here. */
 #include "sm/admin.h"
 
+#include "config/admin_entry.h"
+
 /* "domain+domain" has it. */
 static bool names_domain(struct str list, struct str domain)
 {
@@ -14,23 +16,10 @@ static bool names_domain(struct str list, struct str domain)
     return false;
 }
 
-struct jid *admin_entry(struct str entry, struct str *ret_domains)
-{
-    const char *at = entry.len ? memchr(entry.data, '@', entry.len) : NULL;
-    const char *sign = at ? memchr(at, '=', entry.len - (size_t)(at - entry.data)) : NULL;
-    struct str address = {entry.data, sign ? (size_t)(sign - entry.data) : entry.len};
-    *ret_domains = sign ? (struct str){sign + 1, entry.len - address.len - 1} : STR_NULL;
-    struct jid *jid = jid_parse(address);
-    if (jid && jid->local_len && jid_is_bare(jid))
-        return jid;
-    jid_unref(jid);
-    return NULL;
-}
-
 static bool entry_allows(struct str entry, struct str bare, struct str domain)
 {
     struct str domains;
-    struct jid *jid = admin_entry(entry, &domains);
+    struct jid *jid = admin_entry_read(entry, &domains);
     bool same = jid && str_eq(jid_full(jid), bare);
     jid_unref(jid);
     return same && (!domains.data || (domain.data && names_domain(domains, domain)));

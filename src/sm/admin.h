@@ -6,10 +6,6 @@
 
 #include "sm/sm.h"
 
-/* Reads one entry of server.admins: the administrator (a reference of the caller's), NULL when it
- * is malformed, and the domains with + between them, data == NULL for all. */
-struct jid *admin_entry(struct str entry, struct str *ret_domains);
-
 /* May the bare JID administer that domain? domain.data == NULL: the whole server. */
 bool admin_may(const struct sm *sm, struct str bare, struct str domain);
 /* By the configuration alone. */

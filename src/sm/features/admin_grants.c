@@ -4,6 +4,7 @@
  * that nobody inherits them with the name. */
 #include <stdlib.h>
 #include "base/mem.h"
+#include "config/admin_entry.h"
 #include "sm/admin.h"
 #include "sm/command.h"
 #include "sm/send.h"
@@ -142,7 +143,7 @@ static void fill(struct command_call *call, struct builder *b)
     size_t count = 0;
     for (size_t i = 0; i < config->count; i++) {
         struct str domains;
-        jids[i] = admin_entry(str_of(config->items[i]), &domains);
+        jids[i] = admin_entry_read(str_of(config->items[i]), &domains);
         if (jids[i] && admin_may(call->sm, jid_full(jids[i]), call->domain))
             add_value(values, &count, jid_full(jids[i]));
     }

@@ -71,7 +71,7 @@ static void listing_send(struct listing *l)
     struct builder *b = command_result_open(l->call);
     if (l->limit) {
         struct str *values = mem_alloc_array(l->jid_count + 1, sizeof *values);
-        qsort(l->jids, l->jid_count, sizeof *l->jids, compare);
+        qsort(l->jids, l->jid_count, sizeof(void *), compare);
         for (size_t i = 0; i < l->jid_count; i++)
             values[i] = jid_full(l->jids[i]);
         data_form_add(b, field, true, values, l->jid_count);

@@ -335,6 +335,12 @@ static void extend_account(struct iq *iq, struct builder *b)
 
 /* --- execution --- */
 
+/* A client may leave out its own account's address. */
+static struct jid *responder_of(const struct iq *iq)
+{
+    return iq->packet->to || !iq->user ? iq->packet->to : iq->user->jid;
+}
+
 static struct command_call *call_create(struct iq *iq, const struct command *command)
 {
     struct command_call *call = MEM_NEW(struct command_call);
@@ -365,7 +371,7 @@ static void send_form(struct command_call *call)
 static enum stanza_condition start(struct iq *iq, const struct command *command)
 {
     struct commands_state *cs = state_of(iq->sm);
-    struct jid *to = iq->packet->to ? iq->packet->to : iq->user->jid;
+    struct jid *to = responder_of(iq);
     struct command_call *call = call_create(iq, command);
     random_token(call->sm->c->env->random, call->session, SESSION_ID);
     if (command->fields) {
@@ -419,7 +425,7 @@ static enum stanza_condition go_on(struct iq *iq, const struct command *command,
                                    struct str action)
 {
     struct commands_state *cs = state_of(iq->sm);
-    struct jid *to = iq->packet->to ? iq->packet->to : iq->user->jid;
+    struct jid *to = responder_of(iq);
     struct execution *e = find(cs, id, iq->packet->from, to);
     if (!e && has_ended(cs, id))
         return error(iq, "session-expired", NULL);

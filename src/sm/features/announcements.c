@@ -9,8 +9,6 @@
  * day once, on the first session that takes messages: whoever writes the time into motd-times shows
  * it. The messages of all domains are kept in memory; where there is none a login costs nothing.
  * Several session managers tell each other. */
-#include "sm/announce.h"
-
 #include <stdlib.h>
 #include "base/mem.h"
 #include "sm/admin.h"
@@ -18,6 +16,7 @@
 #include "sm/command.h"
 #include "sm/send.h"
 #include "sm/stored.h"
+#include "xmpp/announcement.h"
 #include "xmpp/namespaces.h"
 
 struct motd {
@@ -34,7 +33,7 @@ struct announce_state {
 
 static struct announce_state *state_of(const struct sm *sm)
 {
-    return sm->state[FEATURE_announce];
+    return sm->state[FEATURE_announcements];
 }
 
 /* --- the messages in memory --- */
@@ -99,17 +98,6 @@ static void on_loaded(void *arg, enum error e, const struct store_rows *rows)
 
 /* --- to those who are online --- */
 
-struct stanza *announce_message(struct str domain, const char *subject, const char *body)
-{
-    struct builder *b = builder_create(STR("message"), NS_CLIENT);
-    builder_attr(b, STR("type"), STR("headline"));
-    builder_attr(b, STR("from"), domain);
-    if (subject && *subject)
-        builder_leaf(b, STR("subject"), STR_NULL, str_of(subject));
-    builder_leaf(b, STR("body"), STR_NULL, str_of(body));
-    return builder_finish(b);
-}
-
 /* To the other session managers: NS_INTERNAL, root `motd` or `announce`, with a message or not. */
 static void tell_others(struct sm *sm, const char *what, struct jid *domain,
                         const struct stanza *message, int64_t time)
@@ -124,7 +112,9 @@ static void tell_others(struct sm *sm, const char *what, struct jid *domain,
     component_send(sm->c, p);
 }
 
-bool announce_online(struct sm *sm, struct jid *domain, struct stanza *message)
+/* To everybody of the domain who is online, at every sm. The message stays the caller's. False when
+ * too many announcements are under way. */
+static bool announce_online(struct sm *sm, struct jid *domain, struct stanza *message)
 {
     if (!broadcast_start(&state_of(sm)->broadcasts, sm, domain, message, 0))
         return false;
@@ -370,7 +360,7 @@ static json_t *control_announce(struct sm *sm, struct jid *domain, const json_t 
 {
     const char *text = json_string_value(json_object_get(request, "text"));
     struct stanza *message = text && builder_text_ok(str_of(text))
-                                 ? announce_message(jid_domain(domain), NULL, text)
+                                 ? announcement_create(jid_domain(domain), NULL, text)
                                  : NULL;
     bool started = message && broadcast_start(&state_of(sm)->broadcasts, sm, domain, message, 0);
     stanza_unref(message);
@@ -425,7 +415,7 @@ static void run_announce(struct command_call *call)
 {
     char *subject = data_form_text(&call->form, "subject");
     char *body = data_form_text(&call->form, "announcement");
-    struct stanza *message = announce_message(call->domain, subject, body);
+    struct stanza *message = announcement_create(call->domain, subject, body);
     if (announce_online(call->sm, domain_of(call), message))
         command_done(call, "The announcement is on its way.");
     else
@@ -438,7 +428,7 @@ static void run_announce(struct command_call *call)
 static void set_motd(struct command_call *call, bool online)
 {
     char *body = data_form_text(&call->form, "motd");
-    struct stanza *message = announce_message(call->domain, NULL, body);
+    struct stanza *message = announcement_create(call->domain, NULL, body);
     change_motd(call->sm, domain_of(call), message, online, call, NULL);
     free(body);
 }
@@ -500,7 +490,7 @@ static enum path_result at_start(struct path_event *e)
     struct announce_state *as = MEM_NEW(struct announce_state);
     list_init(&as->motds);
     broadcasts_init(&as->broadcasts);
-    e->sm->state[FEATURE_announce] = as;
+    e->sm->state[FEATURE_announcements] = as;
     motd_list(e->sm->store, on_loaded, e->sm);
     return PATH_PASS;
 }
@@ -514,12 +504,12 @@ static enum path_result at_stop(struct path_event *e)
         drop(LIST_ENTRY(as->motds.next, struct motd, node));
     broadcasts_finish(&as->broadcasts);
     free(as);
-    e->sm->state[FEATURE_announce] = NULL;
+    e->sm->state[FEATURE_announcements] = NULL;
     return PATH_PASS;
 }
 
-const struct feature announce_feature = {
-    .name = "announce",
+const struct feature announcements_feature = {
+    .name = "announcements",
     .control = control,
     .at = {[PATH_START] = at_start,
            [PATH_STOP] = at_stop,
