@@ -129,10 +129,14 @@ static void die(sqlite3_context *context, int count, sqlite3_value **values)
 static void test_killed_between_steps(void **state)
 {
     struct place *p = *state;
-    static const char *const deaths[] = {
-        "SELECT die(); ALTER TABLE a ADD COLUMN y;",
-        "ALTER TABLE a ADD COLUMN y; SELECT die();",
-        "ALTER TABLE a ADD COLUMN y; UPDATE a SET y = x + 1; SELECT die();",
+    static const struct {
+        size_t step;
+        const char *sql;
+    } deaths[] = {
+        {2, "SELECT die();"},
+        {2, "ALTER TABLE a ADD COLUMN y; SELECT die();"},
+        {3, "SELECT die();"},
+        {3, "CREATE TABLE b AS SELECT x + y AS z FROM a; SELECT die();"},
     };
     assert_int_equal(apply(p, steps, 1), ERR_OK);
     sqlite3_close(p->db);
@@ -142,7 +146,7 @@ static void test_killed_between_steps(void **state)
         if (child == 0) {
             struct migration deadly[4];
             memcpy(deadly, steps, sizeof steps);
-            deadly[2 + (i == 2)].sql = deaths[i == 2 ? 0 : i];
+            deadly[deaths[i].step].sql = deaths[i].sql;
             (void)sqlite3_open(p->path, &p->db);
             (void)sqlite3_create_function(p->db, "die", 0, SQLITE_UTF8, NULL, die, NULL, NULL);
             (void)apply(p, deadly, 4);
