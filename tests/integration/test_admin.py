@@ -118,3 +118,25 @@ def test_the_message_of_the_day_is_seen_once(own_server):
         await romeo.leave()
 
     asyncio.run(second())
+
+
+def test_shared_groups_over_a_restart(own_server):
+    server = own_server('sm.shared_groups=Staff=romeo@jackdaw.test juliet@jackdaw.test')
+    server.start()
+    for name in ('romeo', 'juliet'):
+        server.user(name)
+
+    async def meet():
+        romeo = await Person(server, 'romeo', server.password).come()
+        item = romeo.client_roster['juliet@jackdaw.test']
+        assert item['subscription'] == 'both' and item['groups'] == ['Staff']
+        juliet = await Person(server, 'juliet', server.password).come()
+        await romeo.presence_of('juliet@jackdaw.test', 'available')
+        await juliet.leave()
+        await romeo.presence_of('juliet@jackdaw.test', 'unavailable')
+        await romeo.leave()
+
+    asyncio.run(meet())
+    server.stop()
+    server.start()
+    asyncio.run(meet())
