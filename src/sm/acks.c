@@ -156,6 +156,7 @@ bool acks_sleep(struct session *session)
     list_remove(&session->peer_node);
     acks->deadline = loop_now(sm->loop) + (uint64_t)acks->max * 1000;
     list_push(&sm->sleeping, &acks->node);
+    flight_sleep(session);
     if (!loop_timer_running(&sm->acks))
         loop_timer_start(&sm->acks, TICK_MS);
     return true;

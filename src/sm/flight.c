@@ -128,6 +128,20 @@ void flight_restore(struct sm *sm, struct packet *p, struct jid *owner, uint64_t
     packet_destroy(p);
 }
 
+/* Who sleeps may sleep longer than we live: its messages are written as if somebody waited. */
+static void keep_for_sleeper(struct sm *sm, struct flight *f)
+{
+    if (list_empty(&f->young) && !f->row && !f->writing && owed_durable(f->packet->stanza) &&
+        !offline_has(f->packet->promise))
+        outbox_watch(sm, f);
+}
+
+void flight_sleep(struct session *session)
+{
+    LIST_EACH (it, &session->flights)
+        keep_for_sleeper(session->user->sm, LIST_ENTRY(it, struct flight, node));
+}
+
 void flight_deliver(struct session *session, struct packet *p)
 {
     struct sm *sm = session->user->sm;
@@ -142,6 +156,8 @@ void flight_deliver(struct session *session, struct packet *p)
     f->owner = jid_ref(session->user->jid);
     if (session->acks)
         acks_count(session, f->packet, true);
+    if (session->asleep)
+        keep_for_sleeper(sm, f);
     if (session->stale || session->asleep)
         packet_destroy(p);
     else

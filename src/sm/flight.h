@@ -42,6 +42,8 @@ bool flight_answered(struct sm *sm, struct packet *p);
  * is over, and p has the promise. */
 bool flight_bounced(struct sm *sm, struct packet *p);
 
+/* The session has gone to sleep (acks.h). */
+void flight_sleep(struct session *session);
 /* All of a session once more, to the c2s that it has now. */
 void flight_repeat(struct session *session);
 /* The session has ended. What its client did not acknowledge goes where RFC 6121 section 8.5 says;
