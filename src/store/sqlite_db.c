@@ -19,6 +19,7 @@
 #include "store/migrations.h"
 
 enum {
+    STUCK_MS = 100,  /* the same, once it has been held for longer */
     BUSY_MS = 10000, /* how long another process (jackdaw user ...) may hold the write lock */
     RETRY_MS = 5
 };
@@ -39,6 +40,7 @@ struct sqlite_db {
     bool redo;    /* a request has failed half-way: the batch is to be run again, carefully */
     bool careful; /* it is being run again */
     bool suspect; /* an I/O error happened: open again before the next batch */
+    bool stuck;   /* another process has held the lock for BUSY_MS already */
     bool failing; /* the operator has been told */
     enum error batch_error; /* the batch's transaction is lost */
     size_t refused;         /* requests since the failure began */
@@ -335,6 +337,11 @@ static enum error begin(struct sqlite_db *db)
     if (db->in_transaction || db->batch_error != ERR_OK)
         return db->batch_error;
     int code = control(db, BEGIN);
+    bool stuck = (code & 0xff) == SQLITE_BUSY;
+    if (stuck != db->stuck) { /* what comes next has waited long enough already */
+        db->stuck = stuck;
+        sqlite3_busy_timeout(db->handle, stuck ? STUCK_MS : BUSY_MS);
+    }
     db->in_transaction = code == SQLITE_OK;
     if (code != SQLITE_OK)
         db->batch_error = system_error(db, code);
