@@ -1,6 +1,7 @@
 /* What durable storage costs: CPU per offline message stored and fetched, all threads, through the
- * typed interface. bench_store FILE [messages]: one table of results on stdout. The file is made
- * and must not exist. */
+ * typed interface, and the time that passes. bench_store FILE|postgresql://... [messages]: one
+ * table of results on stdout. The file is made and must not exist; of PostgreSQL only this
+ * process's CPU is seen. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -72,13 +73,15 @@ static void measure(struct run *r, const char *what, size_t total, size_t window
         r->loop,          r->store, .total = total, .fetching = r->fetching, .owners = r->owners,
         .limit = r->limit};
     double before = cpu_us();
+    int64_t began = loop_wall(r->loop);
     for (size_t i = 0; i < window; i++)
         submit(r);
     loop_run(r->loop);
     double spent = cpu_us() - before;
     size_t units = r->fetching ? r->rows : r->total;
-    printf("%-28s window %4zu  %8zu messages  %6.1f us CPU each\n", what, window, units,
-           spent / (double)units);
+    int64_t passed = loop_wall(r->loop) - began;
+    printf("%-28s window %4zu  %8zu messages  %6.1f us CPU each  %7.0f a second\n", what, window,
+           units, spent / (double)units, passed ? 1000.0 * (double)units / (double)passed : 0.0);
 }
 
 int main(int argc, char **argv)
@@ -91,7 +94,7 @@ int main(int argc, char **argv)
     }
     struct run r = {.loop = loop_create(),
                     .owners = argc > 4 ? (size_t)strtoul(argv[4], NULL, 10) : 50};
-    snprintf(url, sizeof url, "sqlite:%s", argv[1]);
+    snprintf(url, sizeof url, "%s%s", strstr(argv[1], "://") ? "" : "sqlite:", argv[1]);
     if (store_open(r.loop, (struct log){0}, STORE_USERS, url, &r.store, why, sizeof why) !=
         ERR_OK) {
         fprintf(stderr, "bench_store: %s\n", why);
