@@ -99,8 +99,8 @@ class Steady:
                 if self.raw is None:
                     self.come()
                 if not self.paused.is_set():
-                    self.give(self.sent)
-                    self.sent += 1
+                    self.sent += 1  # first: when the connection breaks in it, the number is given all the same
+                    self.give(self.sent - 1)
                 self.raw.send(f'<r {SM}/>')
                 until = time.monotonic() + 0.02
                 while time.monotonic() < until:
