@@ -254,7 +254,7 @@ void acks_resume(struct user *user, struct packet *p)
     struct session *session = number(&rest, &h) ? find(user, rest) : NULL;
     struct acks *acks = session ? session->acks : NULL;
     uint32_t news = acks ? h - (acks->out - acks->waiting) : 0;
-    if (!session || news > acks->waiting) {
+    if (!acks || news > acks->waiting) {
         session_answer(sm, p, SESSION_RESUME, STR("item-not-found"));
         return;
     }
