@@ -191,6 +191,8 @@ static void on_user_row(void *arg, enum error e, const struct store_rows *rows)
         struct str status = store_text(rows, 0, LOGOUT_STATUS);
         user->logout_status = status.len ? str_dup(status) : NULL;
         user_set_photo(user, store_text(rows, 0, PHOTO_HASH));
+        user->vacation_start = store_int(rows, 0, VACATION_START);
+        user->vacation_end = store_int(rows, 0, VACATION_END);
         if (store_int(rows, 0, PRIVACY_ITEMS)) {
             user_load_begin(user);
             privacy_load(user->sm->store, jid_full(user->jid), on_privacy_rows, user);
@@ -279,6 +281,7 @@ static void finish_deletion(struct user *user)
     user->privacy = NULL;
     user->active = false;
     user->has_photo = false;
+    user->vacation_start = user->vacation_end = 0;
     free(user->logout_status);
     user->logout_status = NULL;
     user->logout_time = 0;

@@ -61,6 +61,7 @@ struct user {
     uint8_t state;  /* enum user_state */
     bool active;    /* the account exists */
     bool load_failed;
+    int64_t vacation_start, vacation_end; /* wall seconds; end 0: none. features/vacation.c */
     struct privacy *privacy; /* NULL: no lists */
     struct user_offline offline;
     struct user_behind behind;

@@ -162,4 +162,19 @@ void outbox_load(struct store *s, struct str sm, uint64_t after, uint64_t upto, 
                  store_fn fn, void *arg);
 struct store_txn *outbox_delete(struct store_txn *t, struct str owner, uint64_t id);
 
+/* ---- vacation-settings, vacation-answered ---- */
+struct vacation_row {
+    int64_t start, end; /* seconds since 1970; end is never 0 */
+    struct str message;
+};
+void vacation_get(struct store *s, struct str owner, store_fn fn,
+                  void *arg); /* row: start, end, message */
+/* Nobody has been answered then. */
+struct store_txn *vacation_set(struct store_txn *t, struct str owner,
+                               const struct vacation_row *row);
+struct store_txn *vacation_delete(struct store_txn *t, struct str owner);
+/* Fails with EXISTS when `jid` has been answered since vacation_set, or `max` others. */
+struct store_txn *vacation_answer(struct store_txn *t, struct str owner, struct str jid,
+                                  uint32_t max);
+
 #endif

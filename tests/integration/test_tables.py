@@ -233,3 +233,32 @@ def test_blocking_and_privacy_lists(two):
         two.processes[name].kill()
     two.start()
     run(read())
+
+
+VACATION = "<query xmlns='http://jabber.org/protocol/vacation'>%s</query>"
+
+
+def test_vacation(two):
+    async def write():
+        romeo, juliet = await Person(two, 'romeo').come(), await Person(two, 'juliet').come()
+        await romeo.ask('set', VACATION % '<start>2020-01-01T00:00:00Z</start><message>Mantua</message>')
+        await romeo.leave()
+        juliet.send_message(mto=f'romeo@{two.domain}', mbody='?', mtype='chat')
+        assert (await asyncio.wait_for(juliet.messages.get(), 60))['body'] == 'Mantua'
+        await juliet.leave()
+
+    async def read():
+        romeo, juliet = await Person(two, 'romeo').come(), await Person(two, 'juliet').come()
+        kept = await romeo.ask('get', VACATION % '')
+        assert same(kept, VACATION % '<start>2020-01-01T00:00:00Z</start><message>Mantua</message>')
+        juliet.send_message(mto=f'romeo@{two.domain}', mbody='again', mtype='chat')
+        bodies = [(await asyncio.wait_for(romeo.messages.get(), 60))['body'] for _ in range(2)]
+        assert bodies == ['?', 'again']
+        await juliet.ask('get', "<ping xmlns='urn:xmpp:ping'/>")
+        assert juliet.messages.empty()  # answered once, before the restart
+        await romeo.leave()
+        await juliet.leave()
+
+    run(write())
+    restart(two)
+    run(read())
