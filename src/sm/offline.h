@@ -15,4 +15,8 @@ void offline_broken(struct promise *promise);
 /* XEP-0160 section 3, XEP-0334: whether a message is worth keeping. */
 bool offline_keeps(const struct stanza *message);
 
+/* True when the message is not to be delivered any more: XEP-0023 section 3 (so many seconds after
+ * it was stored, in microseconds since 1970), XEP-0079 section 3.3.2 (expire-at, action drop). */
+bool offline_expired(const struct stanza *message, uint64_t stored_us, int64_t now);
+
 #endif

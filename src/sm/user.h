@@ -54,6 +54,7 @@ struct user {
     char *logout_status;              /* NULL: none */
     char photo_hash[AVATAR_HASH_LEN]; /* of the vCard's picture: features/vcard.c */
     bool has_photo;
+    bool searching; /* a search is under way: features/search.c */
     uint32_t waiting_count;
     uint32_t session_count;
     uint32_t busy;  /* holds: not to be unloaded */
@@ -62,7 +63,7 @@ struct user {
     bool active;    /* the account exists */
     bool load_failed;
     int64_t vacation_start, vacation_end; /* wall seconds; end 0: none. features/vacation.c */
-    struct privacy *privacy; /* NULL: no lists */
+    struct privacy *privacy;              /* NULL: no lists */
     struct user_offline offline;
     struct user_behind behind;
     struct packet *deletion; /* the request to answer when the account has gone */

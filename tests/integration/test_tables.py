@@ -142,6 +142,8 @@ def test_vcard(two):
         juliet = await Person(two, 'juliet').come()
         kept = await juliet.ask('get', "<vCard xmlns='vcard-temp'/>", to=f'romeo@{two.domain}')
         assert same(kept, xml)
+        found = await juliet.ask('set', "<query xmlns='jabber:iq:search'><last>&lt;N-FAM</last></query>", to=two.domain)
+        assert [item.get('jid') for item in found] == [f'romeo@{two.domain}']
         romeo = await Person(two, 'romeo').come()
         while True:
             presence = await asyncio.wait_for(romeo.presences.get(), 60)

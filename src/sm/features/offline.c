@@ -85,7 +85,9 @@ static void deposit(struct user *user, struct packet *p, uint64_t id)
 
 static enum path_result at_offline(struct path_event *e)
 {
-    if (!offline_keeps(e->packet->stanza))
+    if (!offline_keeps(e->packet->stanza) ||
+        offline_expired(e->packet->stanza, (uint64_t)loop_wall(e->sm->loop) * 1000,
+                        loop_wall(e->sm->loop) / 1000))
         return PATH_PASS;
     if (e->sm->c->env->config->sm_max_offline == 0) {
         send_error(e->sm, NULL, e->packet, STANZA_ERR_SERVICE_UNAVAILABLE, NULL);
@@ -222,10 +224,12 @@ static void hand_over(struct session *session, uint64_t id, struct str xml, stru
                   session->user->jid->text);
         return;
     }
-    if (!promise)
-        remember(session->user, id, s);
-    send_stored(session, s, promise);
-    sm->counters.offline_delivered++;
+    if (!offline_expired(s, id, loop_wall(sm->loop) / 1000)) {
+        if (!promise)
+            remember(session->user, id, s);
+        send_stored(session, s, promise);
+        sm->counters.offline_delivered++;
+    }
     stanza_unref(s);
 }
 

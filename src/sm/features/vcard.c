@@ -3,6 +3,7 @@
  * beside it, and so are the words that the search compares. */
 #include <stdlib.h>
 #include "base/mem.h"
+#include "sm/admin.h"
 #include "sm/iq.h"
 #include "sm/send.h"
 #include "sm/stored.h"
@@ -44,9 +45,16 @@ static void on_row(void *arg, enum error e, const struct store_rows *rows)
     }
 }
 
+/* The account's bare JID, or the domain. */
+static struct str owner_of(const struct iq *iq)
+{
+    return iq->user ? jid_full(iq->user->jid) : jid_bare(iq->packet->to);
+}
+
 static enum stanza_condition on_get(struct iq *iq)
 {
-    vcard_get(iq->sm->store, jid_full(iq->user->jid), on_row, iq_take(iq));
+    struct iq *taken = iq_take(iq);
+    vcard_get(taken->sm->store, owner_of(taken), on_row, taken);
     return STANZA_ERR_NONE;
 }
 
@@ -116,7 +124,7 @@ static void on_saved(void *arg, enum error e, const struct store_rows *rows)
     struct iq *iq = saving->iq;
     struct user *user = iq->user;
     struct str hash = saving->has_photo ? (struct str){saving->hash, sizeof saving->hash} : STR("");
-    if (!e) {
+    if (!e && user) {
         bool same = saving->has_photo == user->has_photo &&
                     (!hash.len || memcmp(hash.data, user->photo_hash, hash.len) == 0);
         user_set_photo(user, hash);
@@ -124,6 +132,8 @@ static void on_saved(void *arg, enum error e, const struct store_rows *rows)
         if (!same)
             vcard_avatar_changed(user);
     }
+    if (!e && !user)
+        iq_result(iq);
     iq_finish(iq, e ? send_condition(e) : STANZA_ERR_NONE);
     free(saving);
 }
@@ -139,20 +149,24 @@ static void save(struct iq *iq, const struct stanza *card, struct str xml)
     saving->has_photo = avatar_hash(row.columns[VCARD_PHOTO_BINVAL], saving->hash);
     if (saving->has_photo)
         row.photo_hash = (struct str){saving->hash, sizeof saving->hash};
-    saving->iq = iq_take(iq);
     if (stanza_first(card, STANZA_ROOT) == STANZA_NONE) {
-        vcard_delete(t, jid_full(user->jid)); /* an empty one is as good as none */
+        vcard_delete(t, owner_of(iq)); /* an empty one is as good as none */
     } else {
-        vcard_set(t, jid_full(user->jid), &row);
-        add_search(t, user, card, &row);
+        vcard_set(t, owner_of(iq), &row);
+        if (user)
+            add_search(t, user, card, &row);
     }
+    saving->iq = iq_take(iq);
     store_commit(t, on_saved, saving);
 }
 
-/* Section 3.2 */
+/* Section 3.2. A domain's own (section 3.3, last note) is written by its administrators. */
 static enum stanza_condition on_set(struct iq *iq)
 {
-    if (!iq->owner)
+    bool may = iq->user ? iq->owner
+                        : iq->session && admin_may(iq->sm, jid_bare(iq->packet->from),
+                                                   jid_domain(iq->packet->to));
+    if (!may)
         return STANZA_ERR_FORBIDDEN; /* also when there is no such account */
     struct stanza *card = stanza_extract(iq->packet->stanza, iq->payload);
     struct str xml = stored_text(card);
@@ -164,9 +178,10 @@ static enum stanza_condition on_set(struct iq *iq)
     return fits ? STANZA_ERR_NONE : STANZA_ERR_RESOURCE_CONSTRAINT;
 }
 
-static const struct iq_handler iqs[] = {{&NS_VCARD, "vCard", IQ_TO_ACCOUNT | IQ_GET, on_get},
-                                        {&NS_VCARD, "vCard", IQ_TO_ACCOUNT | IQ_SET, on_set},
-                                        {NULL, NULL, 0, NULL}};
+static const struct iq_handler iqs[] = {
+    {&NS_VCARD, "vCard", IQ_TO_ACCOUNT | IQ_TO_SERVER | IQ_GET, on_get},
+    {&NS_VCARD, "vCard", IQ_TO_ACCOUNT | IQ_TO_SERVER | IQ_SET, on_set},
+    {NULL, NULL, 0, NULL}};
 static const struct str *const features[] = {&NS_VCARD, NULL};
 
 const struct feature vcard_feature = {
