@@ -67,8 +67,7 @@ void iq_handle(struct sm *sm, struct user *user, struct session *session, struct
     packet_destroy(iq.packet);
 }
 
-/* Of our client that asked, wherever its c2s has it now; NULL when it has gone. */
-static struct session *asking_session(const struct iq *iq)
+struct session *iq_session(const struct iq *iq)
 {
     const struct packet *p = iq->packet;
     if (!iq->later || !p->sm.len)
@@ -88,7 +87,7 @@ static bool nobody_waits(const struct iq *iq, const struct session *session)
 
 void iq_send(struct iq *iq, struct stanza *result)
 {
-    struct session *session = asking_session(iq);
+    struct session *session = iq_session(iq);
     if (session)
         send_session(session, result, iq->packet->to, iq->packet->from);
     else if (iq->packet->to && !nobody_waits(iq, session))
@@ -127,7 +126,7 @@ struct iq *iq_take(struct iq *iq)
 
 void iq_finish(struct iq *iq, enum stanza_condition condition)
 {
-    struct session *session = asking_session(iq);
+    struct session *session = iq_session(iq);
     if (condition && !nobody_waits(iq, session))
         send_error_to(iq->sm, session, iq->packet, condition, NULL);
     packet_destroy(iq->packet);
@@ -139,7 +138,7 @@ void iq_finish(struct iq *iq, enum stanza_condition condition)
 void iq_again(struct iq *iq, enum stanza_condition (*fn)(struct iq *iq))
 {
     struct iq again = *iq;
-    again.session = asking_session(iq);
+    again.session = iq_session(iq);
     enum stanza_condition condition = fn(&again);
     iq->packet = again.packet;
     if (iq->packet) {

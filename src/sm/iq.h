@@ -40,6 +40,9 @@ void iq_send(struct iq *iq, struct stanza *result);
 
 /* The request as the handler's own, its user held; the one given has no packet any more. */
 struct iq *iq_take(struct iq *iq);
+/* The session of our client that asked, wherever its c2s has it now; NULL when it has gone, or when
+ * somebody else asked. */
+struct session *iq_session(const struct iq *iq);
 /* The end of one that was taken: with a condition an error, else nothing (more) is sent. */
 void iq_finish(struct iq *iq, enum stanza_condition condition);
 /* Runs a handler for a request that was taken before; it may be taken again. */

@@ -19,9 +19,10 @@ struct session {
     int8_t priority;
     struct privacy_list *active;         /* XEP-0016: instead of the default list; NULL: none */
     bool knows_privacy, knows_blocklist; /* it has asked for the lists, for the block list */
-    bool interested;                     /* asked for the roster: RFC 6121 section 2.2 */
-    bool stale;                          /* the link was lost since we heard of it */
-    bool asleep;                         /* its stream broke, and it may be resumed: acks.h */
+    bool retrieves;  /* XEP-0013: its client takes the offline messages one by one */
+    bool interested; /* asked for the roster: RFC 6121 section 2.2 */
+    bool stale;      /* the link was lost since we heard of it */
+    bool asleep;     /* its stream broke, and it may be resumed: acks.h */
 };
 
 static inline bool session_available(const struct session *s)

@@ -26,6 +26,18 @@ struct store_txn *queue_delete_upto(struct store_txn *t, struct str owner, uint6
     return store_add_int(store_add_text(store_add(t, SQL_QUEUE_DELETE_UPTO), owner), (int64_t)id);
 }
 
+void queue_get(struct store *s, struct str owner, uint64_t id, store_fn fn, void *arg)
+{
+    struct store_txn *t = store_add_text(store_add(store_begin(s), SQL_QUEUE_GET), owner);
+    store_read(store_add_int(t, (int64_t)id), fn, arg);
+}
+
+struct store_txn *queue_delete(struct store_txn *t, struct str owner, uint64_t id)
+{
+    store_add_int(store_add_text(store_add(t, SQL_QUEUE_DELETE), owner), (int64_t)id);
+    return store_add_text(store_add(t, SQL_QUEUE_SHRINK_ONE), owner);
+}
+
 void queue_count(struct store *s, struct str owner, store_fn fn, void *arg)
 {
     store_read(store_add_text(store_add(store_begin(s), SQL_QUEUE_COUNT), owner), fn, arg);

@@ -81,6 +81,10 @@ struct store_txn *queue_push(struct store_txn *t, struct str owner, uint64_t id,
 void queue_load(struct store *s, struct str owner, uint64_t after, uint32_t limit, store_fn fn,
                 void *arg);
 struct store_txn *queue_delete_upto(struct store_txn *t, struct str owner, uint64_t id);
+/* One of them, row: xml; and its removal, whose commit fails with NOT_FOUND when it is not there.
+ */
+void queue_get(struct store *s, struct str owner, uint64_t id, store_fn fn, void *arg);
+struct store_txn *queue_delete(struct store_txn *t, struct str owner, uint64_t id);
 void queue_count(struct store *s, struct str owner, store_fn fn, void *arg); /* row: count */
 
 /* ---- private: XEP-0049 ---- */

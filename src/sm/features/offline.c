@@ -299,10 +299,19 @@ void offline_resume(struct user *user)
     queue_load(user->sm->store, jid_full(user->jid), user->offline.after, PAGE, on_page, user);
 }
 
+/* XEP-0013 section 2.2: no flood for this session, nor for another beside it. */
+static bool retrieved_one_by_one(const struct user *user)
+{
+    for (const struct session *s = user->sessions; s; s = s->next)
+        if (s->retrieves)
+            return true;
+    return false;
+}
+
 static enum path_result at_available(struct path_event *e)
 {
     struct user *user = e->user;
-    if (user->offline.flushing || user->offline.empty)
+    if (user->offline.flushing || user->offline.empty || retrieved_one_by_one(user))
         return PATH_PASS;
     user->offline.flushing = true;
     if (!user->offline.pages) /* else the first ones are on their way to another session */
