@@ -62,7 +62,7 @@ static struct flight *make(struct sm *sm, struct packet *p, struct list *lane)
 static struct packet *finish(struct sm *sm, struct flight *f)
 {
     struct packet *p = f->packet;
-    if (f->session && f->session->acks)
+    if (f->counted && f->session && f->session->acks)
         acks_count(f->session, p, false);
     hash_del(&sm->flights.table, number_key(f));
     list_remove(&f->node);
@@ -154,7 +154,8 @@ void flight_deliver(struct session *session, struct packet *p)
     struct flight *f = make(sm, p, &session->flights);
     f->session = session;
     f->owner = jid_ref(session->user->jid);
-    if (session->acks)
+    f->counted = session->acks != NULL;
+    if (f->counted)
         acks_count(session, f->packet, true);
     if (session->asleep)
         keep_for_sleeper(sm, f);

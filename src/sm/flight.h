@@ -23,6 +23,7 @@ struct flight {
     uint64_t row;            /* in the outbox; 0: not there */
     bool writing;            /* the row is not committed yet */
     bool tried;              /* it has left once */
+    bool counted;            /* among what its session has unacknowledged: sent after <enable/> */
 };
 
 /* Through the router, to any address; p is moved, its promise waits for the receipt. */
