@@ -1,9 +1,6 @@
 /* Answers: see answers.h. */
 #include "component/answers.h"
 
-#include <stdio.h>
-#include <string.h>
-
 static bool has(const json_t *array, const json_t *element)
 {
     size_t i;
@@ -54,30 +51,18 @@ static void merge(json_t *into, const json_t *from, bool distinct)
 
 /* --- status --- */
 
-/* "sm" of "sm-2", when there are several. */
-static const char *common_name(const struct component *c, char *out, size_t size)
-{
-    const char *dash = c->env->seats > 1 && c->ops->per_loop ? strrchr(c->id, '-') : NULL;
-
-    if (!dash)
-        return c->id;
-    (void)snprintf(out, size, "%.*s", (int)(dash - c->id), c->id);
-    return out;
-}
-
 static void add_status(json_t *into, const struct component *c, json_t *status)
 {
-    char name[256];
-    const char *common = common_name(c, name, sizeof(name));
-    json_t *all = json_object_get(into, common), *uptime;
+    struct str common = component_common_name(c);
+    json_t *all = json_object_getn(into, common.data, common.len), *uptime;
 
-    if (common == c->id) {
-        json_object_set_new(into, common, status);
+    if (str_is(common, c->id)) {
+        json_object_set_new(into, c->id, status);
         return;
     }
     if (!all) {
         all = json_deep_copy(status);
-        json_object_set_new(into, common, all);
+        json_object_setn_new(into, common.data, common.len, all);
         json_object_set_new(all, "instances", json_object());
     } else {
         uptime = json_incref(json_object_get(status, "uptime"));

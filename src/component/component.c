@@ -5,6 +5,7 @@
 #include "component/component.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/hash.h"
@@ -470,6 +471,14 @@ json_t *component_status(struct component *c)
     if (c->ops->status)
         c->ops->status(c, status);
     return status;
+}
+
+struct str component_common_name(const struct component *c)
+{
+    struct str id = str_of(c->id);
+    const char *dash = c->env->seats > 1 && c->ops->per_loop ? strrchr(c->id, '-') : NULL;
+
+    return dash ? (struct str){id.data, (size_t)(dash - c->id)} : id;
 }
 
 /* --- for ops --- */

@@ -2,7 +2,9 @@
 #include "sm/outbox.h"
 
 #include <stdlib.h>
+#include "base/buffer.h"
 #include "base/mem.h"
+#include "link/spread.h"
 #include "sm/deliver.h"
 #include "sm/stored.h"
 #include "store/users.h"
@@ -101,8 +103,9 @@ static void write(struct sm *sm, struct flight *f)
     w->number = f->number;
     w->id = store_sequence(sm->store);
     f->writing = true;
-    store_commit(outbox_push(store_begin(sm->store), jid_full(f->owner), w->id, str_of(sm->c->id),
-                             text, (uint32_t)sm->c->env->config->sm_max_outbox),
+    store_commit(outbox_push(store_begin(sm->store), jid_full(f->owner), w->id,
+                             component_common_name(sm->c), text,
+                             (uint32_t)sm->c->env->config->sm_max_outbox),
                  on_written, w);
     free(xml);
 }
@@ -154,6 +157,24 @@ static void restore(struct sm *sm, struct jid *owner, uint64_t id, struct str xm
     flight_restore(sm, p, owner, id, (int64_t)(id / 1000));
 }
 
+/* The sm on the loops of one process have one name there, and divide the rows among themselves: so
+ * their number may be another than in the former life. */
+static bool is_mine(const struct sm *sm, const struct jid *owner)
+{
+    struct str common = component_common_name(sm->c);
+    struct buffer names;
+    bool mine = str_is(common, sm->c->id);
+
+    if (mine)
+        return true;
+    buffer_init(&names, 65536);
+    for (unsigned i = 1; i <= sm->c->env->seats; i++)
+        (void)buffer_printf(&names, "%s%.*s-%u", i > 1 ? " " : "", STR_ARG(common), i);
+    mine = str_is(spread_pick(buffer_str(&names), jid_bare(owner)), sm->c->id);
+    buffer_finish(&names);
+    return mine;
+}
+
 static void load_page(struct sm *sm);
 
 static void on_page(void *arg, enum error e, const struct store_rows *rows)
@@ -168,7 +189,7 @@ static void on_page(void *arg, enum error e, const struct store_rows *rows)
     for (size_t i = 0; i < count; i++) {
         struct jid *owner = jid_parse(store_text(rows, i, OWNER));
         sm->flights.loaded = (uint64_t)store_int(rows, i, ID);
-        if (owner)
+        if (owner && is_mine(sm, owner))
             restore(sm, owner, sm->flights.loaded, store_text(rows, i, XML));
         jid_unref(owner);
     }
@@ -182,8 +203,8 @@ static void on_page(void *arg, enum error e, const struct store_rows *rows)
 
 static void load_page(struct sm *sm)
 {
-    outbox_load(sm->store, str_of(sm->c->id), sm->flights.loaded, sm->flights.load_upto, PAGE,
-                on_page, sm);
+    outbox_load(sm->store, component_common_name(sm->c), sm->flights.loaded, sm->flights.load_upto,
+                PAGE, on_page, sm);
 }
 
 void outbox_init(struct sm *sm)

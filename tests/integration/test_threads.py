@@ -3,6 +3,7 @@ data directory - holds over all of them; and two hundred clients while the confi
 `make tsan` runs this file under ThreadSanitizer."""
 import random
 import signal
+import sqlite3
 import time
 
 import pytest
@@ -147,6 +148,40 @@ def test_accounts_that_change_end_their_sessions_on_every_loop(own_server):
     server.command('user', 'del', f'romeo@{DOMAIN}')
     for client in clients:
         assert client.stream_error()[0]
+    server.stop()
+
+
+def test_the_outbox_of_another_life(own_server):
+    """What one sm had accepted and nobody confirmed, several sm send on: each row once."""
+    server = own_server(*PLAIN)
+    names = accounts(server, 12)
+    server.start()
+    for name in names:  # the sm knows them from their first session on
+        plain_client(server, name).end()
+    server.stop()
+    base = sqlite3.connect(server.data / 'jackdaw.db')
+    for i, name in enumerate(names):
+        xml = (f"<message xmlns='jabber:client' from='{name}@{DOMAIN}/x' to='{names[(i + 1) % 12]}@{DOMAIN}' type='chat' id='o{i}'>"
+               f'<body>old {i}</body></message>')
+        base.execute('INSERT INTO outbox ("collection-owner", "object-sequence", sm, xml) VALUES (?, ?, ?, ?)',
+                     (f'{name}@{DOMAIN}', 1000 + i, 'sm', xml))
+    base.commit()
+    base.close()
+    server.start()
+
+    def left():
+        base = sqlite3.connect(server.data / 'jackdaw.db')
+        try:
+            return base.execute('SELECT count(*) FROM outbox').fetchone()[0]
+        finally:
+            base.close()
+    until(lambda: left() == 0)
+    for i, name in enumerate(names):
+        client = plain_client(server, name)
+        client.send('<presence/>')
+        assert client.wait_for('message').get('id') == f'o{(i - 1) % 12}'
+        client.ping()
+        assert not [e for e in client.elements if local(e) == 'message']
     server.stop()
 
 
