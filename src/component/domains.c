@@ -113,3 +113,18 @@ void domains_replace(struct domains *d, struct domains *fresh, domains_changed_f
     fresh->count = 0;
     domains_finish(fresh);
 }
+
+bool domains_is_component(const struct config *config, struct str name)
+{
+    const struct config_list *list = &config->router_components;
+    char prepared[1024];
+    size_t len;
+
+    for (size_t i = 0; i < list->count; i++) {
+        struct str rest = str_of(list->items[i]), text;
+        if (str_split(&rest, ':', &text) && jid_prepare_domain(text, prepared, &len) &&
+            str_eq((struct str){prepared, len}, name))
+            return true;
+    }
+    return false;
+}

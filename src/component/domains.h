@@ -27,4 +27,7 @@ typedef void (*domains_changed_fn)(void *arg, const char *name, bool served);
 void domains_replace(struct domains *d, struct domains *fresh, domains_changed_fn changed,
                      void *arg);
 
+/* Whether router.components has a component of that (prepared) name. */
+bool domains_is_component(const struct config *config, struct str name);
+
 #endif

@@ -51,3 +51,50 @@ enum error identity_files(const struct component *c, const char *section, const 
                    config->domain_key[0] ? config->domain_key : config->domain_certificate);
     return ERR_OK;
 }
+
+/* --- the router's --- */
+
+static enum error make_router_identity(const struct env *env, char directory[4096], char *why,
+                                       size_t why_size)
+{
+    (void)snprintf(directory, 4096, "%s/router-certificates", env->data_dir);
+    return tls_make_certificate(directory, env->config->router_address, why, why_size);
+}
+
+enum error identity_router(const struct env *env, struct identity_files *ret, char *why,
+                           size_t why_size)
+{
+    const struct config *config = env->config;
+    const char *cert = config->router_certificate, *key = config->router_key;
+    char directory[4096];
+    enum error e;
+
+    if (cert[0]) {
+        (void)snprintf(ret->cert, sizeof(ret->cert), "%s", cert);
+        (void)snprintf(ret->key, sizeof(ret->key), "%s", key[0] ? key : cert);
+        return ERR_OK;
+    }
+    e = make_router_identity(env, directory, why, why_size);
+    if (e == ERR_OK && (!join(ret->cert, directory, config->router_address, ".pem") ||
+                        !join(ret->key, directory, config->router_address, "-key.pem")))
+        e = ERR_TOO_BIG;
+    return e;
+}
+
+struct tls_client *identity_router_trust(const struct env *env, char *why, size_t why_size)
+{
+    const char *ca = env->config->router_ca_file;
+    char directory[4096], own[4096];
+    struct tls_client *made;
+
+    if (!ca[0]) {
+        if (make_router_identity(env, directory, why, why_size) != ERR_OK ||
+            !join(own, directory, "ca", ".pem"))
+            return NULL;
+        ca = own;
+    }
+    made = tls_client_create(ca, true);
+    if (!made)
+        (void)snprintf(why, why_size, "%s: no authorities can be read from it", ca);
+    return made;
+}

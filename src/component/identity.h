@@ -15,4 +15,11 @@ struct identity_files {
 enum error identity_files(const struct component *c, const char *section, const char *directory,
                           const char *domain, struct identity_files *ret);
 
+/* The router's own (router.tls), for the links of components: router.certificate, or one made in
+ * DATA/router-certificates with an authority of its own. `why` takes what is wrong. */
+enum error identity_router(const struct env *env, struct identity_files *ret, char *why,
+                           size_t why_size);
+/* Whom the other end of such a link trusts; NULL after writing to `why`. */
+struct tls_client *identity_router_trust(const struct env *env, char *why, size_t why_size);
+
 #endif

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "component/answers.h"
 #include "component/control.h"
+#include "component/identity.h"
 #include "component/reload.h"
 #include "component/sandbox.h"
 #include "component/seats.h"
@@ -37,6 +38,7 @@ struct runner {
     size_t lock_count;
     size_t stopping; /* while draining: components from here on have been told to stop */
     struct config *config;
+    struct tls_client *router_trust; /* NULL: links to the router are not encrypted */
     struct reload *reload;
     struct control *control;
     struct loop_timer drain, watchdog;
@@ -325,6 +327,18 @@ static bool open_control(struct runner *r)
 
 /* --- starting --- */
 
+static bool trust_router(struct runner *r)
+{
+    char why[1024] = "";
+
+    if (!r->config->router_tls || r->router_trust)
+        return true;
+    r->router_trust = identity_router_trust(r->env, why, sizeof(why));
+    if (!r->router_trust)
+        log_error(&r->env->log, "router.ca_file: %s", why);
+    return r->router_trust != NULL;
+}
+
 static bool attach_tcp(struct runner *r, struct component *c)
 {
     const struct config *config = r->config;
@@ -332,8 +346,10 @@ static bool attach_tcp(struct runner *r, struct component *c)
     char secret[256];
 
     if (secret_load(r->env, "router-secret", config->router_secret_file, secret, sizeof(secret)) !=
-        ERR_OK)
+            ERR_OK ||
+        !trust_router(r))
         return false;
+    link.tls = r->router_trust;
     (void)snprintf(link.router.ip, sizeof(link.router.ip), "%s", config->router_address);
     link.router.port = (uint16_t)config->router_port;
     link.secret = str_of(secret);
@@ -418,6 +434,7 @@ static void environment_destroy(struct runner *r)
     for (size_t i = r->count; i > 0; i--)
         component_destroy(r->components[i - 1]);
     seats_destroy(r->seats);
+    tls_client_destroy(r->router_trust);
     for (size_t i = 0; i < r->lock_count; i++)
         close(r->locks[i]);
     log_sink_destroy(r->sink);

@@ -113,14 +113,21 @@ static bool any_keys(const struct sandbox *s)
     return false;
 }
 
+/* A rule needs what it is about. */
+static void make_below(const char *data_dir, const char *name)
+{
+    char path[PATH_MAX];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", data_dir, name);
+    (void)mkdir(path, 0700);
+}
+
 static void allow_keys(int rules, const struct sandbox *s)
 {
     const struct config_list *domains = &s->config->server_domains;
-    char own[PATH_MAX];
 
-    (void)snprintf(own, sizeof(own), "%s/certificates", s->data_dir);
-    (void)mkdir(own, 0700); /* made here, because a rule needs what it is about */
-    allow(rules, own, READ | WRITE | CHANGE);
+    make_below(s->data_dir, "certificates");
+    allow_below(rules, s->data_dir, "certificates", READ | WRITE | CHANGE);
     allow(rules, s->config->c2s_certificates, READ);
     allow(rules, s->config->s2s_certificates, READ);
     for (size_t i = 0; i < domains->count; i++) {
@@ -141,6 +148,13 @@ static void allow_all(int rules, const struct sandbox *s)
     allow_below(rules, s->data_dir, "run", READ | WRITE | CHANGE | LANDLOCK_ACCESS_FS_MAKE_SOCK);
     allow_below(rules, s->data_dir, "router-secret", READ);
     allow_folder(rules, c->router_secret_file);
+    allow_folder(rules, c->router_certificate);
+    allow_folder(rules, c->router_key);
+    allow_folder(rules, c->router_ca_file);
+    if (c->router_tls) {
+        make_below(s->data_dir, "router-certificates");
+        allow_below(rules, s->data_dir, "router-certificates", READ | WRITE | CHANGE);
+    }
     allow_folder(rules, s->config_file);
     allow_folder(rules, c->s2s_ca_file);
     allow_folder(rules, c->resolver_resolv_conf);

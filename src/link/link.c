@@ -191,6 +191,20 @@ struct str link_user(const struct link *l)
     return l->ops->user ? l->ops->user(l) : STR_NULL;
 }
 
+void link_end(struct link *l, enum stream_condition condition, const char *why)
+{
+    if (!l->ops->end || l->closed)
+        return;
+    link_enter(l);
+    l->ops->end(l, condition, why);
+    (void)link_leave(l);
+}
+
+bool link_is_external(const struct link *l)
+{
+    return l->ops->external && l->ops->external(l);
+}
+
 void link_close(struct link *l)
 {
     struct list *node;

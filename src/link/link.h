@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "link/packet.h"
+#include "xmpp/stream_error.h"
 #include "loop/loop.h"
 #include "net/net.h"
 #include "xml/parser.h"
@@ -36,6 +37,10 @@ bool link_full(
 bool link_is_up(const struct link *l);
 size_t link_queued(const struct link *l);
 void link_close(struct link *l); /* flushes, closes, frees; no callbacks after it. NULL is fine */
+/* Ends the stream of the other side with this error, and then `down` is said, in this call. Only an
+ * external component understands it: see link_is_external. */
+void link_end(struct link *l, enum stream_condition condition, const char *why);
+bool link_is_external(const struct link *l);
 const char *link_peer(const struct link *l); /* for log lines: "local c2s", "127.0.0.1:5347" */
 /* Back-pressure on the other side: no `packet` events (but those of bytes already read) until
  * resumed; counts. */

@@ -16,6 +16,8 @@ struct link_ops {
     void (*close)(struct link *l); /* release everything but the memory; no events from here */
     void (*free)(struct link *l);
     struct str (*user)(const struct link *l); /* NULL: a link without authentication */
+    void (*end)(struct link *l, enum stream_condition condition, const char *why); /* or NULL */
+    bool (*external)(const struct link *l);                                        /* or NULL */
 };
 
 struct link {

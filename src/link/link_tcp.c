@@ -360,6 +360,16 @@ static struct str tcp_user(const struct link *base)
     return str_of(MEM_CONTAINER(base, const struct link_tcp, base)->user);
 }
 
+static void tcp_end(struct link *base, enum stream_condition condition, const char *why)
+{
+    link_tcp_error(tcp_of(base), condition, why);
+}
+
+static bool tcp_external(const struct link *base)
+{
+    return MEM_CONTAINER(base, const struct link_tcp, base)->external != NULL;
+}
+
 static const struct link_ops tcp_ops = {
     .send = tcp_send,
     .queued = tcp_queued,
@@ -368,6 +378,8 @@ static const struct link_ops tcp_ops = {
     .close = tcp_close,
     .free = tcp_free,
     .user = tcp_user,
+    .end = tcp_end,
+    .external = tcp_external,
 };
 
 void link_tcp_init(struct link_tcp *l, const struct tcp_role *role, struct loop *loop,

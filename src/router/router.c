@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "component/identity.h"
 #include "component/secret.h"
 
 /* --- ports --- */
@@ -189,7 +190,7 @@ static void on_accept(void *arg, struct conn *conn)
     const struct link_tcp_server config = {
         .secret_of = secret_of,
         .arg = r,
-        .tls = NULL,
+        .tls = r->tls,
         .external_secret_of = external_secret_of,
         .external_max_stanza = (size_t)env->config->router_max_stanza,
         .limit = &r->refused_limit,
@@ -213,6 +214,25 @@ static bool listens(const struct router *r)
     const struct env *env = r->component->env;
 
     return env->config->router_port != 0 && env->seat == 0;
+}
+
+static enum error load_tls(struct router *r)
+{
+    const struct component *c = r->component;
+    const struct config *config = c->env->config;
+    struct identity_files files;
+    char why[1024] = "";
+    enum error e;
+
+    if (!config->router_tls || !listens(r))
+        return ERR_OK;
+    e = identity_router(c->env, &files, why, sizeof(why));
+    r->tls = tls_server_create();
+    if (e == ERR_OK)
+        e = tls_server_add(r->tls, config->router_address, files.cert, files.key, why, sizeof(why));
+    if (e != ERR_OK)
+        log_error(&c->log, "the router's certificate: %s", why);
+    return e;
 }
 
 static enum error listen_tcp(struct router *r)
@@ -274,8 +294,21 @@ static enum error router_start(struct component *c)
     if (e == ERR_OK)
         e = router_aliases_load(r);
     if (e == ERR_OK)
+        e = load_tls(r);
+    if (e == ERR_OK)
         e = listen_tcp(r);
     return e;
+}
+
+/* External components that nobody configures any more; with `all` the others, too. */
+static void end_externals(struct router *r, bool all, enum stream_condition condition,
+                          const char *why)
+{
+    LIST_EACH_SAFE (it, &r->ports) {
+        struct link *link = LIST_ENTRY(it, struct port, node)->link;
+        if (link_is_external(link) && (all || !router_users_find(&r->externals, link_user(link))))
+            link_end(link, condition, why);
+    }
 }
 
 static void router_revert(struct component *c)
@@ -315,6 +348,8 @@ static void router_reload(struct component *c)
         if (link_is_up(LIST_ENTRY(it, struct port, node)->link))
             on_up(LIST_ENTRY(it, struct port, node));
     (void)router_aliases_load(r);
+    /* RFC 6120 section 4.9.3.5: what its header's `to` names is served no more. */
+    end_externals(r, false, STREAM_ERR_HOST_GONE, "it was taken out of router.components");
 }
 
 static void router_packet(struct component *c, struct packet *p)
@@ -328,6 +363,7 @@ static void router_stop(struct component *c)
 
     net_listener_close(r->listener);
     r->listener = NULL;
+    end_externals(r, true, STREAM_ERR_SYSTEM_SHUTDOWN, "the server is stopping");
     component_stopped(c);
 }
 
@@ -355,6 +391,7 @@ static void router_destroy(struct component *c)
     router_users_finish(&r->externals);
     router_revert(c);
     table_finish(&r->table);
+    tls_server_unref(r->tls);
     free(r);
     c->state = NULL;
 }

@@ -48,6 +48,7 @@ struct router {
     struct list trunks; /* ports that lead to the routers of other loops */
     size_t port_count;
     struct net_listener *listener;
+    struct tls_server *tls; /* NULL: links are not encrypted */
     struct router_users users;
     struct router_users externals; /* router.components: names and secrets */
     struct {

@@ -20,8 +20,9 @@ bool s2s_is_local(const struct s2s *s, struct str domain)
 {
     if (domains_find(&s->domains, domain))
         return true;
-    return domain.len > 0 && memchr(domain.data, '.', domain.len) != NULL &&
-           component_peer_up(s->component, domain);
+    return component_peer_up(s->component, domain) &&
+           (memchr(domain.data, '.', domain.len) != NULL ||
+            domains_is_component(s2s_config(s), domain));
 }
 
 /* --- start --- */

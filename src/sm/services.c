@@ -21,12 +21,18 @@ static bool below(struct str name, struct str domain)
            memcmp(name.data + name.len - domain.len, domain.data, domain.len) == 0;
 }
 
+/* A component of a name without a dot is nobody's in particular: every domain shows it. */
+static bool lonely(const struct sm *sm, struct str name)
+{
+    return !memchr(name.data, '.', name.len) && domains_is_component(sm->c->env->config, name);
+}
+
 static bool concerns(const struct sm *sm, struct str name)
 {
     for (size_t i = 0; i < sm->domains.count; i++)
         if (below(name, str_of(sm->domains.names[i])))
             return sm_domain(sm, name) == NULL;
-    return false;
+    return lonely(sm, name);
 }
 
 static struct service *find(const struct sm *sm, struct str name)
@@ -70,7 +76,7 @@ void services_write(const struct sm *sm, struct str domain, struct builder *b)
 {
     LIST_EACH (it, &sm->services) {
         const struct service *s = LIST_ENTRY(it, struct service, node);
-        if (!below(service_name(s), domain))
+        if (!below(service_name(s), domain) && !lonely(sm, service_name(s)))
             continue;
         builder_start(b, STR("item"), STR_NULL);
         builder_attr(b, STR("jid"), service_name(s));

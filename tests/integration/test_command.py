@@ -40,6 +40,25 @@ def test_a_deleted_user_is_disconnected(server):
     client.stream_error()
 
 
+def test_a_disabled_user(server):
+    """RFC 6120 section 6.5.1: who is disabled is told so, once the password was right."""
+    server.user('idle')
+    client = server.client('idle')
+    server.command('user', 'disable', f'idle@{server.domain}')
+    assert client.stream_error()[0] == 'not-authorized'
+    for password, failure in ((server.password, 'account-disabled'), ('wrong', 'not-authorized')):
+        client = Raw(server.port, server.domain, server.ca)
+        client.open()
+        client.starttls()
+        client.open()
+        answer = client.auth_scram('idle', password)
+        assert local(answer) == 'failure' and local(answer[0]) == failure
+        client.close()
+    server.command('user', 'enable', f'idle@{server.domain}')
+    assert login(server, 'idle', server.password)
+    assert server.command('user', 'disable', f'nobody@{server.domain}', check=False).returncode == 1
+
+
 def test_a_generated_password_works(server):
     out = server.command('user', 'add', f'gen@{server.domain}').stdout
     words = re.findall(r'\S{10,}', out)

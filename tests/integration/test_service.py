@@ -2,10 +2,13 @@
 import re
 import signal
 import socket
+import ssl
+import time
 
 import pytest
 
 from conftest import Process, Server, free_port
+from raw import Raw
 
 
 class Manager:
@@ -70,17 +73,56 @@ def test_without_a_sandbox(own_server):
     server.stop()
 
 
+def test_links_to_the_router_may_be_encrypted(own_server, placement):
+    server = own_server('router.tls=true')
+    server.start()
+    server.user('alice')
+    server.client('alice').end()
+    status = server.status()['components']
+    with socket.create_connection(('127.0.0.1', server.router_port), 10) as raw:
+        raw.sendall(b"<stream:stream xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>")
+        features = b''
+        while b'</stream:features>' not in features:
+            got = raw.recv(4096)
+            assert got
+            features += got
+        assert b'urn:ietf:params:xml:ns:xmpp-tls' in features
+    if placement == 'processes':
+        assert all(status[name]['link']['up'] for name in ('sm', 'c2s'))
+        # who does not trust the router does not tell it the secret
+        stranger = Process(['sm-9', *server.options([f'router.ca_file={server.ca}'])])
+        server.processes['sm-9'] = stranger
+        stranger.wait_ready(60)
+        end = time.monotonic() + 30
+        while not any('lost the router' in line or 'cannot reach the router' in line for line in stranger.log):
+            assert time.monotonic() < end, stranger.text()
+            time.sleep(0.1)
+        assert not server.status()['components']['sm-9']['link']['up']
+        del server.processes['sm-9']
+        assert stranger.terminate() == 0
+    server.stop()
+
+
 def test_two_of_each(tmp_path):
     """As jackdaw@sm-2 and jackdaw@c2s-2 run them: the name says which instance it is."""
     server = Server('processes')
     try:
         for name in ('router', 'sm', 'sm-2', 'c2s'):
             server.processes[name] = Process([name, *server.options()])
-        server.processes['c2s-2'] = Process(['c2s-2', *server.options(['c2s.port=0', f'c2s.tls_port={free_port()}'])])
+        second_port = free_port()
+        server.processes['c2s-2'] = Process(['c2s-2', *server.options(['c2s.port=0', f'c2s.tls_port={second_port}'])])
         for process in server.processes.values():
             process.wait_ready(60)
         status = server.status()
         assert {'router', 'sm', 'sm-2', 'c2s', 'c2s-2'} <= set(status['components'])
+        # who is removed is out of both
+        server.user('both')
+        direct = ssl.create_default_context(cafile=server.ca)
+        first = server.client('both', 'a')
+        second = Raw(second_port, server.domain, server.ca, direct_tls=True, context=direct)
+        second.login('both', server.password, 'b', tls=False)
+        server.command('user', 'del', f'both@{server.domain}')
+        assert first.stream_error()[0] == second.stream_error()[0] == 'not-authorized'
         for name in ('sm-2', 'c2s-2'):
             assert name in status['components'][name]['link']['names']
         for name in ('c2s-2', 'c2s', 'sm-2', 'sm', 'router'):

@@ -249,6 +249,40 @@ static void secrets_are_read_anew(void **state)
             "<host-unknown");
 }
 
+/* RFC 6120 section 4.9.3.5: one that is configured no more is told so; the others stay. */
+static void taken_out_of_the_configuration(void **state)
+{
+    struct world *w = *state;
+    static char *other[] = {"other.test:x"};
+    struct script s;
+
+    come(w, &s);
+    w->config.router_components = (struct config_list){components, 1};
+    assert_int_equal(component_reload(w->router), ERR_OK);
+    loop_sim_advance(w->env.loop, 400);
+    assert_false(s.closed);
+    w->config.router_components = (struct config_list){other, 1};
+    assert_int_equal(component_reload(w->router), ERR_OK);
+    loop_sim_advance(w->env.loop, 400);
+    heard(&s, "<stream:error><host-gone");
+    assert_true(s.closed);
+    hang_up(w, &s);
+}
+
+/* Section 4.9.3.20 */
+static void the_router_stops(void **state)
+{
+    struct world *w = *state;
+    struct script s;
+
+    come(w, &s);
+    component_stop(w->router);
+    loop_sim_advance(w->env.loop, 400);
+    heard(&s, "<stream:error><system-shutdown");
+    assert_true(s.closed);
+    hang_up(w, &s);
+}
+
 static void wrong_settings(void **state)
 {
     struct world *w = *state;
@@ -524,6 +558,8 @@ int main(void)
         EXTERNAL_TEST(a_replayed_handshake),
         EXTERNAL_TEST(ten_seconds),
         EXTERNAL_TEST(secrets_are_read_anew),
+        EXTERNAL_TEST(taken_out_of_the_configuration),
+        EXTERNAL_TEST(the_router_stops),
         EXTERNAL_TEST(wrong_settings),
         EXTERNAL_TEST(names_of_others),
         EXTERNAL_TEST(several_instances),

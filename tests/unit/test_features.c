@@ -80,14 +80,19 @@ static void disco_of_the_server(void **state)
 static void services_of_the_server(void **state) /* XEP-0030 section 4 */
 {
     struct sm_world *w = *state;
+    static char *components[] = {"gateway:secret"}; /* the names without a dot that are shown */
     struct client *c = client_online(w, "juliet@example.net/balcony");
+    w->config.router_components = (struct config_list){components, 1};
+    link_send(w->remote, packet_create_control(PACKET_BIND, STR("gateway"), 0));
+    link_send(w->remote, packet_create_control(PACKET_BIND, STR("process"), 0));
     link_send(w->remote, packet_create_control(PACKET_BIND, STR("rooms.example.net"), 0));
     link_send(w->remote, packet_create_control(PACKET_BIND, STR("notexample.net"), 0));
     world_settle(w);
     ask(c, "example.net", "<query xmlns='http://jabber.org/protocol/disco#items'/>");
     client_expect(c, "<iq type='result' id='1' from='example.net' to='juliet@example.net/balcony'>"
                      "<query xmlns='http://jabber.org/protocol/disco#items'>"
-                     "<item jid='rooms.example.net'/></query></iq>");
+                     "<item jid='gateway'/><item jid='rooms.example.net'/></query></iq>");
+    link_send(w->remote, packet_create_control(PACKET_UNBIND, STR("gateway"), 0));
     link_send(w->remote, packet_create_control(PACKET_UNBIND, STR("rooms.example.net"), 0));
     world_settle(w);
     ask(c, "example.net", "<query xmlns='http://jabber.org/protocol/disco#items'/>");
