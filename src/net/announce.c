@@ -8,15 +8,15 @@
 #include <avahi-common/error.h>
 #include <avahi-common/malloc.h>
 #include <avahi-common/simple-watch.h>
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/mem.h"
 
-#define ANNOUNCE_RETRY_S 5
+#define ANNOUNCE_RETRY_MS 5000
 
 struct service {
     struct announce *announce;
@@ -26,13 +26,12 @@ struct service {
 
 struct announce {
     pthread_mutex_t lock;
-    pthread_cond_t wake;
     struct log log;
     unsigned refs;
     bool stop, changed;
     struct announcement wanted[ANNOUNCE_MAX];
     size_t wanted_count;
-    AvahiSimplePoll *poll; /* NULL while there is no client */
+    AvahiSimplePoll *poll; /* the thread's, but for its wakeup */
     /* The thread's own: */
     AvahiClient *client;
     struct service services[ANNOUNCE_MAX];
@@ -167,41 +166,28 @@ static bool take_change(struct announce *a)
     return changed && avahi_client_get_state(a->client) == AVAHI_CLIENT_S_RUNNING;
 }
 
-static void set_poll(struct announce *a, AvahiSimplePoll *poll)
-{
-    pthread_mutex_lock(&a->lock);
-    a->poll = poll;
-    pthread_mutex_unlock(&a->lock);
-}
-
 /* Until the connection to D-Bus breaks, or the owner has had enough. */
 static void session(struct announce *a)
 {
-    AvahiSimplePoll *poll = avahi_simple_poll_new();
     int e = 0;
 
     a->broken = false;
-    a->client = poll ? avahi_client_new(avahi_simple_poll_get(poll), AVAHI_CLIENT_NO_FAIL,
-                                        on_client, a, &e)
-                     : NULL;
+    a->client =
+        avahi_client_new(avahi_simple_poll_get(a->poll), AVAHI_CLIENT_NO_FAIL, on_client, a, &e);
     if (!a->client && !a->complained)
         say(a, LOG_WARNING, "lan.announce: cannot reach avahi-daemon: %s; trying again",
             avahi_strerror(e));
     a->complained = a->complained || !a->client;
-    set_poll(a, poll);
     while (a->client && !a->broken && !stopped(a)) {
         if (take_change(a))
             publish_all(a);
-        if (avahi_simple_poll_iterate(poll, -1) != 0)
+        if (avahi_simple_poll_iterate(a->poll, -1) != 0)
             break;
     }
-    set_poll(a, NULL);
     a->count = 0; /* groups go with the client */
     if (a->client)
         avahi_client_free(a->client);
     a->client = NULL;
-    if (poll)
-        avahi_simple_poll_free(poll);
 }
 
 static void unref(struct announce *a)
@@ -211,8 +197,9 @@ static void unref(struct announce *a)
     pthread_mutex_unlock(&a->lock);
     if (left > 0)
         return;
-    pthread_cond_destroy(&a->wake);
     pthread_mutex_destroy(&a->lock);
+    if (a->poll)
+        avahi_simple_poll_free(a->poll);
     free(a);
 }
 
@@ -221,14 +208,9 @@ static void *run(void *arg)
     struct announce *a = arg;
 
     while (!stopped(a)) {
-        struct timespec until;
         session(a);
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += ANNOUNCE_RETRY_S;
-        pthread_mutex_lock(&a->lock);
-        if (!a->stop)
-            (void)pthread_cond_timedwait(&a->wake, &a->lock, &until);
-        pthread_mutex_unlock(&a->lock);
+        if (!stopped(a))
+            (void)avahi_simple_poll_iterate(a->poll, ANNOUNCE_RETRY_MS);
     }
     unref(a);
     return NULL;
@@ -244,12 +226,12 @@ struct announce *announce_create(struct log log)
     int e;
 
     pthread_mutex_init(&a->lock, NULL);
-    pthread_cond_init(&a->wake, NULL);
     a->log = log;
     a->refs = 2;
+    a->poll = avahi_simple_poll_new();
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the loop's */
-    e = pthread_create(&thread, NULL, run, a);
+    e = a->poll ? pthread_create(&thread, NULL, run, a) : ENOMEM;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (e == 0) {
         pthread_detach(thread);
@@ -261,20 +243,13 @@ struct announce *announce_create(struct log log)
     return NULL;
 }
 
-static void wake(struct announce *a)
-{
-    pthread_cond_signal(&a->wake);
-    if (a->poll)
-        avahi_simple_poll_wakeup(a->poll);
-}
-
 void announce_set(struct announce *a, const struct announcement *list, size_t count)
 {
     pthread_mutex_lock(&a->lock);
     a->wanted_count = count < ANNOUNCE_MAX ? count : ANNOUNCE_MAX;
     memcpy(a->wanted, list, a->wanted_count * sizeof(*list));
     a->changed = true;
-    wake(a);
+    avahi_simple_poll_wakeup(a->poll);
     pthread_mutex_unlock(&a->lock);
 }
 
@@ -284,7 +259,7 @@ void announce_destroy(struct announce *a)
         return;
     pthread_mutex_lock(&a->lock);
     a->stop = true;
-    wake(a);
+    avahi_simple_poll_wakeup(a->poll);
     pthread_mutex_unlock(&a->lock);
     unref(a);
 }
