@@ -249,8 +249,7 @@ static struct config_impl *domain_get(struct load *l, struct str name, const cha
     d->domain = mem_strndup(prepared, len);
     d->section_origin = mem_strdup(where);
     if ((all->domain_count & (all->domain_count - 1)) == 0)
-        all->domains =
-            mem_realloc(all->domains, (all->domain_count * 2 + 1) * sizeof(*all->domains));
+        all->domains = mem_realloc(all->domains, (all->domain_count * 2 + 1) * sizeof(void *));
     all->domains[all->domain_count++] = d;
     return d;
 }

@@ -11,6 +11,7 @@ import pytest
 from conftest import DOMAIN, Process, free_port
 from raw import Raw
 
+THREADS = True
 OTHER = 'other.test'
 
 
