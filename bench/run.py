@@ -155,7 +155,10 @@ class Jackdaw(Server):
                     'c2s.max_per_address=0', 'c2s.rate=0', 'register.rate=0', 'log.level=warning', *self.placement()]
         if self.other:
             settings += ['s2s.enabled=true', 's2s.address=127.0.0.1', f's2s.port={self.s2s_port}', 's2s.max_per_address=0',
+                         's2s.rate=0', 's2s.message_rate=0',
                          's2s.require_certificate=false', f's2s.hosts={self.other.domain}=127.0.0.1:{self.other.s2s_port}']
+        else:
+            settings += ['s2s.enabled=false']
         command = [self.build / 'jackdaw', 'serve', '--data', self.dir / 'data', '--domain', self.domain]
         for setting in settings:
             command += ['--set', setting]

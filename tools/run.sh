@@ -10,7 +10,7 @@ jackdaw=build/jackdaw
 make --no-print-directory all
 addresses=127.0.0.1
 grep -qs '^0*1 ' /proc/net/if_inet6 && addresses+=,::1
-options=(--data "$data" --domain "$domain" --set "c2s.address=$addresses")
+options=(--data "$data" --domain "$domain" --set "c2s.address=$addresses" --set s2s.enabled=false)
 
 add_account() {
     printf '    %-24s password  ' "$1@$domain"

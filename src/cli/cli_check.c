@@ -205,7 +205,9 @@ static void check_addresses(struct check *c)
         if (k->c2s_tls_port != k->c2s_port)
             try_address(c, "c2s.address", k->c2s_address.items[i], k->c2s_tls_port);
     }
-    for (size_t i = 0; k->s2s_enabled && i < k->s2s_address.count; i++) {
+    bool s2s = k->s2s_enabled && (config_given(k, "s2s.enabled") || config_given(k, "s2s.port") ||
+                                  config_given(k, "s2s.address"));
+    for (size_t i = 0; s2s && i < k->s2s_address.count; i++) {
         try_address(c, "s2s.address", k->s2s_address.items[i], k->s2s_port);
         if (k->s2s_tls_port != k->s2s_port)
             try_address(c, "s2s.address", k->s2s_address.items[i], k->s2s_tls_port);

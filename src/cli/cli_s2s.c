@@ -52,9 +52,10 @@ static void print_incoming(const json_t *c)
     size_t i;
     json_t *pair;
 
-    printf("%-30s from %s, %s%s%s%s\n", text(c, "domain"), text(c, "address"), text(c, "state"),
-           flag(c, "tls", ", TLS"), flag(c, "certificate", ", by certificate"),
-           flag(c, "bidi", ", both ways"));
+    printf("%-30s from %s, %s%s%s%s%s%s%s\n", text(c, "domain"), text(c, "address"),
+           text(c, "state"), flag(c, "tls", ", TLS"), flag(c, "certificate", ", by certificate"),
+           flag(c, "dane", " that its DNS names"), flag(c, "bidi", ", both ways"),
+           flag(c, "slowed", ", sends too fast"), flag(c, "waiting", ", waits for us"));
     json_array_foreach(json_object_get(c, "pairs"), i, pair)
         printf("  %s may send to %s\n", text(pair, "from"), text(pair, "to"));
 }

@@ -128,3 +128,17 @@ bool domains_is_component(const struct config *config, struct str name)
     }
     return false;
 }
+
+static bool ends_with(struct str s, struct str end)
+{
+    return s.len >= end.len && memcmp(s.data + s.len - end.len, end.data, end.len) == 0;
+}
+
+bool domains_public(struct str name)
+{
+    const char *dot = memrchr(name.data, '.', name.len);
+    bool number = dot != NULL && dot + 1 < name.data + name.len && dot[1] >= '0' && dot[1] <= '9';
+
+    return dot != NULL && !number && !ends_with(name, STR(".localhost")) &&
+           !memchr(name.data, ':', name.len);
+}

@@ -29,5 +29,8 @@ void domains_replace(struct domains *d, struct domains *fresh, domains_changed_f
 
 /* Whether router.components has a component of that (prepared) name. */
 bool domains_is_component(const struct config *config, struct str name);
+/* Whether others could reach it: "localhost" and names without a dot are nobody's but this
+ * machine's, and addresses are no names. */
+bool domains_public(struct str name);
 
 #endif

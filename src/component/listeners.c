@@ -137,6 +137,13 @@ static bool listen_at(struct listeners *ls, const char *ip, int64_t port, bool d
     if (dispensable(ip, e, ls->count)) {
         log_info(&c->log, "not listening on ::, this machine has no IPv6");
         e = ERR_OK;
+    } else if (ls->config.optional) {
+        log_warn(&c->log,
+                 "not listening for %s on %s port %u: %s. Give it another port in %s.port, or set "
+                 "%s.enabled=false",
+                 l->config.whom, ip, l->at.port, error_text(e), l->config.section,
+                 l->config.section);
+        e = ERR_OK;
     } else {
         say_failed(c, l, e);
     }

@@ -14,6 +14,7 @@ struct listeners_config {
     const struct config_list *addresses;
     int64_t port, tls_port; /* 0: none */
     bool shared;            /* by an instance on each of the process's loops */
+    bool optional;          /* nobody has asked for it: a port that is taken is no failure */
     /* The connection is paused and the callee's, as net_accept_fn. */
     void (*accept)(void *owner, struct conn *conn, bool direct_tls);
     void *owner;

@@ -528,14 +528,25 @@ void config_destroy(struct config *c)
         destroy_impl(c->impl);
 }
 
-const char *config_origin(const struct config *c, const char *name)
+static const char *find_origin(const struct config *c, const char *name)
 {
     const struct config_impl *impl = c->impl;
     const struct setting *s = setting_find(str_of(name));
     const char *origin = s && impl ? impl->origins[s - settings] : NULL;
     if (!origin && s && impl && impl->all)
         origin = impl->all->origins[s - settings];
+    return origin;
+}
+
+const char *config_origin(const struct config *c, const char *name)
+{
+    const char *origin = find_origin(c, name);
     return origin ? origin : "the default";
+}
+
+bool config_given(const struct config *c, const char *name)
+{
+    return find_origin(c, name) != NULL;
 }
 
 /* --- comparing --- */

@@ -53,6 +53,7 @@ size_t config_diff_restart(const struct config *old, const struct config *new_co
 /* Where a setting ("c2s.port") was given: "FILE:LINE:COLUMN", "--set c2s.port=1" or "the default";
  * for messages about values that only their user can judge. Lives as long as the configuration. */
 const char *config_origin(const struct config *c, const char *name);
+bool config_given(const struct config *c, const char *name); /* anywhere but by default */
 /* The settings as sections of a manual page (roff); `put` writes text so that roff leaves it alone.
  */
 void config_print_settings(FILE *to, void (*put)(const char *text));

@@ -178,8 +178,13 @@ static enum error set_sources(struct dns_unbound *u, const struct config *config
                            error);
     }
     if (forwarders->count == 0 && config->resolver_resolv_conf[0] &&
-        (error = ub_ctx_resolvconf(u->ctx, config->resolver_resolv_conf)) != 0)
-        return refused(u, "resolver.resolv_conf: cannot use", config->resolver_resolv_conf, error);
+        (error = ub_ctx_resolvconf(u->ctx, config->resolver_resolv_conf)) != 0) {
+        if (config_given(config, "resolver.resolv_conf"))
+            return refused(u, "resolver.resolv_conf: cannot use", config->resolver_resolv_conf,
+                           error);
+        log_warn(&u->log, "%s cannot be used: %s; names are looked up from the root of DNS",
+                 config->resolver_resolv_conf, ub_strerror(error));
+    }
     if (config->resolver_hosts[0] && (error = ub_ctx_hosts(u->ctx, config->resolver_hosts)) != 0)
         log_warn(&u->log, "resolver.hosts: %s is not used: %s", config->resolver_hosts,
                  ub_strerror(error));

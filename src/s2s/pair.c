@@ -104,7 +104,7 @@ void pair_open(struct pair *pair, struct s2s_conn *c)
     log_info(&log, "%s sends to %s over %s stream%s", pair->local, pair->remote->name,
              c->role == S2S_MADE ? "our" : "their", c->tls ? " (TLS)" : "");
     if (c->role == S2S_ACCEPTED && by_key)
-        c->takes_keys = KEYS_TAKEN;
+        c->takes_keys = true;
     pair_share(pair, c);
     s2s_stanza_flush(pair);
 }
@@ -134,7 +134,7 @@ void pair_refused(struct pair *pair, enum stanza_condition said)
     pair_detach(pair);
     remote_poke(r);
     if (c->role == S2S_ACCEPTED) { /* theirs carries only what they asked for */
-        c->takes_keys = KEYS_REFUSED;
+        r->refuses_keys = true;
     } else if (c->remote != r) { /* section 2.6: then a stream of its own */
         r->lonely = true;
     } else if (said == STANZA_ERR_RESOURCE_CONSTRAINT && !list_empty(&c->pairs)) {
@@ -155,7 +155,7 @@ void pair_unanswered(struct pair *pair)
         s2s_conn_fail(c, STANZA_ERR_REMOTE_SERVER_TIMEOUT, "it did not answer our dialback key");
         return;
     }
-    c->takes_keys = KEYS_REFUSED; /* many servers look at none that come this way */
+    pair->remote->refuses_keys = true;
     pair_detach(pair);
     remote_poke(pair->remote);
 }
@@ -187,8 +187,7 @@ static struct s2s_conn *find_taker(const struct pair *pair)
     LIST_EACH (it, &pair->remote->s2s->conns) {
         struct s2s_conn *c = LIST_ENTRY(it, struct s2s_conn, node);
         if (c->role == S2S_ACCEPTED && c->bidi && c->state == S2S_OPEN &&
-            (c->takes_keys == KEYS_TAKEN ||
-             (c->takes_keys == KEYS_UNKNOWN && pair->remote->failures > 0)) &&
+            (c->takes_keys || pair->remote->failures > 0) && !pair->remote->refuses_keys &&
             speaks_for(c, pair->remote) && s2s_judge_allows(c, remote_name(pair->remote)))
             return c;
     }
@@ -236,8 +235,6 @@ json_t *pair_json(const struct pair *pair)
                      : c->role == S2S_MADE ? "ours"
                                            : "theirs",
                      "tls", c ? (int)c->tls : 0, "by",
-                     !c                                        ? "-"
-                     : c->authenticated || c->role != S2S_MADE ? "certificate"
-                                                               : "dialback",
-                     "acks", c ? (int)c->sm : 0);
+                     c ? s2s_judge_proof(c, remote_name(pair->remote)) : "-", "acks",
+                     c ? (int)c->sm : 0);
 }

@@ -125,7 +125,10 @@ size_t policy_hosts(const struct s2s *s, struct str domain, struct target *ret, 
 
 bool policy_federates(const struct s2s *s, struct str local)
 {
-    return !domains_find(&s->domains, local) || config_for(s2s_config(s), local)->domain_s2s;
+    if (!domains_find(&s->domains, local))
+        return true;
+    return config_for(s2s_config(s), local)->domain_s2s &&
+           (!s->by_default || domains_public(local));
 }
 
 bool policy_check(const struct s2s *s)

@@ -190,7 +190,9 @@ void remote_conn_ended(struct s2s_conn *c, enum stanza_condition condition, cons
 
     LIST_EACH_SAFE (it, &c->pairs) {
         struct pair *pair = LIST_ENTRY(it, struct pair, conn_node);
-        if (pair->remote != r && pair->state == PAIR_PROVING)
+        if (pair->state == PAIR_PROVING && c->role == S2S_ACCEPTED)
+            pair->remote->refuses_keys = true;
+        else if (pair->state == PAIR_PROVING && pair->remote != r)
             pair->remote->lonely = true; /* it did not like to be shared */
         pair_detach(pair);
         if (pair->remote->s2s->stopping)

@@ -83,6 +83,7 @@ struct remote {
     unsigned failures; /* attempts in a row that reached nobody */
     bool lonely;       /* streams of other domains are not to be shared */
     bool no_external;  /* it refused our certificate: dialback at once */
+    bool refuses_keys; /* on streams that it made; Prosody 0.12 closes them then */
     bool definite;     /* until retry_at everything comes back at once */
     struct s2s_query query;
     enum stanza_condition condition; /* of the last failure */

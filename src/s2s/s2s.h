@@ -69,6 +69,7 @@ struct s2s {
     size_t conn_count;
     struct loop_task reaper;
     struct loop_timer stop_timer;
+    bool by_default; /* nobody has said s2s.enabled */
     bool stopping;
     struct s2s_counters count;
     struct log_limit limit_accept, limit_stream, limit_remote, limit_packet, limit_spam;

@@ -452,12 +452,14 @@ json_t *s2s_conn_list(const struct s2s *s)
         const struct s2s_conn *c = LIST_ENTRY(it, struct s2s_conn, node);
         if (c->role != S2S_ACCEPTED)
             continue;
-        json_array_append_new(list,
-                              json_pack("{s:s, s:s?, s:s, s:b, s:b, s:b, s:b, s:o}", "address",
-                                        conn_peer(c->conn)->ip, "domain", c->peer, "state",
-                                        s2s_state_name(c->state), "tls", (int)c->tls, "certificate",
-                                        (int)c->authenticated, "bidi", (int)c->bidi, "acks",
-                                        (int)c->sm, "pairs", list_proofs(c)));
+        json_array_append_new(
+            list,
+            json_pack("{s:s, s:s?, s:s, s:b, s:b, s:b, s:b, s:b, s:b, s:b, s:o}", "address",
+                      conn_peer(c->conn)->ip, "domain", c->peer, "state", s2s_state_name(c->state),
+                      "tls", (int)c->tls, "certificate", (int)c->authenticated, "dane",
+                      (int)c->dane, "bidi", (int)c->bidi, "acks", (int)c->sm, "slowed",
+                      (c->paused & S2S_PAUSE_RATE) != 0, "waiting",
+                      (c->paused & ~(unsigned)S2S_PAUSE_RATE) != 0, "pairs", list_proofs(c)));
     }
     return list;
 }

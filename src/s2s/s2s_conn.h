@@ -18,9 +18,6 @@ struct proof {
     char remote[]; /* both, each with its NUL */
 };
 
-/* Whether the other server looks at our keys on a stream that it made (XEP-0288). */
-enum s2s_keys { KEYS_UNKNOWN, KEYS_TAKEN, KEYS_REFUSED };
-
 /* Why a connection is not read. */
 enum s2s_pause {
     S2S_PAUSE_LINK = 1 << 0, /* the router does not keep up */
@@ -52,13 +49,13 @@ struct s2s_conn {
     uint64_t last_use;
     enum s2s_role role;
     enum s2s_state state;
-    enum s2s_keys takes_keys; /* accepted, with bidi */
     unsigned paused;
     bool direct_tls, tls, header_sent, in_feed;
     bool trusted;       /* the certificate's chain is */
     bool dane;          /* it proves `peer` by what a validated answer of DNS says */
     bool authenticated; /* by SASL EXTERNAL */
     bool tried_external, dialback, dialback_errors, bidi, sm_offered;
+    bool takes_keys; /* accepted, with bidi: one of ours was valid here */
     char certificate_why[160];
     /* XEP-0198, both directions of one stream */
     bool sm;             /* what we send is counted */
@@ -128,6 +125,8 @@ void s2s_judge_certificate(struct s2s_conn *c); /* the handshake is finished */
 bool s2s_judge_ask(struct s2s_conn *c);
 /* What it showed proves this domain. */
 bool s2s_judge_certified(const struct s2s_conn *c, struct str domain);
+/* For people: by what a pair with that domain is proven here. */
+const char *s2s_judge_proof(const struct s2s_conn *c, struct str domain);
 /* The policy lets this stream carry stanzas from or to the domain, once that is proven. */
 bool s2s_judge_allows(const struct s2s_conn *c, struct str domain);
 /* Closes what is not allowed any more, sends back what waits for it. */

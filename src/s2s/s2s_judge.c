@@ -73,6 +73,15 @@ bool s2s_judge_certified(const struct s2s_conn *c, struct str domain)
     return c->trusted && conn_tls_peer_is(c->conn, name);
 }
 
+/* A stream that we made carries our identity by the way that they took; one that they made, theirs.
+ */
+const char *s2s_judge_proof(const struct s2s_conn *c, struct str domain)
+{
+    if (c->role == S2S_MADE ? !c->authenticated : !s2s_judge_certified(c, domain))
+        return "dialback";
+    return c->role == S2S_ACCEPTED && c->dane ? "dane" : "certificate";
+}
+
 bool s2s_judge_allows(const struct s2s_conn *c, struct str domain)
 {
     struct policy policy = policy_of(c->s2s, domain);

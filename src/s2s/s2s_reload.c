@@ -22,6 +22,8 @@ static struct listeners *open_listeners(struct s2s *s)
         .addresses = &config->s2s_address,
         .port = config->s2s_port,
         .tls_port = s2s_tls_prepared(s->tls) ? config->s2s_tls_port : 0,
+        .optional = !config_given(config, "s2s.enabled") && !config_given(config, "s2s.port") &&
+                    !config_given(config, "s2s.address"),
         .accept = on_accept,
         .owner = s,
     };
@@ -63,6 +65,7 @@ void s2s_reload_commit(struct component *component)
 {
     struct s2s *s = component->state;
 
+    s->by_default = !config_given(s2s_config(s), "s2s.enabled");
     s2s_tls_commit(s->tls);
     listeners_replace(s->fresh.listeners, s->listeners);
     s->listeners = s->fresh.listeners;
