@@ -1,7 +1,7 @@
 /* A message to a domain goes to its administrators (server.admins), as jabberd2 had it: the address
  * a user in need tries first. The subject tells who wrote. */
 #include "base/buffer.h"
-#include "sm/admin.h"
+#include "config/admin_entry.h"
 #include "sm/send.h"
 
 #define MAX_SUBJECT 4096u
@@ -43,7 +43,7 @@ static enum path_result at_domain_message(struct path_event *e)
         return PATH_PASS;
     for (size_t i = 0; i < admins->count; i++) {
         struct str domains;
-        struct jid *admin = admin_entry(str_of(admins->items[i]), &domains);
+        struct jid *admin = admin_entry_read(str_of(admins->items[i]), &domains);
         if (admin && admin_configured(e->sm, jid_full(admin), jid_domain(p->to))) {
             message = message ? message : forwarded(p);
             send_route(e->sm, message, p->to, admin);
