@@ -84,7 +84,11 @@ enum stanza_condition privacy_item_set(struct privacy_item *item, struct str typ
     if (str_is(type, "jid")) {
         item->type = PRIVACY_JID;
         item->jid = jid_parse(value);
-        return item->jid ? STANZA_ERR_NONE : STANZA_ERR_JID_MALFORMED;
+        if (!item->jid)
+            return STANZA_ERR_JID_MALFORMED;
+        item->local_len = item->jid->local_len;
+        item->domain_len = item->jid->domain_len;
+        return STANZA_ERR_NONE;
     }
     if (str_is(type, "group") && value.len && value.len <= PRIVACY_MAX_TEXT)
         item->type = PRIVACY_GROUP;
@@ -214,9 +218,11 @@ void privacy_destroy(struct privacy *privacy)
 /* --- what they say --- */
 
 /* Section 2.1: user@domain/resource, user@domain, domain/resource, domain. */
-static bool jid_matches(const struct jid *rule, const struct jid *who)
+static bool jid_matches(const struct privacy_item *item, const struct jid *who)
 {
-    if (!rule)
+    const struct jid *rule = item->jid;
+    if (item->domain_len != who->domain_len ||
+        (item->local_len && item->local_len != who->local_len) || !rule)
         return false;
     if (rule->resource_len)
         return jid_eq(rule, who);
@@ -243,7 +249,7 @@ static bool item_matches(const struct privacy_item *item, const struct roster *r
     case PRIVACY_ANY:
         return true;
     case PRIVACY_JID:
-        return jid_matches(item->jid, who);
+        return jid_matches(item, who);
     case PRIVACY_GROUP:
         return in_group(roster_find(roster, jid_bare(who)), str_of(item->value));
     case PRIVACY_SUBSCRIPTION:

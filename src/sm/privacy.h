@@ -26,8 +26,9 @@ enum privacy_type {
 
 struct privacy_item {
     enum privacy_type type;
-    struct jid *jid; /* PRIVACY_JID */
-    char *value;     /* PRIVACY_GROUP, PRIVACY_SUBSCRIPTION: as written; else NULL */
+    uint16_t local_len, domain_len; /* of the JID: most are told apart without looking at it */
+    struct jid *jid;                /* PRIVACY_JID */
+    char *value;                    /* PRIVACY_GROUP, PRIVACY_SUBSCRIPTION: as written; else NULL */
     uint32_t order;
     uint8_t block; /* bits */
     bool deny;
