@@ -473,6 +473,11 @@ json_t *component_status(struct component *c)
     return status;
 }
 
+bool component_settled(const struct component *c)
+{
+    return !c->link || (link_is_up(c->link) && list_empty(&c->impl->requests));
+}
+
 struct str component_common_name(const struct component *c)
 {
     struct str id = str_of(c->id);

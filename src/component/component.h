@@ -108,6 +108,7 @@ void component_commit(struct component *c); /* ops->reload */
 void component_revert(struct component *c);
 enum error component_reload(struct component *c); /* both steps, for a component alone */
 
+bool component_settled(const struct component *c); /* connected, and every bind has been answered */
 /* What the instances of a kind on the loops of one process are called together: "sm" of "sm-2"; its
  * own name where it is the only one. */
 struct str component_common_name(const struct component *c);

@@ -23,9 +23,10 @@
 #include "component/secret.h"
 #include "net/service_manager.h"
 
-#define RUNNER_DRAIN_MS 10000 /* at most, for all components together */
-#define RUNNER_POLL_MS  10
-#define RUNNER_KINDS    8 /* of components */
+#define RUNNER_DRAIN_MS  10000 /* at most, for all components together */
+#define RUNNER_POLL_MS   10
+#define RUNNER_SETTLE_MS 5000 /* at most, until all loops know of each other */
+#define RUNNER_KINDS     8    /* of components */
 
 struct runner {
     const struct runner_options *options;
@@ -42,6 +43,8 @@ struct runner {
     struct reload *reload;
     struct control *control;
     struct loop_timer drain, watchdog;
+    struct loop_timer settle;
+    uint64_t settle_deadline;
     uint64_t drain_deadline;
     bool draining;
 };
@@ -410,6 +413,52 @@ static bool start_all(struct runner *r)
     return open_control(r) && seats_start(r->seats);
 }
 
+static void say_ready(const struct runner *r)
+{
+    printf("ready %s", r->options->name);
+    for (size_t i = 0; i < r->count; i++)
+        printf(" %s", r->components[i]->id);
+    printf("\n");
+    fflush(stdout);
+}
+
+/* Whether each has heard of every other: loops begin one after the other. */
+static bool all_met(const struct runner *r)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        const struct component *c = r->components[i];
+        if (!component_settled(c))
+            return false;
+        for (size_t k = 0; k < r->count; k++)
+            if (k != i && c->link && r->components[k]->link &&
+                !component_peer_up(c, str_of(r->components[k]->id)))
+                return false;
+    }
+    return true;
+}
+
+static void be_ready(struct runner *r)
+{
+    say_ready(r);
+    tell_ready(r);
+    if (service_manager_watchdog_ms() > 0)
+        on_watchdog(&r->watchdog);
+}
+
+static void on_settle(struct loop_timer *timer)
+{
+    struct runner *r = MEM_CONTAINER(timer, struct runner, settle);
+    bool met;
+
+    seats_hold(r->seats);
+    met = all_met(r);
+    seats_release(r->seats);
+    if (met || loop_now(r->env->loop) >= r->settle_deadline)
+        be_ready(r);
+    else
+        loop_timer_start(timer, RUNNER_POLL_MS);
+}
+
 static void environment_create(struct runner *r)
 {
     const struct runner_options *o = r->options;
@@ -422,6 +471,8 @@ static void environment_create(struct runner *r)
     r->seats = seats_create(o->loops ? o->loops : 1, &common);
     r->env = seats_env(r->seats, 0);
     loop_timer_init(&r->drain, r->env->loop, on_drain);
+    loop_timer_init(&r->settle, r->env->loop, on_settle);
+    r->settle_deadline = loop_now(r->env->loop) + RUNNER_SETTLE_MS;
     loop_timer_init(&r->watchdog, r->env->loop, on_watchdog);
 }
 
@@ -476,15 +527,6 @@ static void restrict_calls(struct runner *r)
     sandbox_calls(&s);
 }
 
-static void say_ready(const struct runner *r)
-{
-    printf("ready %s", r->options->name);
-    for (size_t i = 0; i < r->count; i++)
-        printf(" %s", r->components[i]->id);
-    printf("\n");
-    fflush(stdout);
-}
-
 int runner_run(const struct runner_options *options)
 {
     struct runner r = {.options = options};
@@ -508,10 +550,10 @@ int runner_run(const struct runner_options *options)
         loop_on_signal(r.env->loop, SIGTERM, on_stop_signal, &r);
         loop_on_signal(r.env->loop, SIGINT, on_stop_signal, &r);
         loop_on_signal(r.env->loop, SIGHUP, on_reload_signal, &r);
-        say_ready(&r);
-        tell_ready(&r);
-        if (service_manager_watchdog_ms() > 0)
-            on_watchdog(&r.watchdog);
+        if (seats_count(r.seats) > 1)
+            loop_timer_start(&r.settle, 0);
+        else
+            be_ready(&r);
         loop_run(r.env->loop);
         log_info(&r.env->log, "stopped");
     }

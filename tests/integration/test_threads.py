@@ -82,7 +82,8 @@ def test_two_hundred_clients(own_server):
         if not cut & set(pair):
             assert [m.number for m in arrived] == sorted(m.number for m in arrived)
             assert all(len(m.delivered) == 1 for m in arrived)
-    assert not [m for m in lost if m.acked]
+    # What was in the buffers of a connection that is cut is lost to a client that acknowledges nothing.
+    assert not [m for m in lost if m.acked and (m.to not in cut or crowd.by_jid[m.to].acks)]
     assert all(m.told > 5 for m in members[1::2] if m.jid not in cut)
     log = server.of('c2s').log
     server.stop()
