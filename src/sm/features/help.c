@@ -2,6 +2,7 @@
  * a user in need tries first. The subject tells who wrote. */
 #include "base/buffer.h"
 #include "config/admin_entry.h"
+#include "sm/admin.h"
 #include "sm/send.h"
 
 #define MAX_SUBJECT 4096u
