@@ -1,4 +1,5 @@
 """Who knows the passwords: a program with jabberd2's pipe protocol, OpenLDAP, PAM, nobody (XEP-0175)."""
+import asyncio
 import os
 import sqlite3
 import subprocess
@@ -278,6 +279,7 @@ def test_anonymous(own_server):
     server = own_server(f'auth.anonymous={DOMAIN}').start()
     assert offered(server) == {'ANONYMOUS'}
     names = []
+    asyncio.set_event_loop(asyncio.new_event_loop())  # slixmpp takes the thread's; an earlier test may have closed it
 
     class Guest(slixmpp.ClientXMPP):
         def __init__(self):
