@@ -165,6 +165,16 @@ class Jackdaw(Server):
         wait_port(self.port, self.spawn(command))
 
 
+class JackdawThreads(Jackdaw):
+    """Two loops in one process: half of the messages cross from one to the other."""
+    name = 'jackdaw-threads'
+    federates = False
+    skips = ('idle', 'idle-tls', 'store', 'deliver')
+
+    def placement(self):
+        return ['server.placement=threads', 'server.threads=2', 'router.port=0', 's2s.enabled=false']
+
+
 class JackdawProcesses(Jackdaw):
     """Five processes over TCP, as jabberd2's four."""
     name = 'jackdaw-processes'
@@ -304,7 +314,7 @@ class Relay(Server):
         wait_port(self.port, self.spawn([self.build / 'bench/relay', self.port]))
 
 
-SERVERS = [Jackdaw, JackdawProcesses, Prosody, Ejabberd, Jabberd2, Relay]
+SERVERS = [Jackdaw, JackdawThreads, JackdawProcesses, Prosody, Ejabberd, Jabberd2, Relay]
 
 # key -> (title, unit, aim, needs TLS, load command and options, field of its answer)
 MEASURES = {

@@ -289,6 +289,11 @@ int cli_user(struct cli_options *o)
     const struct user_command *command = find_command(o);
     struct config *config = command ? cli_config(o) : NULL;
     int code = command ? 1 : 2;
+    if (config && strcmp(config->auth_driver, "store") != 0)
+        fprintf(stderr,
+                "note: auth.driver is \"%s\" (%s): passwords are known there; the accounts of this "
+                "command are the server's own, and nobody logs in by them\n",
+                config->auth_driver, config_origin(config, "auth.driver"));
     if (config && !command->run) {
         code = user_import(o, config);
     } else if (config && user_store_open(&s, config)) {
