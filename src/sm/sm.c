@@ -350,7 +350,7 @@ static enum error open_store(struct sm *sm)
 static void init_hashes(struct sm *sm)
 {
     struct hash *const hashes[] = {&sm->users, &sm->sessions, &sm->peers, &sm->domain_jids};
-    for (size_t i = 0; i < sizeof hashes / sizeof *hashes; i++) {
+    for (size_t i = 0; i < sizeof(hashes) / sizeof(hashes[0]); i++) {
         uint64_t seed[2];
         random_fill(sm->c->env->random, seed, sizeof seed);
         hash_init(hashes[i], seed);

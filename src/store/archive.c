@@ -264,8 +264,12 @@ static enum error write_kind(struct archive *a, enum store_kind kind)
     struct tables *from = NULL;
     struct tables_state state;
     struct table_list list = {0};
-    enum error e = driver ? driver->open(a->o->urls[kind], kind, a->why, &from, &state)
-                          : tables_fail(&a->why, ERR_INVALID, "the database is of no kind known");
+    enum error e;
+    if (!driver)
+        return tables_fail(&a->why, ERR_INVALID, "the database is of no kind known");
+    e = driver->open(a->o->urls[kind], kind, a->why, &from, &state);
+    if (!from)
+        return e;
     if (e == ERR_OK)
         e = driver->list(from, &list);
     for (size_t i = 0; e == ERR_OK && i < list.count; i++)
@@ -274,8 +278,7 @@ static enum error write_kind(struct archive *a, enum store_kind kind)
     for (size_t i = 0; e == ERR_OK && i < list.count; i++)
         e = write_table(a, from, &list.tables[i], state.version);
     free(list.tables);
-    if (from)
-        driver->close(from);
+    driver->close(from);
     return e;
 }
 

@@ -7,7 +7,7 @@
 const struct tables_driver *tables_driver_of(const char *url)
 {
     static const struct tables_driver *const drivers[] = {&tables_sqlite, &tables_postgres};
-    for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++)
+    for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
         if (str_starts(str_of(url), str_of(drivers[i]->scheme)))
             return drivers[i];
     return NULL;

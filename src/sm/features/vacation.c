@@ -166,7 +166,7 @@ static bool automatic(const struct stanza *s)
 {
     static const struct str *const marks[] = {&NS_VACATION, &NS_DELAY, &NS_ADDRESS, &NS_MUC_USER};
     for (stanza_el el = stanza_first(s, STANZA_ROOT); el != STANZA_NONE; el = stanza_next(s, el))
-        for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+        for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
             if (str_eq(stanza_ns(s, el), *marks[i]))
                 return true;
     return false;
