@@ -134,8 +134,11 @@ static void find_rates(struct view *v)
 {
     size_t k = 0;
 
+    if (v->now.count == 0)
+        return;
     qsort(v->now.rows, v->now.count, sizeof(*v->now.rows), by_name);
-    qsort(v->before.rows, v->before.count, sizeof(*v->before.rows), by_name);
+    if (v->before.count > 0) /* the first round has none to compare with */
+        qsort(v->before.rows, v->before.count, sizeof(*v->before.rows), by_name);
     for (size_t i = 0; i < v->now.count; i++) {
         struct row *row = &v->now.rows[i];
         while (k < v->before.count && strcmp(v->before.rows[k].jid, row->jid) < 0)

@@ -102,6 +102,7 @@ def test_a_program_that_only_tells_passwords(program):
 
 def test_registration_through_a_program(program):
     server = program()
+    login(server, 'romeo', PASSWORD).ping()  # the session manager is there
     c = Raw(server.port, server.domain, server.ca)
     c.open(), c.starttls(), c.open()
     for name, expected in (('romeo', 'conflict'), ('mercutio', None)):
