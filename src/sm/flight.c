@@ -71,6 +71,7 @@ static struct packet *finish(struct sm *sm, struct flight *f)
         outbox_promise(sm, f, p);
     jid_unref(f->owner);
     free(f);
+    p->c2s.len = p->sm.len = 0; /* where it goes from here is another question */
     return p;
 }
 
@@ -263,17 +264,34 @@ static void redeliver_all(struct sm *sm, struct list *flights)
         redeliver(sm, LIST_ENTRY(node, struct flight, node));
 }
 
+/* What was under way when the router went may be lost, or the word that it arrived: the c2s tells
+ * when it is asked by the same number. It does not have the session any more, so what it has not
+ * seen comes back. */
+static void ask_again(struct sm *sm, const struct peer *peer, const struct flight *f)
+{
+    struct packet *p = copy_of(sm, f, peer_name(peer));
+    p->c2s = f->packet->c2s;
+    p->sm = f->packet->sm;
+    sm->counters.repeated++;
+    component_send(sm->c, p);
+}
+
 void flight_end(struct session *session)
 {
+    struct sm *sm = session->user->sm;
     struct list *node;
     if (session->acks || session->peer->gone) {
-        redeliver_all(session->user->sm, &session->flights);
+        redeliver_all(sm, &session->flights);
         return;
     }
     while ((node = list_pop(&session->flights))) {
         struct flight *f = LIST_ENTRY(node, struct flight, node);
         f->session = NULL;
+        f->packet->c2s = session->c2s;
+        f->packet->sm = session->sm;
         list_push(&session->peer->orphans, node);
+        if (session->stale)
+            ask_again(sm, session->peer, f);
     }
 }
 
@@ -301,11 +319,21 @@ static void on_release(struct loop_timer *timer)
     flight_go(MEM_CONTAINER(timer, struct sm, flights.release));
 }
 
+static void ask_for_orphans(struct sm *sm)
+{
+    struct peer *peer;
+    for (size_t i = 0; (peer = hash_next(&sm->peers, &i));)
+        LIST_EACH (it, &peer->orphans)
+            ask_again(sm, peer, LIST_ENTRY(it, const struct flight, node));
+}
+
 void flight_go(struct sm *sm)
 {
     struct flights *flights = &sm->flights;
     if (loop_timer_running(&flights->release) || flights->load_upto || !link_is_up(sm->c->link))
         return;
+    if (flights->held[FLIGHT_LOCAL])
+        ask_for_orphans(sm);
     release(sm, FLIGHT_LOCAL);
     release(sm, FLIGHT_REMOTE);
 }
