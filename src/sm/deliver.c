@@ -234,8 +234,21 @@ void deliver(struct sm *sm, struct packet *p)
 
 /* --- back from a client that has gone --- */
 
+/* To those who can take messages only since it was sent: often the same client, which has come back
+ * by another stream. */
+static bool to_newcomers(const struct user *user, const struct packet *p, uint64_t number)
+{
+    bool any = false;
+    for (struct session *s = number ? user->sessions : NULL; s; s = s->next)
+        if (session_takes_messages(s) && s->takes_since > number) {
+            send_session_packet(s, p);
+            any = true;
+        }
+    return any;
+}
+
 /* What went to the bare JID is not repeated to those who got their own copy. */
-void deliver_returned(struct sm *sm, struct packet *p)
+void deliver_returned(struct sm *sm, struct packet *p, uint64_t number)
 {
     struct user *user = p->to ? user_find(sm, jid_bare(p->to)) : NULL;
     if (p->to && !sm_owns(sm, p->to)) { /* the sm that has the user now knows better */
@@ -249,7 +262,7 @@ void deliver_returned(struct sm *sm, struct packet *p)
     user_hold(user);
     if (offline_returned(user, p)) {
         /* back at its place in the queue */
-    } else if (jid_is_bare(p->to) && anybody(user)) {
+    } else if (jid_is_bare(p->to) && (to_newcomers(user, p, number) || anybody(user))) {
         packet_destroy(p);
     } else {
         deliver_message(user, p);

@@ -18,8 +18,9 @@ bool deliver_is_internal(const struct packet *p);
 /* A message for a user, past the FROM_ROUTER point (again). Takes the packet. */
 void deliver_message(struct user *user, struct packet *p);
 /* A stanza for a client that has gone, which did not get it; the session has ended before. It is
- * tried again without it, so that it reaches another resource or the offline queue. Takes it. */
-void deliver_returned(struct sm *sm, struct packet *p);
+ * tried again without it, so that it reaches another resource or the offline queue. `number`: of
+ * its flight, which tells who was there when it was sent; 0: not known. Takes p. */
+void deliver_returned(struct sm *sm, struct packet *p, uint64_t number);
 /* Parses from and to where the link has not: false when either is missing. */
 bool deliver_addresses(struct packet *p);
 /* To each session that takes messages; how many there were. The packet stays the caller's. */

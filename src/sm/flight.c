@@ -148,7 +148,7 @@ void flight_deliver(struct session *session, struct packet *p)
     struct sm *sm = session->user->sm;
     if (p->promise && !owed_durable(p->stanza))
         owed_drop(p);
-    if (!session->acks && !p->promise) {
+    if (!session->acks && !p->promise && !session->stale) {
         component_send(sm->c, p);
         return;
     }
@@ -244,6 +244,7 @@ bool flight_bounced(struct sm *sm, struct packet *p)
 static void redeliver(struct sm *sm, struct flight *f)
 {
     int64_t sent = f->sent;
+    uint64_t number = f->number;
     struct packet *p = finish(sm, f);
     if (offline_has(p->promise)) { /* it has not left the queue */
         offline_broken(p->promise);
@@ -253,7 +254,7 @@ static void redeliver(struct sm *sm, struct flight *f)
     } else {
         if (!p->delay && send_kind_of(p->stanza) == SEND_MESSAGE)
             p->delay = delay_create(jid_domain(p->to), sent, NULL);
-        deliver_returned(sm, p);
+        deliver_returned(sm, p, number);
     }
 }
 

@@ -3,8 +3,9 @@
  * sent again, in order; what nobody confirms for sm.outbox_after is written to the outbox, and then
  * whoever waits for it is told, because from then on it survives us, too (reliability.md C.1 a).
  *
- * Only stanzas that somebody waits for fly like this, and all that go to a session with XEP-0198:
- * there the flights of a session are its unacknowledged stanzas.
+ * Only stanzas that somebody waits for fly like this, and all that go to a session with XEP-0198 -
+ * there the flights of a session are its unacknowledged stanzas - or to one whose c2s has to come
+ * back after a lost link: a router that does not know that c2s yet would turn them round.
  */
 #ifndef JACKDAW_SM_FLIGHT_H
 #define JACKDAW_SM_FLIGHT_H

@@ -173,6 +173,8 @@ static void available(struct session *session, struct packet *p)
     stanza_unref(session->presence);
     session->presence = stanza_ref(p->stanza);
     session->priority = priority;
+    if (!took)
+        session->takes_since = receipts_number(sm->receipts);
     to_subscribers(session, p->stanza);
     to_resources(session, p->stanza);
     if (initial)

@@ -96,8 +96,10 @@ void session_peer_down(struct sm *sm, struct str name, bool link_lost)
     struct peer *peer = hash_get(&sm->peers, name);
     if (!peer)
         return;
-    LIST_EACH (it, &peer->sessions)
-        LIST_ENTRY(it, struct session, peer_node)->stale = true;
+    LIST_EACH (it, &peer->sessions) {
+        struct session *s = LIST_ENTRY(it, struct session, peer_node);
+        s->stale = s->lost = true;
+    }
     peer->gone = !link_lost;
     if (!peer->gone)
         return;
@@ -191,7 +193,7 @@ void session_take(struct session *s, const struct packet *p)
     s->peer = peer_get(sm, p->route_from);
     list_push(&s->peer->sessions, &s->peer_node);
     s->c2s = p->c2s;
-    s->stale = false;
+    s->stale = s->lost = false;
 }
 
 /* A stanza condition's name when the session may not start. */
@@ -218,7 +220,7 @@ void session_start(struct user *user, struct packet *p)
     struct session *same = session_of(user, jid_resource(p->target));
     struct str acks = p->reason, word;
     bool resumed = str_split(&acks, ' ', &word) && str_is(word, "resumed");
-    if (same && resumed && (same->stale || (acks.data && same_stream(same, acks)))) {
+    if (same && resumed && (same->lost || (acks.data && same_stream(same, acks)))) {
         adopt(same, p);
         return;
     }

@@ -17,11 +17,14 @@ struct session {
     struct jid **directed;   /* who got directed presence and is to hear of the end; sorted */
     uint32_t directed_count;
     int8_t priority;
+    uint64_t takes_since; /* of a session that takes messages: what flies under a greater number
+                             found it */
     struct privacy_list *active;         /* XEP-0016: instead of the default list; NULL: none */
     bool knows_privacy, knows_blocklist; /* it has asked for the lists, for the block list */
     bool retrieves;  /* XEP-0013: its client takes the offline messages one by one */
     bool interested; /* asked for the roster: RFC 6121 section 2.2 */
     bool stale;      /* the link was lost since we heard of it */
+    bool lost;       /* the link was lost since its c2s started it: it may start it anew */
     bool asleep;     /* its stream broke, and it may be resumed: acks.h */
 };
 

@@ -260,8 +260,10 @@ static void back_from_c2s(struct sm *sm, struct packet *p)
         return;
     p->error = 0;
     p->c2s.len = p->sm.len = 0;
+    uint64_t number = p->receipt.number;
+    p->receipt.number = 0;
     deliver_addresses(p);
-    deliver_returned(sm, p);
+    deliver_returned(sm, p, number);
 }
 
 static void tell_sender(struct sm *sm, struct packet *p, enum stanza_condition condition)
@@ -306,13 +308,14 @@ static bool internal(const struct packet *p)
 static void on_packet(struct component *c, struct packet *p)
 {
     struct sm *sm = c->state;
+    uint64_t answers = p->receipt.answers;
     if (receipts_take(sm->receipts, p))
         return;
     if (internal(p)) {
         deliver_internal(sm, p);
     } else if (p->error) {
         on_bounce(sm, p);
-    } else if (p->receipt.answers && !flight_answered(sm, p)) {
+    } else if (answers && !flight_answered(sm, p)) {
         packet_destroy(p); /* dealt with already */
     } else if (p->kind == PACKET_SESSION) {
         on_session_packet(sm, p);
@@ -320,7 +323,7 @@ static void on_packet(struct component *c, struct packet *p)
         on_client_stanza(sm, p);
     } else if (p->kind == PACKET_STANZA && hash_get(&sm->peers, p->route_from)) {
         deliver_addresses(p);
-        deliver_returned(sm, p);
+        deliver_returned(sm, p, answers);
     } else if (p->kind == PACKET_STANZA) {
         sm->counters.from_router++;
         if (p->receipt.number && !owed_take(sm, p))
