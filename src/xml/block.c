@@ -214,6 +214,11 @@ void block_open(struct block_writer *w, struct str name, struct str ns)
     w->prefixes = 0;
 }
 
+struct str block_open_name(const struct block_writer *w)
+{
+    return block_writer_view(w, element_at(w, w->open)->name);
+}
+
 static struct block_attr *start_attr(struct block_writer *w)
 {
     require(w->in_tag, "an attribute after text or children");
@@ -223,10 +228,10 @@ static struct block_attr *start_attr(struct block_writer *w)
     return a;
 }
 
+/* `size` is what the value takes escaped. */
 static void put_attr_value(struct block_writer *w, struct block_attr *a, struct str name,
-                           struct str value)
+                           struct str value, size_t size)
 {
-    size_t size = value_size(value);
     char *out = block_reserve(&w->bytes, name.len + size + 3);
     a->name = (struct block_ref){w->bytes.len, (uint32_t)name.len};
     memcpy(out, name.data, name.len);
@@ -284,12 +289,22 @@ static void sort_attr(struct block_writer *w)
     *attr_at(w, first) = moved;
 }
 
-void block_attr(struct block_writer *w, struct str name, struct str value)
+static void put_attr(struct block_writer *w, struct str name, struct str value, size_t size)
 {
     struct block_attr *a = start_attr(w);
     PUT_LITERAL(w, " ");
-    put_attr_value(w, a, name, value);
+    put_attr_value(w, a, name, value, size);
     sort_attr(w);
+}
+
+void block_attr(struct block_writer *w, struct str name, struct str value)
+{
+    put_attr(w, name, value, value_size(value));
+}
+
+void block_attr_clean(struct block_writer *w, struct str name, struct str value)
+{
+    put_attr(w, name, value, value.len);
 }
 
 /* An attribute of the open element in this namespace, or NULL. */
@@ -336,7 +351,7 @@ void block_attr_ns(struct block_writer *w, struct str name, struct str ns, struc
         area_add(&w->bytes, prefix, (size_t)len);
         PUT_LITERAL(w, ":");
     }
-    put_attr_value(w, a, name, value);
+    put_attr_value(w, a, name, value, value_size(value));
 }
 
 /* Notes that canonical text lies at [at, end of bytes). */
@@ -352,21 +367,30 @@ static void index_text(struct block_writer *w, uint32_t at, bool escaped)
     text->len += w->bytes.len - at;
 }
 
-void block_text(struct block_writer *w, struct str text)
+void block_text_clean(struct block_writer *w, struct str text)
 {
     require(w->open != STANZA_NONE, "text outside an element");
     if (text.len == 0)
         return;
     block_end_tag(w);
     uint32_t at = w->bytes.len;
+    area_add(&w->bytes, text.data, text.len);
+    index_text(w, at, false);
+}
+
+void block_text(struct block_writer *w, struct str text)
+{
     if (escape_clean(ESCAPE_TEXT, text) == text.len) {
-        area_add(&w->bytes, text.data, text.len);
-    } else {
-        size_t size = escape_size(ESCAPE_TEXT, text);
-        escape_put(ESCAPE_TEXT, text, block_reserve(&w->bytes, size));
-        w->bytes.len += (uint32_t)size;
+        block_text_clean(w, text);
+        return;
     }
-    index_text(w, at, w->bytes.len - at != text.len);
+    require(w->open != STANZA_NONE, "text outside an element");
+    block_end_tag(w);
+    uint32_t at = w->bytes.len;
+    size_t size = escape_size(ESCAPE_TEXT, text);
+    escape_put(ESCAPE_TEXT, text, block_reserve(&w->bytes, size));
+    w->bytes.len += (uint32_t)size;
+    index_text(w, at, true);
 }
 
 void block_text_raw(struct block_writer *w, struct str canonical)

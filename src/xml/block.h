@@ -85,8 +85,12 @@ void block_open(struct block_writer *w, struct str name, struct str ns);
 void block_attr(struct block_writer *w, struct str name, struct str value);
 void block_attr_ns(struct block_writer *w, struct str name, struct str ns, struct str value);
 void block_text(struct block_writer *w, struct str text);
+/* The same for what needs no escaping. */
+void block_attr_clean(struct block_writer *w, struct str name, struct str value);
+void block_text_clean(struct block_writer *w, struct str text);
 void block_text_raw(struct block_writer *w, struct str canonical); /* already escaped */
 void block_close(struct block_writer *w);
+struct str block_open_name(const struct block_writer *w); /* of the innermost open element */
 /* An element of a finished block with all below it; or what is in it. Namespaces stay what they
  * are. */
 void block_copy(struct block_writer *w, const struct stanza *from, stanza_el el);

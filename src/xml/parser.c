@@ -13,6 +13,8 @@ enum {
     LANE_EXTRA =
         64 * 1024, /* expat's memory may be this and LANE_FACTOR times the largest stanza */
     LANE_FACTOR = 4,
+    PLAIN_BYTES = 16 * 1024, /* larger stanzas of streams are left to expat, which counts memory */
+    PLAIN_ELEMENTS = 256,
 };
 
 struct parser *parser_create(struct parser_pool *pool, const struct parser_limits *limits,
@@ -78,7 +80,8 @@ const char *parser_why(const struct parser *p)
 
 size_t parser_rest(const struct parser *p)
 {
-    return p->in_event ? (size_t)(p->lane->fed - p->lane->mark) + p->behind : 0;
+    size_t in_lane = p->lane ? (size_t)(p->lane->fed - p->lane->mark) : 0;
+    return p->in_event ? in_lane + p->behind : 0;
 }
 
 /* Back to the start of a stream. The old one's lane is good for others when nothing lies behind the
@@ -108,6 +111,8 @@ void parser_restart(struct parser *p)
         return;
     }
     p->restart = true;
+    if (!p->lane)
+        return;
     p->stop_at = p->lane->mark;
     if (p->lane->fed > p->stop_at)
         XML_StopParser(p->lane->expat, XML_FALSE);
@@ -231,10 +236,15 @@ static bool hold(struct parser *p, const char *bytes, size_t len)
     return true;
 }
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
 static size_t skip_space(struct parser *p, const char *bytes, size_t len)
 {
     size_t n = 0;
-    while (n < len && strchr(" \t\r\n", bytes[n]) && bytes[n])
+    while (n < len && is_space(bytes[n]))
         n++;
     p->skip_space = n == len;
     return n;
@@ -268,21 +278,53 @@ static size_t step(struct parser *p, const char *bytes, size_t len)
     return used;
 }
 
+/* Whole stanzas do without a lane where they can (plain.h); so does the white space between them.
+ * Returns how many bytes were used. */
+static size_t feed_plain(struct parser *p, const char *bytes, size_t len)
+{
+    struct parser_limits limits = p->limits;
+    if (p->phase != PARSER_STREAM || p->lane)
+        return 0;
+    size_t most = PLAIN_BYTES < limits.stanza_bytes ? PLAIN_BYTES : limits.stanza_bytes;
+    if (limits.total_bytes > 0 && most > limits.total_bytes - p->total)
+        return 0; /* so near to the end, expat counts */
+    size_t used = 0;
+    while (used < len && used < most && is_space(bytes[used]))
+        used++;
+    if (limits.children > PLAIN_ELEMENTS)
+        limits.children = PLAIN_ELEMENTS;
+    struct str rest = {bytes + used, len - used < most - used ? len - used : most - used};
+    size_t n = plain_read(&p->pool->plain, rest, p->key->ns, &limits);
+    p->total += used + n;
+    if (n > 0) {
+        p->behind = len - used - n;
+        p->in_event = true;
+        p->events->stanza(p->owner, block_take(&p->pool->plain));
+        p->in_event = false;
+        if (p->restart && p->status == PARSER_OK)
+            begin_again(p);
+    }
+    return used + n;
+}
+
 static enum parser_status feed_all(struct parser *p, const char *bytes, size_t len)
 {
     p->feeding = true;
     while (len > 0 && p->status == PARSER_OK && p->phase != PARSER_ENDED) {
-        size_t n = step(p, bytes, len);
+        size_t n = feed_plain(p, bytes, len);
+        if (n == 0)
+            n = step(p, bytes, len);
         bytes += n;
         len -= n;
+        if (p->lane && p->pending == 0 && p->status == PARSER_OK && p->phase != PARSER_ENDED) {
+            parser_pool_return(p->pool, p->lane);
+            p->lane = NULL;
+        }
     }
     p->feeding = false;
     if (p->status != PARSER_OK || p->phase == PARSER_ENDED) {
         drop_lane(p);
         drop_held(p);
-    } else if (p->lane && p->pending == 0) {
-        parser_pool_return(p->pool, p->lane);
-        p->lane = NULL;
     }
     return p->status;
 }
@@ -311,6 +353,16 @@ static void document_stanza(void *owner, struct stanza *s)
     parser_fail(d->parser, PARSER_BAD_FORMAT, "a second element");
 }
 
+static struct stanza *document_plain(struct parser_pool *pool, struct str xml,
+                                     const struct parser_limits *limits)
+{
+    size_t n = xml.len <= limits->stanza_bytes ? plain_read(&pool->plain, xml, STR(""), limits) : 0;
+    if (n == xml.len && n > 0)
+        return block_take(&pool->plain);
+    block_writer_reset(&pool->plain);
+    return NULL;
+}
+
 struct stanza *parser_document(struct parser_pool *pool, struct str xml,
                                const struct parser_limits *limits, enum parser_status *ret_status)
 {
@@ -325,10 +377,13 @@ struct stanza *parser_document(struct parser_pool *pool, struct str xml,
                        .phase = PARSER_DOCUMENT,
                        .seen = 2,
                        .markup = true};
+    while (xml.len > 0 && is_space(xml.data[xml.len - 1]))
+        xml.len--;
+    d.stanza = document_plain(pool, xml, limits);
+    if (d.stanza)
+        return d.stanza;
     d.parser = &p;
     pool->document->refs++;
-    while (xml.len > 0 && strchr(" \t\r\n", xml.data[xml.len - 1]) && xml.data[xml.len - 1])
-        xml.len--;
     enum parser_status status = feed_all(&p, xml.data, xml.len);
     if (status == PARSER_OK && (!d.stanza || p.lane))
         status = PARSER_NOT_WELL_FORMED;

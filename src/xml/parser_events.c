@@ -6,8 +6,6 @@
 #include <strings.h>
 #include "base/mem.h"
 
-#define NS_OF_STREAMS "http://etherx.jabber.org/streams"
-
 void parser_fail(struct parser *p, enum parser_status status, const char *why)
 {
     if (p->status != PARSER_OK)
@@ -82,7 +80,8 @@ static void take_key(struct parser *p, struct lane *lane)
     buffer_add(&header, tag.data + decls, name - decls);
     buffer_add(&header, tag.data, decls);
     buffer_add_char(&header, '>');
-    p->key = lane->key = parser_pool_key(p->pool, buffer_str(&header));
+    struct str ns = lane->content_ns ? str_of(lane->content_ns) : STR("");
+    p->key = lane->key = parser_pool_key(p->pool, buffer_str(&header), ns);
     buffer_finish(&header);
     buffer_finish(b);
     p->phase = PARSER_STREAM;
@@ -150,7 +149,7 @@ static void XMLCALL on_start(void *data, const XML_Char *expat_name, const XML_C
         /* It cannot be written without its prefix, and no other may be bound to it. */
         parser_fail(p, PARSER_BAD_NAMESPACE_PREFIX, "prefix xml on an element");
     } else if (lane->depth == 1 && p->phase == PARSER_STREAM && str_eq(name, STR("stream")) &&
-               str_eq(ns, STR(NS_OF_STREAMS))) {
+               str_eq(ns, STR(PLAIN_NS_STREAMS))) {
         parser_fail(p, PARSER_BAD_FORMAT, "stream header inside a stream");
     } else if (lane->depth++ == 0) {
         open_stream(p, lane, name, ns, attrs);

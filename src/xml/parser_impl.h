@@ -4,6 +4,7 @@
 
 #include "xml/parser.h"
 #include "xml/parser_pool.h"
+#include "xml/plain.h"
 #include "xml/token.h"
 #include "xml/utf8.h"
 

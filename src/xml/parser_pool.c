@@ -22,7 +22,8 @@ struct parser_pool *parser_pool_create(struct random *random)
     hash_init(&pool->keys, seed);
     list_init(&pool->idle);
     list_init(&pool->blank);
-    pool->document = parser_pool_key(pool, STR("<document>"));
+    pool->document = parser_pool_key(pool, STR("<document>"), STR(""));
+    block_writer_init(&pool->plain);
     return pool;
 }
 
@@ -60,19 +61,22 @@ void parser_pool_destroy(struct parser_pool *pool)
         parser_pool_unref_key(pool, pool->document);
         while (!list_empty(&pool->blank))
             lane_destroy(blank_lane(pool));
+        block_writer_finish(&pool->plain);
         hash_finish(&pool->keys);
         free(pool);
     }
 }
 
-struct parser_key *parser_pool_key(struct parser_pool *pool, struct str header)
+struct parser_key *parser_pool_key(struct parser_pool *pool, struct str header, struct str ns)
 {
     struct parser_key *key = hash_get(&pool->keys, header);
     if (!key) {
-        key = mem_alloc(sizeof *key + header.len);
+        key = mem_alloc(sizeof *key + header.len + ns.len + 1);
         list_init(&key->lanes);
         key->len = header.len;
         memcpy(key->header, header.data, header.len);
+        key->ns = (struct str){key->header + header.len, ns.len};
+        memcpy(key->header + header.len, ns.data, ns.len);
         hash_put(&pool->keys, (struct str){key->header, key->len}, key);
     }
     key->refs++;

@@ -15,6 +15,7 @@ struct parser_key {
     uint32_t refs; /* of streams; idle lanes do not count */
     uint32_t warm; /* lanes in `lanes` */
     struct list lanes;
+    struct str ns; /* the default namespace; behind the header */
     size_t len;
     char header[];
 };
@@ -28,10 +29,11 @@ struct parser_pool {
                           stanza */
     uint32_t blank_count;
     struct parser_key *document; /* for parser_document: a root without namespaces */
+    struct block_writer plain;   /* for what is read without a lane */
 };
 
-/* The key for a header; a reference. */
-struct parser_key *parser_pool_key(struct parser_pool *pool, struct str header);
+/* The key for a header that declares this default namespace; a reference. */
+struct parser_key *parser_pool_key(struct parser_pool *pool, struct str header, struct str ns);
 void parser_pool_unref_key(struct parser_pool *pool, struct parser_key *key); /* NULL is fine */
 /* A lane at depth 1 of such a stream, or at the very start for NULL. */
 struct lane *parser_pool_borrow(struct parser_pool *pool, struct parser_key *key,
