@@ -17,8 +17,10 @@
 #include "xml/builder.h"
 #include "xmpp/namespaces.h"
 
-#define C2S_STOP_MS  200u  /* for the last words to leave */
-#define C2S_LIST_MAX 10000 /* sessions that one `sessions` command lists */
+#define C2S_STOP_MS       200u  /* for the last words to leave */
+#define C2S_LEAVE_AT_ONCE 100u  /* streams of a domain that is gone that end in one turn */
+#define C2S_LEAVE_MS      5u    /* until the next ones do */
+#define C2S_LIST_MAX      10000 /* sessions that one `sessions` command lists */
 
 /* --- settings --- */
 
@@ -57,7 +59,7 @@ enum c2s_tls c2s_tls_of(const struct c2s *s, const char *domain)
 static enum error load_secret(struct c2s *s)
 {
     char secret[SECRET_CHARS + 1];
-    enum error e = secret_load(s->component->env, "sasl-secret", "", secret, sizeof(secret));
+    enum error e = secret_load(s->component->env, c2s_component.secret, "", secret, sizeof(secret));
 
     if (e == ERR_OK && strlen(secret) < sizeof(s->fake_secret)) {
         log_error(&s->component->log,
@@ -68,6 +70,25 @@ static enum error load_secret(struct c2s *s)
         memcpy(s->fake_secret, secret, sizeof(s->fake_secret));
     mem_wipe(secret, sizeof(secret));
     return e;
+}
+
+/* Clients of domains that are gone. So many at a time that the others hardly notice. */
+static void on_leave_timer(struct loop_timer *timer)
+{
+    struct c2s *s = MEM_CONTAINER(timer, struct c2s, leave_timer);
+    unsigned left = C2S_LEAVE_AT_ONCE;
+
+    LIST_EACH_SAFE (it, &s->clients) {
+        struct client *c = LIST_ENTRY(it, struct client, node);
+        if (!c->domain || !domains_was_served(&s->domains, str_of(c->domain)))
+            continue;
+        if (left-- == 0) {
+            loop_timer_start(timer, C2S_LEAVE_MS);
+            return;
+        }
+        /* RFC 6120 section 4.9.3.5 */
+        client_error(c, STREAM_ERR_HOST_GONE, "this server serves the domain no more");
+    }
 }
 
 static void on_stop_timer(struct loop_timer *timer)
@@ -104,6 +125,7 @@ static struct c2s *create(struct component *component)
     loop_timer_init(&s->session_timer, loop, client_session_tick);
     loop_timer_init(&s->rate_timer, loop, client_rate_tick);
     loop_timer_init(&s->stop_timer, loop, on_stop_timer);
+    loop_timer_init(&s->leave_timer, loop, on_leave_timer);
     return s;
 }
 
@@ -169,13 +191,8 @@ static void on_domain(void *arg, const char *domain, bool served)
 
     log_info(&s->component->log, served ? "serving %s from now on" : "%s is served no more",
              domain);
-    if (served)
-        return;
-    LIST_EACH_SAFE (it, &s->clients) {
-        struct client *c = LIST_ENTRY(it, struct client, node);
-        if (c->domain == domain) /* RFC 6120 section 4.9.3.5 */
-            client_error(c, STREAM_ERR_HOST_GONE, "this server serves the domain no more");
-    }
+    if (!served)
+        loop_timer_start(&s->leave_timer, 0);
 }
 
 static void on_first_domain(void *arg, const char *domain, bool served)
@@ -357,6 +374,7 @@ static void destroy(struct component *component)
     loop_timer_stop(&s->session_timer);
     loop_timer_stop(&s->rate_timer);
     loop_timer_stop(&s->stop_timer);
+    loop_timer_stop(&s->leave_timer);
     certificates_destroy(s->certificates);
     addresses_destroy(s->addresses);
     domains_finish(&s->domains);
@@ -450,7 +468,8 @@ static json_t *command(struct component *component, const json_t *request)
 
 const struct component_ops c2s_component = {
     .name = "c2s",
-    .stores = true,
+    .stores = 1u << STORE_ACCOUNTS,
+    .secret = "sasl-secret",
     .keys = true,
     .per_loop = true,
     .start = start,

@@ -83,6 +83,7 @@ struct c2s {
     struct list blocked;   /* clients not read because the link to the router is full */
     struct list throttled; /* clients not read because they send faster than c2s.rate */
     struct loop_timer rate_timer;
+    struct loop_timer leave_timer; /* runs while streams of domains that are gone end */
     struct loop_timer stop_timer;
     bool stopping;
 

@@ -71,7 +71,7 @@ static int run(struct cli_options *o, const struct config *config,
         cli_error("the server of %s is running: stop it first", dir);
         return 1;
     }
-    if (!user_store_become_owner(dir))
+    if (!user_store_become_owner(dir) || !user_store_place(config, dir))
         return 1;
     for (int kind = 0; kind < 2; kind++)
         database_url(config, dir, (enum store_kind)kind, urls[kind], sizeof urls[kind]);

@@ -25,6 +25,21 @@ bool user_store_become_owner(const char *dir)
     return false;
 }
 
+/* Where an older server has a database open it stays in its place. */
+bool user_store_place(const struct config *config, const char *dir)
+{
+    char why[1024];
+
+    for (unsigned kind = STORE_ACCOUNTS; kind <= STORE_USERS; kind++) {
+        enum error e = database_place(config, dir, (enum store_kind)kind, why, sizeof why);
+        if (e != ERR_OK && e != ERR_BUSY)
+            cli_error("%s", why);
+        if (e != ERR_OK && e != ERR_BUSY && e != ERR_EXISTS)
+            return false;
+    }
+    return true;
+}
+
 static bool open_one(struct user_store *s, const struct config *config, enum store_kind kind,
                      struct store **ret)
 {
@@ -40,7 +55,8 @@ static bool open_one(struct user_store *s, const struct config *config, enum sto
 bool user_store_open(struct user_store *s, const struct config *config)
 {
     *s = (struct user_store){0};
-    if (!cli_data_dir(config, s->data_dir) || !user_store_become_owner(s->data_dir))
+    if (!cli_data_dir(config, s->data_dir) || !user_store_become_owner(s->data_dir) ||
+        !user_store_place(config, s->data_dir))
         return false;
     s->loop = loop_create();
     s->random = random_create();

@@ -21,6 +21,8 @@ struct user_store {
 bool user_store_open(struct user_store *s, const struct config *config);
 /* The latter alone. */
 bool user_store_become_owner(const char *dir);
+/* Moves databases to where they are today (component/database.h); false after a message. */
+bool user_store_place(const struct config *config, const char *dir);
 void user_store_close(struct user_store *s);
 /* Commits and waits. */
 enum error user_store_commit(struct user_store *s, struct store_txn *t);

@@ -35,7 +35,8 @@ struct component;
 
 struct component_ops {
     const char *name;    /* "c2s" */
-    bool stores;         /* opens databases below the data directory */
+    unsigned stores;     /* databases that it opens: 1u << enum store_kind for each */
+    const char *secret;  /* a file of its own below the data directory; NULL: none */
     bool keys;           /* shows certificates */
     unsigned bind_flags; /* of its own name: PACKET_BIND_DEFAULT for the default route */
     bool per_loop;       /* a process with several loops has one on each; else one on the last */

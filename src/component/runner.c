@@ -16,6 +16,9 @@
 #include "base/mem.h"
 #include "component/answers.h"
 #include "component/control.h"
+#include "component/database.h"
+#include "component/database_wait.h"
+#include "component/helpers.h"
 #include "component/identity.h"
 #include "component/reload.h"
 #include "component/sandbox.h"
@@ -47,6 +50,7 @@ struct runner {
     uint64_t settle_deadline;
     uint64_t drain_deadline;
     bool draining;
+    bool told_to_stop; /* before everything had started */
 };
 
 const char *runner_component_id(const struct component_ops *ops, const struct config *config)
@@ -107,32 +111,12 @@ static bool prepare_data_dir(const struct log *log, const char *data_dir)
     return make_directory(log, data_dir) && make_directory(log, run);
 }
 
-/* --- helper processes --- */
-
-static bool start_helper(const struct runner_options *o, const struct component_ops *ops,
-                         const struct log *log)
-{
-    pid_t parent = getpid(), pid = fork();
-
-    if (pid < 0)
-        log_error(log, "cannot start the helper of %s: %s", ops->name, strerror(errno));
-    if (pid != 0)
-        return pid > 0;
-    (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* it never outlives whom it helps */
-    (void)signal(SIGPIPE, SIG_IGN);
-    _exit(getppid() == parent ? ops->helper(o->config, o->data_dir, o->arguments) : 1);
-}
-
-/* Before there are threads, descriptors or a sandbox to inherit. */
 static bool start_helpers(const struct runner_options *o)
 {
     struct log_sink *sink = log_sink_create(stderr, LOG_INFO, LOG_TEXT);
     struct log log = {.sink = sink};
-    bool ok = prepare_data_dir(&log, o->data_dir);
+    bool ok = prepare_data_dir(&log, o->data_dir) && helpers_start(o, &log);
 
-    for (size_t i = 0; i < o->component_count && ok; i++)
-        if (o->components[i]->helper_wanted && o->components[i]->helper_wanted(o->config))
-            ok = start_helper(o, o->components[i], &log);
     log_sink_destroy(sink);
     return ok;
 }
@@ -504,18 +488,63 @@ static struct sandbox sandbox_of(const struct runner *r)
     };
 }
 
+/* Where the databases of this process are to be. */
+static bool place_databases(struct runner *r, unsigned stores)
+{
+    char why[1024];
+
+    for (unsigned kind = 0; stores >> kind; kind++) {
+        enum error e = stores & 1u << kind ? database_place(r->config, r->options->data_dir,
+                                                            (enum store_kind)kind, why, sizeof(why))
+                                           : ERR_OK;
+        if (e == ERR_EXISTS)
+            log_warn(&r->env->log, "%s", why);
+        else if (e != ERR_OK)
+            log_error(&r->env->log, "%s", why);
+        if (e != ERR_OK && e != ERR_EXISTS)
+            return false;
+    }
+    return true;
+}
+
+/* Each is where it has to be, and answers. */
+static bool find_databases(struct runner *r)
+{
+    unsigned stores = 0;
+
+    for (size_t i = 0; i < r->options->component_count; i++)
+        stores |= r->options->components[i]->stores;
+    if (!place_databases(r, stores))
+        return false;
+    r->told_to_stop = !database_wait(r->config, r->options->data_dir, stores, &r->env->log);
+    return !r->told_to_stop;
+}
+
+/* Made when it is missing. */
+static bool have_secret(struct runner *r, const char *name, const char *path)
+{
+    char secret[256];
+
+    if (secret_load(r->env, name, path, secret, sizeof(secret)) != ERR_OK)
+        return false;
+    mem_wipe(secret, sizeof(secret));
+    return true;
+}
+
 /* Before anything else: Landlock's rules are about files that are there. */
 static bool restrict_files(struct runner *r)
 {
     struct sandbox s = sandbox_of(r);
-    char secret[256];
 
+    if (!find_databases(r))
+        return false;
     if (!sandbox_has_files(&s))
         return true;
-    if (secret_load(r->env, "router-secret", r->config->router_secret_file, secret,
-                    sizeof(secret)) != ERR_OK)
+    for (size_t i = 0; i < s.count; i++)
+        if (s.components[i]->secret && !have_secret(r, s.components[i]->secret, ""))
+            return false;
+    if (!have_secret(r, "router-secret", r->config->router_secret_file))
         return false;
-    mem_wipe(secret, sizeof(secret));
     sandbox_files(&s);
     return true;
 }
@@ -558,5 +587,5 @@ int runner_run(const struct runner_options *options)
         log_info(&r.env->log, "stopped");
     }
     environment_destroy(&r);
-    return started ? 0 : 1;
+    return started || r.told_to_stop ? 0 : 1;
 }

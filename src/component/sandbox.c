@@ -15,6 +15,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "component/database.h"
+
 /* The leak checker and the thread sanitizer look into their own process with ptrace. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define INSTRUMENTED 1
@@ -27,7 +29,8 @@
 #define INSTRUMENTED 0
 #endif
 
-#define FAMILIES 46 /* that Linux knows; larger numbers are refused as one */
+#define BOTH_STORES (1u << STORE_ACCOUNTS | 1u << STORE_USERS)
+#define FAMILIES    46 /* that Linux knows; larger numbers are refused as one */
 
 static bool wanted(const struct sandbox *s)
 {
@@ -97,12 +100,48 @@ static void allow_below(int rules, const char *data_dir, const char *name, uint6
     allow(rules, path, access);
 }
 
+static unsigned all_stores(const struct sandbox *s)
+{
+    unsigned stores = 0;
+
+    for (size_t i = 0; i < s->count; i++)
+        stores |= s->components[i]->stores;
+    return stores;
+}
+
 bool sandbox_has_files(const struct sandbox *s)
 {
-    for (size_t i = 0; i < s->count; i++)
-        if (s->components[i]->stores)
+    unsigned stores = all_stores(s);
+    char url[PATH_MAX + 16];
+
+    if (stores == BOTH_STORES)
+        return false;
+    for (unsigned kind = 0; stores >> kind; kind++) {
+        database_url(s->config, s->data_dir, (enum store_kind)kind, url, sizeof(url));
+        if ((stores & 1u << kind) && strncmp(url, "postgresql:", 11) == 0)
             return false;
+    }
     return true;
+}
+
+/* SQLite makes its -wal and -shm beside the database. */
+static void allow_stores(int rules, const struct sandbox *s)
+{
+    unsigned stores = all_stores(s);
+    char folder[PATH_MAX];
+
+    for (unsigned kind = 0; stores >> kind; kind++)
+        if ((stores & 1u << kind) &&
+            database_folder(s->config, s->data_dir, (enum store_kind)kind, folder, sizeof(folder)))
+            allow(rules, folder, READ | WRITE | CHANGE);
+}
+
+static void allow_secrets(int rules, const struct sandbox *s)
+{
+    allow_below(rules, s->data_dir, "router-secret", READ);
+    for (size_t i = 0; i < s->count; i++)
+        if (s->components[i]->secret)
+            allow_below(rules, s->data_dir, s->components[i]->secret, READ);
 }
 
 static bool any_keys(const struct sandbox *s)
@@ -146,7 +185,8 @@ static void allow_all(int rules, const struct sandbox *s)
         allow(rules, system[i], READ);
     allow(rules, "/dev", READ | WRITE);
     allow_below(rules, s->data_dir, "run", READ | WRITE | CHANGE | LANDLOCK_ACCESS_FS_MAKE_SOCK);
-    allow_below(rules, s->data_dir, "router-secret", READ);
+    allow_secrets(rules, s);
+    allow_stores(rules, s);
     allow_folder(rules, c->router_secret_file);
     allow_folder(rules, c->router_certificate);
     allow_folder(rules, c->router_key);

@@ -15,9 +15,9 @@ struct sandbox {
     size_t count;
 };
 
-/* Nothing but what these components read and write by their configuration stays reachable - for
- * components without a database; others are left as they are. With a log line where the kernel
- * cannot. */
+/* Nothing but what these components read and write by their configuration stays reachable: of the
+ * databases their own. A process that has both, or PostgreSQL, is left as it is. What is to be
+ * reachable has to be there already. With a log line where the kernel cannot. */
 void sandbox_files(const struct sandbox *s);
 bool sandbox_has_files(const struct sandbox *s); /* that concerns these components */
 /* No new program, no look into another process, no sockets but of IP and unix; for every thread.

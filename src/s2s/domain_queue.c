@@ -54,6 +54,11 @@ const struct packet *domain_queue_first(const struct domain_queue *q)
     return list_empty(&q->packets) ? NULL : LIST_ENTRY(q->packets.next, struct packet, node);
 }
 
+const struct packet *domain_queue_last(const struct domain_queue *q)
+{
+    return list_empty(&q->packets) ? NULL : LIST_ENTRY(q->packets.prev, struct packet, node);
+}
+
 struct packet *domain_queue_expired(struct domain_queue *q, uint64_t before)
 {
     const struct packet *first = domain_queue_first(q);

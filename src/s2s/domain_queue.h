@@ -19,6 +19,8 @@ void domain_queue_return(struct domain_queue *q, struct packet *p);
 struct packet *domain_queue_pop(struct domain_queue *q);
 /* The first, still in the queue. */
 const struct packet *domain_queue_first(const struct domain_queue *q);
+/* The last, still in the queue. */
+const struct packet *domain_queue_last(const struct domain_queue *q);
 /* The first one when it came at `before` or earlier, now the caller's; else NULL. */
 struct packet *domain_queue_expired(struct domain_queue *q, uint64_t before);
 /* The last one, now the caller's: for returning many in order. */

@@ -162,6 +162,8 @@ static void take_back(struct s2s_conn *c)
     struct s2s *s = c->s2s;
     struct packet *p;
 
+    if (s->stopping && !c->sm && !c->ping.answered)
+        s2s_ping_release(c); /* it was written, and nothing says that more could be known */
     while ((p = domain_queue_pop_last(&c->unacked)) != NULL) {
         struct remote *r = remote_get(s, jid_domain(p->to));
         if (!r || s->stopping) {
@@ -184,6 +186,15 @@ static void fail_verifies_via(struct remote *r, const struct s2s_conn *c)
     }
 }
 
+/* Never a tight loop with a server that hangs up. */
+static void not_at_once(struct remote *r)
+{
+    uint64_t soon = s2s_now(r->s2s) + 1000;
+
+    if (r->retry_at < soon)
+        r->retry_at = soon;
+}
+
 void remote_conn_ended(struct s2s_conn *c, enum stanza_condition condition, const char *why)
 {
     struct remote *r = c->remote;
@@ -194,6 +205,8 @@ void remote_conn_ended(struct s2s_conn *c, enum stanza_condition condition, cons
             pair->remote->refuses_keys = true;
         else if (pair->state == PAIR_PROVING && pair->remote != r)
             pair->remote->lonely = true; /* it did not like to be shared */
+        else if (pair->state == PAIR_OPEN)
+            not_at_once(pair->remote);
         pair_detach(pair);
         if (pair->remote->s2s->stopping)
             pair_bounce(pair, STANZA_ERR_REMOTE_SERVER_TIMEOUT, "this server is stopping");
@@ -209,8 +222,8 @@ void remote_conn_ended(struct s2s_conn *c, enum stanza_condition condition, cons
         r->attempt = NULL;
         if (!r->s2s->stopping)
             attempt_next(r);
-    } else if (r->retry_at < s2s_now(r->s2s) + 1000) {
-        r->retry_at = s2s_now(r->s2s) + 1000; /* never a tight loop with a server that hangs up */
+    } else {
+        not_at_once(r);
     }
     remote_poke(r);
 }

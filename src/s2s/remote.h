@@ -84,6 +84,7 @@ struct remote {
     bool lonely;       /* streams of other domains are not to be shared */
     bool no_external;  /* it refused our certificate: dialback at once */
     bool refuses_keys; /* on streams that it made; Prosody 0.12 closes them then */
+    bool no_pings;     /* it answered them, and then no more (s2s_ping.c) */
     bool definite;     /* until retry_at everything comes back at once */
     struct s2s_query query;
     enum stanza_condition condition; /* of the last failure */

@@ -43,6 +43,7 @@ static struct s2s *create(struct component *component)
     uint64_t seed[2];
 
     random_fill(component->env->random, seed, sizeof(seed));
+    random_token(component->env->random, s->ping_token, sizeof(s->ping_token));
     s->component = component;
     hash_init(&s->remotes, seed);
     hash_init(&s->queries, seed);
@@ -183,6 +184,12 @@ static bool unacknowledged(const struct s2s *s)
     return false;
 }
 
+void s2s_check_acknowledged(struct s2s *s)
+{
+    if (s->stopping && s->conn_count > 0 && !unacknowledged(s))
+        loop_timer_start(&s->stop_timer, S2S_STOP_MS);
+}
+
 static void stop(struct component *component)
 {
     struct s2s *s = component->state;
@@ -270,6 +277,7 @@ static void status(struct component *component, json_t *into)
     add(into, "bytes_out", s->count.bytes_out);
     add(into, "bounced", s->count.bounced);
     add(into, "sent_again", s->count.retried);
+    add(into, "pings", s->count.pings);
     add(into, "dialback_valid", s->count.dialback_valid);
     add(into, "dialback_invalid", s->count.dialback_invalid);
     add(into, "stream_errors", s->count.stream_errors);

@@ -4,7 +4,8 @@
  * Who is where: s2s_conn.c owns a connection's life, in either direction;
  * s2s_element.c sends each first-level element on its way by the table of xmpp/s2s_stream.h;
  * s2s_in.c and s2s_out.c negotiate streams; s2s_dialback.c asks and answers who is who;
- * s2s_stanza.c is the way of stanzas and their acknowledgements. s2s_proof.c keeps who was proven,
+ * s2s_stanza.c is the way of stanzas and their acknowledgements, s2s_ping.c those of servers that
+ * know none. s2s_proof.c keeps who was proven,
  * s2s_judge.c says whether that is enough, s2s_flow.c how fast they are read. remote.c knows each
  * other domain, pair.c what waits for it (domain_queue.c) and over which stream it goes, attempt.c
  * how it is reached (s2s_resolve.c) and when to try again, verify.c the keys that are being
@@ -43,6 +44,7 @@ struct s2s_counters {
     uint64_t accepted, refused, connected, failed;
     uint64_t stanzas_in, stanzas_out, bytes_in, bytes_out;
     uint64_t bounced, retried;
+    uint64_t pings; /* sent for acknowledgements */
     uint64_t dialback_valid, dialback_invalid;
     uint64_t stream_errors;
     uint64_t slowed;             /* times a stream had to wait for its rates */
@@ -53,6 +55,7 @@ struct s2s {
     struct component *component;
     struct domains domains;
     char secret[DIALBACK_KEY]; /* of dialback keys, no NUL */
+    char ping_token[16];       /* in the ids of our pings, no NUL */
     struct s2s_tls *tls;
     struct listeners *listeners;
     struct {
@@ -105,6 +108,7 @@ void s2s_bounce(struct s2s *s, struct packet *p, enum stanza_condition condition
 /* The packet has left for good: tells who waits for it; destroys it. */
 void s2s_done(struct s2s *s, struct packet *p);
 void s2s_check_stopped(struct s2s *s);
+void s2s_check_acknowledged(struct s2s *s); /* stopping: there may be nothing to wait for */
 
 /* --- policy.c --- */
 struct policy {

@@ -127,6 +127,7 @@ static struct s2s_conn *create(struct s2s *s, enum s2s_role role)
     list_init(&c->verifies);
     domain_queue_init(&c->unacked);
     unhandled_init(&c->in, &s->unhandled, 0);
+    s2s_ping_init(c);
     list_push(&s->conns, &c->node);
     s->conn_count++;
     limits_of(c, role == S2S_MADE, &limits);
@@ -220,6 +221,7 @@ static void leave(struct s2s_conn *c, enum stanza_condition condition, const cha
     s2s_conn_set_state(c, S2S_CLOSED, why);
     loop_timer_stop(&c->timer);
     loop_timer_stop(&c->rate_timer);
+    s2s_ping_stop(c);
     s2s_resolve_cancel(&c->query);
     list_remove(&c->link_node);
     list_remove(&c->remote_node);
@@ -361,13 +363,7 @@ static void on_close(void *owner, enum error e, const char *why)
 
 static void on_drain(void *owner)
 {
-    struct s2s_conn *c = owner;
-
-    LIST_EACH_SAFE (it, &c->pairs) {
-        struct pair *pair = LIST_ENTRY(it, struct pair, conn_node);
-        if (pair->state == PAIR_OPEN)
-            s2s_stanza_flush(pair);
-    }
+    s2s_stanza_resume(owner);
 }
 
 /* --- time --- */

@@ -18,6 +18,16 @@ struct proof {
     char remote[]; /* both, each with its NUL */
 };
 
+/* What a ping stands for, on streams without XEP-0198 (s2s_ping.c). */
+struct s2s_ping {
+    struct loop_timer timer; /* asked: for the answer; else the next one is due then */
+    uint64_t number, asked_at;
+    size_t covers; /* how many of `unacked` its answer acknowledges */
+    bool asked;    /* one is out */
+    bool answered; /* one was */
+    bool mute;     /* none ever was: no more are sent */
+};
+
 /* Why a connection is not read. */
 enum s2s_pause {
     S2S_PAUSE_LINK = 1 << 0, /* the router does not keep up */
@@ -58,13 +68,14 @@ struct s2s_conn {
     bool takes_keys; /* accepted, with bidi: one of ours was valid here */
     char certificate_why[160];
     /* XEP-0198, both directions of one stream */
-    bool sm;             /* what we send is counted */
-    bool sm_counting;    /* what they send is */
-    bool ack_asked;      /* <r/> sent, <a/> due */
-    bool ack_owed;       /* they asked, and less was handled than had come */
-    uint32_t sm_out;     /* acknowledged by them */
-    struct unhandled in; /* what they sent */
-    struct domain_queue unacked;
+    bool sm;                     /* what we send is counted */
+    bool sm_counting;            /* what they send is */
+    bool ack_asked;              /* <r/> sent, <a/> due */
+    bool ack_owed;               /* they asked, and less was handled than had come */
+    uint32_t sm_out;             /* acknowledged by them */
+    struct unhandled in;         /* what they sent */
+    struct domain_queue unacked; /* with neither XEP-0198 nor pings: empty */
+    struct s2s_ping ping;
 };
 
 /* --- s2s_conn.c --- */
@@ -161,7 +172,24 @@ void s2s_stanza_returned(struct s2s *s, struct packet *p); /* the router's bounc
 void s2s_stanza_handled(void *s2s, uint64_t number);       /* a receipt */
 /* What came for a domain of ours and was not handled goes there once more. */
 void s2s_stanza_repeat(struct s2s_conn *c, struct str local);
+/* An acknowledgement has come: what waited for it is written. */
+void s2s_stanza_resume(struct s2s_conn *c);
 void s2s_sm_element(struct s2s_conn *c, const struct stanza *s);
 void s2s_sm_enable(struct s2s_conn *c); /* made: asks for it, when offered */
+
+/* --- s2s_ping.c --- */
+void s2s_ping_init(struct s2s_conn *c);
+void s2s_ping_stop(struct s2s_conn *c); /* it has ended */
+/* The pair's stream has no XEP-0198: whether what is written to it is kept in `unacked`. */
+bool s2s_ping_keeps(const struct pair *pair, const struct packet *p);
+/* Soon there will be a ping behind what was written, unless nothing is kept. */
+void s2s_ping_ask(struct s2s_conn *c);
+/* What is kept counts as sent. */
+void s2s_ping_release(struct s2s_conn *c);
+/* Lets the oldest go where nobody knows whether an answer will ever come; false: it stays. */
+bool s2s_ping_make_room(struct s2s_conn *c);
+/* True: this stanza, of a proven pair, is the answer to a ping of ours; it goes no further. */
+bool s2s_ping_answer(struct s2s *s, const struct stanza *stanza, const struct jid *from,
+                     const struct jid *to);
 
 #endif

@@ -6,6 +6,8 @@
 #include "s2s/s2s_conn.h"
 
 #define RELOAD_FAREWELL_MS 2000u
+#define RELOAD_AT_ONCE     100 /* streams that end in one turn */
+#define RELOAD_NEXT_MS     5u  /* until the next ones do */
 
 static void on_accept(void *owner, struct conn *conn, bool direct_tls)
 {
@@ -116,14 +118,21 @@ void s2s_reload_farewell(struct loop_timer *timer)
 {
     struct s2s *s = MEM_CONTAINER(timer, struct s2s, farewell);
     struct remote *r;
+    unsigned left = RELOAD_AT_ONCE;
 
     for (size_t i = 0; (r = hash_next(&s->remotes, &i)) != NULL;)
         end_pairs(r);
     LIST_EACH_SAFE (it, &s->conns) {
         struct s2s_conn *c = LIST_ENTRY(it, struct s2s_conn, node);
         size_t before = c->proof_count;
+        if (left == 0) {
+            loop_timer_start(timer, RELOAD_NEXT_MS);
+            return;
+        }
         s2s_proof_forget_if(c, is_dead);
-        if ((before > 0 && c->proof_count == 0) || (c->local && is_dead(s, str_of(c->local))))
+        if ((before > 0 && c->proof_count == 0) || (c->local && is_dead(s, str_of(c->local)))) {
             s2s_conn_error(c, STREAM_ERR_HOST_GONE, NULL);
+            left--;
+        }
     }
 }

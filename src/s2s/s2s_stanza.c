@@ -67,6 +67,16 @@ static void keep(struct s2s_conn *c, struct packet *p)
         s2s_flow_pause(c, S2S_PAUSE_SLOW);
 }
 
+/* It goes no further than here, but it has come. */
+static void drop(struct s2s_conn *c, struct stanza *stanza, struct jid *from, struct jid *to)
+{
+    if (c->sm_counting)
+        unhandled_close(unhandled_open(&c->in));
+    jid_unref(from);
+    jid_unref(to);
+    stanza_unref(stanza);
+}
+
 void s2s_stanza_in(struct s2s_conn *c, struct stanza *stanza)
 {
     struct s2s *s = c->s2s;
@@ -86,11 +96,11 @@ void s2s_stanza_in(struct s2s_conn *c, struct stanza *stanza)
     s2s_conn_used(c);
     if (!s2s_flow_stanza(s, s2s_proof_find(c, jid_domain(from), jid_domain(to))->source, stanza)) {
         answer_error(s, stanza, from, to, STANZA_ERR_RESOURCE_CONSTRAINT);
-        if (c->sm_counting)
-            unhandled_close(unhandled_open(&c->in));
-        jid_unref(from);
-        jid_unref(to);
-        stanza_unref(stanza);
+        drop(c, stanza, from, to);
+        return;
+    }
+    if (s2s_ping_answer(s, stanza, from, to)) {
+        drop(c, stanza, from, to);
         return;
     }
     p = packet_create(PACKET_STANZA, jid_domain(to), str_of(s->component->id));
@@ -197,10 +207,14 @@ static void ask_ack(struct s2s_conn *c)
 }
 
 /* Whether the stream takes more now. What it does not take waits where it can still come back. */
-static bool has_room(const struct s2s_conn *c)
+static bool has_room(struct s2s_conn *c)
 {
-    return conn_queued(c->conn) < S2S_LOW_ROOM &&
-           c->unacked.bytes < (size_t)s2s_config(c->s2s)->s2s_max_queue;
+    if (conn_queued(c->conn) >= S2S_LOW_ROOM)
+        return false;
+    while (c->unacked.bytes >= (size_t)s2s_config(c->s2s)->s2s_max_queue)
+        if (c->sm || !s2s_ping_make_room(c))
+            return false;
+    return true;
 }
 
 void s2s_stanza_flush(struct pair *pair)
@@ -219,7 +233,7 @@ void s2s_stanza_flush(struct pair *pair)
             continue;
         }
         wrote = true;
-        if (c->sm)
+        if (c->sm || s2s_ping_keeps(pair, p))
             (void)domain_queue_push(&c->unacked, p, SIZE_MAX);
         else
             s2s_done(c->s2s, p);
@@ -228,6 +242,17 @@ void s2s_stanza_flush(struct pair *pair)
         return;
     s2s_conn_used(c);
     ask_ack(c);
+    s2s_ping_ask(c);
+}
+
+void s2s_stanza_resume(struct s2s_conn *c)
+{
+    LIST_EACH_SAFE (it, &c->pairs) {
+        struct pair *pair = LIST_ENTRY(it, struct pair, conn_node);
+        if (pair->state == PAIR_OPEN)
+            s2s_stanza_flush(pair);
+    }
+    s2s_check_acknowledged(c->s2s);
 }
 
 /* --- acknowledgements --- */
@@ -248,6 +273,7 @@ static void on_enable(struct s2s_conn *c)
                               "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>"));
         return;
     }
+    s2s_ping_release(c); /* what was sent before is not counted */
     s2s_conn_write(c, STR("<enabled xmlns='urn:xmpp:sm:3'/>"));
     c->sm = c->sm_counting = true;
     c->sm_out = 0;
@@ -279,21 +305,14 @@ static void on_ack(struct s2s_conn *c, const struct stanza *s)
     c->sm_out = (uint32_t)h;
     c->ack_asked = false;
     ask_ack(c);
-    LIST_EACH_SAFE (it, &c->pairs) {
-        struct pair *pair = LIST_ENTRY(it, struct pair, conn_node);
-        if (pair->state == PAIR_OPEN)
-            s2s_stanza_flush(pair);
-    }
+    s2s_stanza_resume(c);
 }
 
-/* It does not want to: what was sent is gone as if there were no acknowledgements. */
+/* It does not want to: a ping asks instead. */
 static void on_failed(struct s2s_conn *c)
 {
-    struct packet *p;
-
-    while ((p = domain_queue_pop(&c->unacked)) != NULL)
-        s2s_done(c->s2s, p);
     c->sm = c->sm_offered = c->ack_asked = false;
+    s2s_ping_ask(c);
 }
 
 void s2s_sm_element(struct s2s_conn *c, const struct stanza *s)

@@ -370,6 +370,26 @@ static void enter_domain(struct sm *sm, struct str domain)
     component_bind(sm->c, domain, PACKET_BIND_MULTI);
 }
 
+/* Domains that are gone: so many sessions at a time that the others hardly notice. Their contacts
+ * hear that they went while the name is still bound. What the users stored stays. */
+static void on_leave(struct loop_timer *timer)
+{
+    struct sm *sm = MEM_CONTAINER(timer, struct sm, leave);
+    struct session *s;
+    unsigned left = SM_REAP_AT_ONCE;
+    for (size_t i = 0; left && (s = hash_next(&sm->sessions, &i));)
+        if (domains_was_served(&sm->domains, jid_domain(s->jid))) {
+            session_close(s, SESSION_ENDED, STR("host-gone")); /* RFC 6120 section 4.9.3.5 */
+            left--;
+        }
+    if (!left) {
+        loop_timer_start(timer, SM_REAP_MS);
+        return;
+    }
+    for (size_t i = 0; i < sm->domains.gone_count; i++)
+        component_unbind(sm->c, str_of(sm->domains.gone[i]));
+}
+
 static void on_drain(struct loop_timer *timer)
 {
     struct sm *sm = MEM_CONTAINER(timer, struct sm, drain);
@@ -396,6 +416,7 @@ static enum error sm_start(struct component *c)
     loop_timer_init(&sm->resume, sm->loop, session_resume_timer);
     loop_timer_init(&sm->reaper, sm->loop, session_reap_timer);
     loop_timer_init(&sm->drain, sm->loop, on_drain);
+    loop_timer_init(&sm->leave, sm->loop, on_leave);
     path_init(&sm->path);
     init_hashes(sm);
     enum error e = domains_read(&sm->domains, c);
@@ -428,23 +449,13 @@ static void sm_revert(struct component *c)
     domains_finish(&sm->fresh_domains);
 }
 
-/* What its users stored stays. Their contacts hear that they went while the name is still bound. */
-static void leave_domain(struct sm *sm, struct str domain)
-{
-    struct session *s;
-    for (size_t i = 0; (s = hash_next(&sm->sessions, &i));)
-        if (str_eq(jid_domain(s->jid), domain))
-            session_close(s, SESSION_ENDED, STR("host-gone")); /* RFC 6120 section 4.9.3.5 */
-    component_unbind(sm->c, domain);
-}
-
 static void on_domain(void *arg, const char *domain, bool served)
 {
     struct sm *sm = arg;
     if (served)
         enter_domain(sm, str_of(domain));
     else
-        leave_domain(sm, str_of(domain));
+        loop_timer_start(&sm->leave, 0);
 }
 
 static void sm_reload(struct component *c)
@@ -568,6 +579,7 @@ static void sm_destroy(struct component *c)
     loop_timer_stop(&sm->resume);
     loop_timer_stop(&sm->reaper);
     loop_timer_stop(&sm->drain);
+    loop_timer_stop(&sm->leave);
     struct session *s;
     for (size_t i = 0; (s = hash_next(&sm->sessions, &i));)
         forget_session(s);
@@ -596,7 +608,7 @@ static void sm_destroy(struct component *c)
 
 const struct component_ops sm_component = {
     .name = "sm",
-    .stores = true,
+    .stores = 1u << STORE_USERS,
     .per_loop = true,
     .start = sm_start,
     .packet = on_packet,

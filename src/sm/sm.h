@@ -68,6 +68,7 @@ struct sm {
     struct loop_timer resume; /* runs after a lost link */
     struct loop_timer reaper; /* runs while sessions of a lost c2s end */
     struct loop_timer drain;  /* runs while stopping */
+    struct loop_timer leave;  /* runs while sessions of domains that are gone end */
     struct receipts *receipts;
     struct flights flights;
     struct path path;

@@ -117,6 +117,7 @@ struct store_driver {
     /* Blocks until everything submitted has been run, without handing it back: results stand in the
      * requests. */
     void (*close)(struct store *s);
+    bool (*away)(const char *url, char *shown, size_t size); /* store_away; NULL: never */
 };
 extern const struct store_driver store_sqlite, store_memory, store_postgres;
 

@@ -107,6 +107,16 @@ PGconn *postgres_conn_connect(const struct postgres_target *target, char *why, s
     return NULL;
 }
 
+bool postgres_conn_away(const char *url)
+{
+    char seconds[8];
+    (void)snprintf(seconds, sizeof seconds, "%d", POSTGRES_CONNECT_S);
+    const char *const names[] = {"connect_timeout", "dbname", NULL};
+    const char *const values[] = {seconds, url, NULL};
+    PGPing answer = PQpingParams(names, values, 1);
+    return answer == PQPING_REJECT || answer == PQPING_NO_RESPONSE;
+}
+
 static bool enter_pipeline(PGconn *handle)
 {
     PGresult *result = PQprepare(handle, "mark", mark_sql, 0, NULL);

@@ -58,6 +58,8 @@ struct postgres_conn *postgres_conn_create(struct loop *l, struct random *random
                                            const struct postgres_target *target,
                                            const struct postgres_events *events, void *arg);
 void postgres_conn_destroy(struct postgres_conn *c); /* no events any more; NULL is fine */
+/* Blocks: whether nobody answers there, or takes nobody yet. */
+bool postgres_conn_away(const char *url);
 /* Blocks; for those who have no loop to wait on. Not in pipeline mode. NULL, and a sentence in
  * `why`. */
 PGconn *postgres_conn_connect(const struct postgres_target *target, char *why, size_t why_size);

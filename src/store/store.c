@@ -59,6 +59,13 @@ enum error store_open_shared(struct shared *shared, struct loop *l, struct log l
     return ERR_OK;
 }
 
+bool store_away(const char *url, char *shown, size_t size)
+{
+    const struct store_driver *driver = driver_of(url);
+
+    return driver && driver->away && driver->away(url, shown, size);
+}
+
 struct store_txn *store_begin(struct store *s)
 {
     struct store_txn *t =

@@ -33,6 +33,10 @@ enum store_kind { STORE_ACCOUNTS, STORE_USERS };
  */
 enum error store_open(struct loop *l, struct log log, enum store_kind kind, const char *url,
                       struct store **ret, char *why, size_t why_size);
+/* Whether the database is a server that does not answer, or does not take anybody yet: one to wait
+ * for, since nothing is known to be wrong. `shown` gets the url without its password. Blocks, for
+ * some seconds at most. */
+bool store_away(const char *url, char *shown, size_t size);
 /* The same for one of several loops of a process: what a database needs once (threads, connections)
  * its stores in `shared` have in common. Each store is used on its own loop alone. */
 enum error store_open_shared(struct shared *shared, struct loop *l, struct log log,

@@ -72,4 +72,5 @@ static void memory_close(struct store *s)
     free(m);
 }
 
-const struct store_driver store_memory = {"memory:", memory_open, memory_submit, memory_close};
+const struct store_driver store_memory = {"memory:", memory_open, memory_submit, memory_close,
+                                          NULL};

@@ -303,5 +303,15 @@ static void postgres_close(struct store *s)
     destroy(p);
 }
 
+static bool postgres_away(const char *url, char *shown, size_t size)
+{
+    char text[POSTGRES_SHOWN];
+
+    if (!postgres_schema_show(url, text))
+        return false;
+    (void)snprintf(shown, size, "%s", text);
+    return postgres_conn_away(url);
+}
+
 const struct store_driver store_postgres = {"postgresql://", postgres_open, postgres_submit,
-                                            postgres_close};
+                                            postgres_close, postgres_away};

@@ -295,4 +295,5 @@ static void sqlite_close(struct store *s)
     free(d);
 }
 
-const struct store_driver store_sqlite = {"sqlite:", sqlite_open, sqlite_submit, sqlite_close};
+const struct store_driver store_sqlite = {"sqlite:", sqlite_open, sqlite_submit, sqlite_close,
+                                          NULL};

@@ -29,11 +29,13 @@ listen:
     module: ejabberd_s2s_in
 auth_method: internal
 registration_timeout: infinity
+shaper_rules:
+  offline: 100000
 access_rules:
   register: {{ allow: all }}
 modules:
   mod_disco: {{}}
-  mod_offline: {{}}
+  mod_offline: {{ access_max_user_messages: offline }}
   mod_ping: {{}}
   mod_register: {{ access: register, access_from: all, ip_access: all }}
   mod_roster: {{}}

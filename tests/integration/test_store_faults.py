@@ -48,7 +48,7 @@ class Locked:
     """Somebody else holds the write lock of both SQLite files."""
 
     def __init__(self, server):
-        self.paths = [server.data / 'accounts.db', server.data / 'jackdaw.db']
+        self.paths = [server.data / 'accounts/accounts.db', server.data / 'sm/jackdaw.db']
 
     def begin(self):
         self.held = [sqlite3.connect(path, timeout=LONG, isolation_level=None) for path in self.paths]

@@ -156,7 +156,7 @@ def test_vcard(two):
 
     run(write())
     two.stop()
-    rows = sqlite3.connect(two.data / 'jackdaw.db')
+    rows = sqlite3.connect(two.data / 'sm/jackdaw.db')
     for column, value in values.items():
         assert rows.execute(f'SELECT "{column}" FROM vcard').fetchone() == (value,)
     rows.close()

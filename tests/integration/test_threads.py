@@ -142,7 +142,7 @@ def test_the_outbox_of_another_life(own_server):
     for name in names:  # the sm knows them from their first session on
         plain_client(server, name).end()
     server.stop()
-    base = sqlite3.connect(server.data / 'jackdaw.db')
+    base = sqlite3.connect(server.data / 'sm/jackdaw.db')
     for i, name in enumerate(names):
         xml = (f"<message xmlns='jabber:client' from='{name}@{DOMAIN}/x' to='{names[(i + 1) % 12]}@{DOMAIN}' type='chat' id='o{i}'>"
                f'<body>old {i}</body></message>')
@@ -153,7 +153,7 @@ def test_the_outbox_of_another_life(own_server):
     server.start()
 
     def left():
-        base = sqlite3.connect(server.data / 'jackdaw.db')
+        base = sqlite3.connect(server.data / 'sm/jackdaw.db')
         try:
             return base.execute('SELECT count(*) FROM outbox').fetchone()[0]
         finally:

@@ -401,6 +401,25 @@ static bool do_log(struct run *r, struct str rest)
     return true;
 }
 
+/* With each {n} replaced, in the names of clients, too. */
+static bool run_numbered(struct run *r, struct str line, struct str n)
+{
+    struct buffer text;
+    bool ok = true;
+
+    buffer_init(&text, 1 << 24);
+    while (line.len > 0 && ok) {
+        const char *at = memmem(line.data, line.len, "{n}", 3);
+        size_t before = at ? (size_t)(at - line.data) : line.len;
+        ok = buffer_add(&text, line.data, before) && (!at || buffer_add_str(&text, n));
+        before += at ? 3 : 0;
+        line = (struct str){line.data + before, line.len - before};
+    }
+    ok = ok && run_line(r, buffer_str(&text));
+    buffer_finish(&text);
+    return ok;
+}
+
 static bool do_repeat(struct run *r, struct str rest)
 {
     uint64_t count;
@@ -412,7 +431,7 @@ static bool do_repeat(struct run *r, struct str rest)
 
         (void)snprintf(n, sizeof(n), "%llu", (unsigned long long)i);
         vars_set(&r->vars, STR("n"), str_of(n));
-        if (!run_line(r, rest))
+        if (!run_numbered(r, rest, str_of(n)))
             return false;
     }
     return true;

@@ -161,6 +161,7 @@ static const char *const sets[] = {
     "s2s.require_certificate=false",
     "s2s.address=10.0.0.1",
     "s2s.queue_time=20",
+    "s2s.max_queue=65536",
     "s2s.hosts=their.test=10.0.0.9:5269,also.test=10.0.0.9:5269,gone.test=10.0.0.8:1,"
     "two.test=[2001:db8::9]:5269,two.test=10.0.0.9:5269,"
     "rooms.test=10.0.0.7:5269",
@@ -216,6 +217,7 @@ static inline int tear_down(void **state)
 
     conn_close(w->in.conn, 0);
     conn_close(w->out.conn, 0);
+    w->out.conn = NULL; /* they may call again */
     link_close(w->home);
     settle(w);
     component_destroy(w->s2s);
@@ -224,6 +226,7 @@ static inline int tear_down(void **state)
         packet_destroy(w->got[i]);
     buffer_finish(&w->in.text);
     buffer_finish(&w->out.text);
+    conn_close(w->out.conn, 0);
     net_listener_close(w->listener);
     net_destroy(w->env.net);
     parser_pool_destroy(w->env.parsers);

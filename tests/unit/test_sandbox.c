@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "component/sandbox.h"
+#include "store/store.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define INSTRUMENTED true
@@ -20,7 +21,10 @@
 #define INSTRUMENTED false
 #endif
 
-static const struct component_ops stored = {.name = "sm", .stores = true};
+static const struct component_ops stored = {.name = "sm",
+                                            .stores = 1u << STORE_USERS | 1u << STORE_ACCOUNTS};
+static const struct component_ops accounts = {.name = "c2s", .stores = 1u << STORE_ACCOUNTS};
+static const struct component_ops users = {.name = "sm", .stores = 1u << STORE_USERS};
 static const struct component_ops plain = {.name = "router"};
 static const struct component_ops keyed = {.name = "s2s", .keys = true};
 
@@ -40,18 +44,27 @@ static void make_file(const struct world *w, const char *name)
     close(fd);
 }
 
+static void make_folder(const struct world *w, const char *name)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", w->dir, name);
+    assert_int_equal(mkdir(path, 0700), 0);
+}
+
 static void begin(struct world *w, const struct component_ops *component)
 {
-    char path[64];
     *w = (struct world){.dir = "/tmp/jackdaw-sandbox-XXXXXX", .component = component};
     assert_non_null(mkdtemp(w->dir));
-    snprintf(path, sizeof path, "%s/run", w->dir);
-    assert_int_equal(mkdir(path, 0700), 0);
-    make_file(w, "accounts.db");
+    make_folder(w, "run");
+    make_folder(w, "accounts");
+    make_folder(w, "sm");
+    make_file(w, "accounts/accounts.db");
+    make_file(w, "sm/jackdaw.db");
     make_file(w, "router-secret");
     w->config = (struct config){.server_sandbox = true,
                                 .router_address = "127.0.0.1",
                                 .store_url = "",
+                                .store_accounts_url = "",
                                 .c2s_certificates = "",
                                 .s2s_certificates = ""};
     w->sandbox = (struct sandbox){
@@ -135,7 +148,7 @@ static int switched_off(struct world *w)
     w->config.server_sandbox = false;
     sandbox_files(&w->sandbox);
     sandbox_calls(&w->sandbox);
-    return prctl(PR_GET_SECCOMP) != 0 || !can_open(w, "accounts.db", O_RDONLY);
+    return prctl(PR_GET_SECCOMP) != 0 || !can_open(w, "sm/jackdaw.db", O_RDONLY);
 }
 
 static bool landlock(void)
@@ -149,7 +162,8 @@ static int files(struct world *w)
 {
     bool restricted = landlock();
     sandbox_files(&w->sandbox);
-    if (can_open(w, "accounts.db", O_RDONLY) == restricted)
+    if (can_open(w, "accounts/accounts.db", O_RDONLY) == restricted ||
+        can_open(w, "sm/jackdaw.db", O_RDONLY) == restricted)
         return 1;
     if (can_open(w, "new", O_CREAT | O_WRONLY) == restricted)
         return 2;
@@ -162,10 +176,54 @@ static int files(struct world *w)
     return 0;
 }
 
-static int stored_files(struct world *w)
+/* One's own database, with what SQLite makes beside it, and not the other's. */
+static int own_database(struct world *w)
+{
+    bool of_accounts = w->component->stores & 1u << STORE_ACCOUNTS, restricted = landlock();
+    const char *own = of_accounts ? "accounts/accounts.db" : "sm/jackdaw.db";
+    const char *beside = of_accounts ? "accounts/accounts.db-wal" : "sm/jackdaw.db-wal";
+    const char *other = of_accounts ? "sm/jackdaw.db" : "accounts/accounts.db";
+    const char *new = of_accounts ? "sm/new" : "accounts/new";
+    char path[128];
+
+    sandbox_files(&w->sandbox);
+    if (!can_open(w, own, O_RDWR) || !can_open(w, beside, O_CREAT | O_RDWR))
+        return 1;
+    (void)snprintf(path, sizeof path, "%s/%s", w->dir, beside);
+    if (unlink(path) != 0)
+        return 2;
+    if (can_open(w, other, O_RDONLY) == restricted ||
+        can_open(w, new, O_CREAT | O_WRONLY) == restricted)
+        return 3;
+    return can_open(w, "new", O_CREAT | O_WRONLY) == restricted ? 4 : 0;
+}
+
+static int elsewhere(struct world *w)
+{
+    char url[128];
+
+    make_folder(w, "mine");
+    (void)snprintf(url, sizeof url, "sqlite:%s/mine/x.db", w->dir);
+    w->config.store_url = url;
+    sandbox_files(&w->sandbox);
+    if (!can_open(w, "mine/x.db", O_CREAT | O_RDWR))
+        return 1;
+    return can_open(w, "sm/jackdaw.db", O_RDONLY) == landlock() ? 2 : 0;
+}
+
+/* libpq reads where it likes. */
+static int in_postgresql(struct world *w)
+{
+    w->config.store_url = "postgresql:///jackdaw";
+    sandbox_files(&w->sandbox);
+    return can_open(w, "accounts/accounts.db", O_RDONLY) ? 0 : 1;
+}
+
+static int both(struct world *w)
 {
     sandbox_files(&w->sandbox);
-    return can_open(w, "accounts.db", O_RDWR) && can_open(w, "new", O_CREAT | O_WRONLY) ? 0 : 1;
+    return can_open(w, "accounts/accounts.db", O_RDWR) && can_open(w, "sm/jackdaw.db", O_RDWR) ? 0
+                                                                                               : 1;
 }
 
 static void run(const struct component_ops *component, int (*fn)(struct world *w))
@@ -196,7 +254,11 @@ static void test_files(void **state)
 {
     run(&plain, files);
     run(&keyed, files);
-    run(&stored, stored_files);
+    run(&accounts, own_database);
+    run(&users, own_database);
+    run(&users, elsewhere);
+    run(&users, in_postgresql);
+    run(&stored, both);
 }
 
 int main(void)
