@@ -6,9 +6,10 @@
 #include "store/store.h"
 
 /* The URL for store_open. Without settings it is a SQLite file in a folder of its own below
- * `data_dir` (so that a process can be kept out of the other's, docs/decisions/0078-two-folders.md),
- * or in memory when that is empty. One PostgreSQL database in store.url serves for both (in two
- * schemas) unless store.accounts_url names another or another role. */
+ * `data_dir` (so that a process can be kept out of the other's,
+ * docs/decisions/0078-two-folders.md), or in memory when that is empty. One PostgreSQL database in
+ * store.url serves for both (in two schemas) unless store.accounts_url names another or another
+ * role. */
 void database_url(const struct config *config, const char *data_dir, enum store_kind kind,
                   char *out, size_t size);
 /* Makes that folder, and moves the file there that an earlier version had in `data_dir` itself

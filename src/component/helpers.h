@@ -1,6 +1,6 @@
 /* Helpers: processes beside the one that the components live in, for what its sandbox forbids
- * (component_ops.helper). A helper that dies is started again: by a watcher, forked early, since the
- * process itself may start nothing any more once its sandbox is closed. */
+ * (component_ops.helper). A helper that dies is started again: by a watcher, forked early, since
+ * the process itself may start nothing any more once its sandbox is closed. */
 #ifndef JACKDAW_COMPONENT_HELPERS_H
 #define JACKDAW_COMPONENT_HELPERS_H
 
