@@ -251,6 +251,10 @@ static bool to_newcomers(const struct user *user, const struct packet *p, uint64
 void deliver_returned(struct sm *sm, struct packet *p, uint64_t number)
 {
     struct user *user = p->to ? user_find(sm, jid_bare(p->to)) : NULL;
+    if (offline_has(p->promise)) {
+        offline_returned(p);
+        return;
+    }
     if (p->to && !sm_owns(sm, p->to)) { /* the sm that has the user now knows better */
         send_moved(sm, p);
         return;
@@ -260,12 +264,9 @@ void deliver_returned(struct sm *sm, struct packet *p, uint64_t number)
         return;
     }
     user_hold(user);
-    if (offline_returned(user, p)) {
-        /* back at its place in the queue */
-    } else if (jid_is_bare(p->to) && (to_newcomers(user, p, number) || anybody(user))) {
+    if (jid_is_bare(p->to) && (to_newcomers(user, p, number) || anybody(user)))
         packet_destroy(p);
-    } else {
+    else
         deliver_message(user, p);
-    }
     user_release(user);
 }

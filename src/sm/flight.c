@@ -166,6 +166,15 @@ void flight_deliver(struct session *session, struct packet *p)
         component_send(sm->c, p);
 }
 
+void flight_hold(struct session *session, struct packet *p)
+{
+    session->stale = session->lost = true; /* as all of its c2s are in a moment */
+    if (p->receipt.number)
+        packet_destroy(p);
+    else
+        flight_deliver(session, p);
+}
+
 void flight_repeat(struct session *session)
 {
     struct sm *sm = session->user->sm;
@@ -219,7 +228,7 @@ static void hold_remote(struct sm *sm)
 bool flight_bounced(struct sm *sm, struct packet *p)
 {
     struct flight *f = flight_find(sm, p->receipt.number);
-    if (!f) {
+    if (!f || !link_is_up(sm->c->link)) { /* it goes when the router is back */
         packet_destroy(p);
         return true;
     }
@@ -246,9 +255,8 @@ static void redeliver(struct sm *sm, struct flight *f)
     int64_t sent = f->sent;
     uint64_t number = f->number;
     struct packet *p = finish(sm, f);
-    if (offline_has(p->promise)) { /* it has not left the queue */
-        offline_broken(p->promise);
-        packet_destroy(p);
+    if (offline_has(p->promise)) {
+        offline_returned(p);
     } else if (send_kind_of(p->stanza) == SEND_PRESENCE || !deliver_addresses(p)) {
         packet_destroy(p);
     } else {

@@ -46,6 +46,9 @@ bool flight_bounced(struct sm *sm, struct packet *p);
 
 /* The session has gone to sleep (acks.h). */
 void flight_sleep(struct session *session);
+/* Our link, which is lost, gave back what was to go to this session: it waits for it. p is moved.
+ */
+void flight_hold(struct session *session, struct packet *p);
 /* All of a session once more, to the c2s that it has now. */
 void flight_repeat(struct session *session);
 /* The session has ended. What its client did not acknowledge goes where RFC 6121 section 8.5 says;

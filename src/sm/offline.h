@@ -6,12 +6,10 @@
 
 /* The link has room again: goes on with a flush that waited for it. */
 void offline_resume(struct user *user);
-/* A message comes back from a c2s, its session having ended. When it was one from the queue it goes
- * back to its old place there; false, and the packet untouched, when it was not. */
-bool offline_returned(struct user *user, struct packet *p);
-/* The promise is one of messages that have not left the queue; they are to stay there. */
+/* The promise is that of messages which have not left the queue. */
 bool offline_has(const struct promise *promise); /* NULL: no */
-void offline_broken(struct promise *promise);
+/* Such a message has come back, its session having ended: it stays in the queue. Takes p. */
+void offline_returned(struct packet *p);
 /* XEP-0160 section 3, XEP-0334: whether a message is worth keeping. */
 bool offline_keeps(const struct stanza *message);
 

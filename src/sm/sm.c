@@ -250,10 +250,15 @@ static void on_session_packet(struct sm *sm, struct packet *p)
 
 /* --- what we sent came back because nobody is there --- */
 
-/* The router itself turned it round: the whole c2s has gone. */
+/* The router turned it round: the whole c2s has gone. Or our own link did, which is lost: it goes
+ * when the session is heard of again. */
 static void back_from_c2s(struct sm *sm, struct packet *p)
 {
     struct session *session = session_find(sm, &p->sm);
+    if (session && !link_is_up(sm->c->link)) {
+        flight_hold(session, p);
+        return;
+    }
     if (session)
         session_lost(session);
     if (p->receipt.number && flight_bounced(sm, p))

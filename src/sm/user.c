@@ -34,7 +34,8 @@ void user_destroy(struct user *user)
     while ((node = list_pop(&user->behind.packets)))
         packet_destroy(LIST_ENTRY(node, struct packet, node));
     packet_destroy(user->deletion);
-    free(user->offline.handed);
+    while (list_pop(&user->offline.pages))
+        continue;
     privacy_drop_waiting(user->privacy);
     privacy_destroy(user->privacy);
     roster_finish(&user->roster);
@@ -209,6 +210,7 @@ static struct user *load(struct sm *sm, struct jid *jid)
     list_init(&user->waiting);
     list_init(&user->idle);
     list_init(&user->offline.held);
+    list_init(&user->offline.pages);
     list_init(&user->offline.paused);
     list_init(&user->behind.packets);
     hash_put(&sm->users, jid_full(user->jid), user);

@@ -14,24 +14,17 @@ enum user_state {
     USER_DELETING /* its packets wait until the account has gone */
 };
 
-/* A message of the queue that a session got: should it come back, it returns to its place. */
-struct user_handed {
-    uint64_t id;
-    uint64_t mark; /* hash of sender and content */
-};
-
 /* Messages that wait for the offline queue to be handed over: features/offline.c. */
 struct user_offline {
     struct list held; /* packets that arrived during a flush */
     uint32_t held_count;
     bool flushing;
-    bool empty;                 /* the queue is known to hold nothing */
-    uint32_t pages;             /* handed over and not acknowledged */
-    struct list paused;         /* node in sm->paused: the flush waits for a full link */
-    bool rewind;                /* messages have come back: begin again with the oldest */
-    uint64_t after;             /* the last id handed over */
-    struct user_handed *handed; /* the last ones handed over, oldest first */
-    uint32_t handed_count;
+    bool waiting;       /* the flush waits for what its session, which has ended, did not get */
+    bool empty;         /* the queue is known to hold nothing */
+    bool rewind;        /* begin with the oldest again, once no page is under way */
+    struct list pages;  /* struct page: handed over, and their clients may not have them */
+    struct list paused; /* node in sm->paused: the flush waits for a full link */
+    uint64_t after;     /* the last id handed over */
     struct session *session; /* that gets the flush; NULL when it has gone */
 };
 

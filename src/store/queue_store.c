@@ -20,10 +20,18 @@ void queue_load(struct store *s, struct str owner, uint64_t after, uint32_t limi
     store_read(store_add_int(store_add_int(t, (int64_t)after), limit), fn, arg);
 }
 
-struct store_txn *queue_delete_upto(struct store_txn *t, struct str owner, uint64_t id)
+static struct store_txn *add_range(struct store_txn *t, enum store_statement statement,
+                                   struct str owner, uint64_t first, uint64_t last)
 {
-    store_add_int(store_add_text(store_add(t, SQL_QUEUE_SHRINK), owner), (int64_t)id);
-    return store_add_int(store_add_text(store_add(t, SQL_QUEUE_DELETE_UPTO), owner), (int64_t)id);
+    store_add_int(store_add_text(store_add(t, statement), owner), (int64_t)first);
+    return store_add_int(t, (int64_t)last);
+}
+
+struct store_txn *queue_delete_range(struct store_txn *t, struct str owner, uint64_t first,
+                                     uint64_t last)
+{
+    add_range(t, SQL_QUEUE_SHRINK, owner, first, last);
+    return add_range(t, SQL_QUEUE_DELETE_RANGE, owner, first, last);
 }
 
 void queue_get(struct store *s, struct str owner, uint64_t id, store_fn fn, void *arg)

@@ -80,7 +80,8 @@ struct store_txn *queue_push(struct store_txn *t, struct str owner, uint64_t id,
 /* Rows: id, xml; ascending; at most `limit` from `after` (exclusive). */
 void queue_load(struct store *s, struct str owner, uint64_t after, uint32_t limit, store_fn fn,
                 void *arg);
-struct store_txn *queue_delete_upto(struct store_txn *t, struct str owner, uint64_t id);
+struct store_txn *queue_delete_range(struct store_txn *t, struct str owner, uint64_t first,
+                                     uint64_t last); /* both of them, too */
 /* One of them, row: xml; and its removal, whose commit fails with NOT_FOUND when it is not there.
  */
 void queue_get(struct store *s, struct str owner, uint64_t id, store_fn fn, void *arg);

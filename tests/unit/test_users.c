@@ -185,7 +185,7 @@ static void test_queue(void **state)
     assert_string_equal(f->cells[0][0], "40");
     assert_string_equal(f->cells[0][1], "<m40/>");
     assert_string_equal(f->cells[3][0], "70");
-    COMMIT(f, queue_delete_upto(store_begin(f->store), ROMEO, 75));
+    COMMIT(f, queue_delete_range(store_begin(f->store), ROMEO, 0, 75));
     READ(f, queue_count(f->store, ROMEO, DONE(f)));
     assert_string_equal(f->cells[0][0], "3");
     READ(f, queue_load(f->store, ROMEO, 0, 100, DONE(f)));
@@ -195,7 +195,7 @@ static void test_queue(void **state)
     for (uint64_t i = 0; i < 7; i++)
         COMMIT(f, push(f, ROMEO, 200 + i, 10));
     assert_int_equal(fixture_commit(f, push(f, ROMEO, 300, 10)), ERR_STORE_FULL);
-    COMMIT(f, queue_delete_upto(store_begin(f->store), ROMEO, UINT32_MAX));
+    COMMIT(f, queue_delete_range(store_begin(f->store), ROMEO, 0, UINT32_MAX));
     READ(f, queue_count(f->store, ROMEO, DONE(f)));
     assert_string_equal(f->cells[0][0], "0");
     READ(f, queue_count(f->store, JULIET, DONE(f)));

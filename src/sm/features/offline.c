@@ -64,8 +64,7 @@ static void on_deposited(void *arg, enum error e, const struct store_rows *rows)
     user_release(user);
 }
 
-/* `id`: the place in the queue. */
-static void deposit(struct user *user, struct packet *p, uint64_t id)
+static void deposit(struct user *user, struct packet *p)
 {
     struct sm *sm = user->sm;
     struct stanza_stamp base = {.xmlns = stanza_ns(p->stanza, STANZA_ROOT)};
@@ -77,7 +76,7 @@ static void deposit(struct user *user, struct packet *p, uint64_t id)
     user->offline.empty = false;
     user_hold(user);
     struct store_txn *t = store_begin(sm->store);
-    t = queue_push(t, jid_full(user->jid), id, (struct str){xml, len},
+    t = queue_push(t, jid_full(user->jid), store_sequence(sm->store), (struct str){xml, len},
                    (uint32_t)sm->c->env->config->sm_max_offline);
     store_commit(t, on_deposited, deposit);
     free(xml);
@@ -96,30 +95,13 @@ static enum path_result at_offline(struct path_event *e)
     if (!e->packet->delay)
         e->packet->delay =
             delay_create(jid_domain(e->user->jid), loop_wall(e->sm->loop), "Offline Storage");
-    deposit(e->user, e->packet, store_sequence(e->sm->store));
+    deposit(e->user, e->packet);
     return PATH_DONE;
 }
 
 /* --- flushing --- */
 
 static void load_page(struct user *user);
-
-/* Lets what waited behind the queue go on, in order. */
-static void release_held(struct user *user)
-{
-    struct list *node;
-    user->offline.flushing = false;
-    user->offline.rewind = false;
-    user->offline.session = NULL;
-    while (!user->offline.flushing && (node = list_pop(&user->offline.held))) {
-        user->offline.held_count--;
-        struct packet *p = LIST_ENTRY(node, struct packet, node);
-        if (user->state == USER_READY)
-            deliver_message(user, p);
-        else if (!user_wait(user, p))
-            send_error(user->sm, NULL, p, STANZA_ERR_RESOURCE_CONSTRAINT, NULL);
-    }
-}
 
 static struct session *receiver(struct user *user)
 {
@@ -131,6 +113,22 @@ static struct session *receiver(struct user *user)
     return NULL;
 }
 
+/* --- pages: messages handed over stay in the queue until the client has them --- */
+
+/* What its c2s has written, or its client has acknowledged (XEP-0198), has not come back. */
+struct page {
+    struct promise promise;
+    struct list node; /* in user->offline.pages */
+    struct sm *sm;
+    struct user *user;             /* held */
+    const struct session *session; /* that got it; NULL: it has ended, its c2s still answers */
+    uint32_t count, back;
+    struct {
+        uint64_t id, mark;
+        bool back; /* its client did not get it: it stays */
+    } messages[PAGE];
+};
+
 static uint64_t mark_of(const struct user *user, const struct stanza *s)
 {
     struct str inner = stanza_inner(s, STANZA_ROOT), id = stanza_attr(s, STANZA_ROOT, STR("id"));
@@ -138,96 +136,123 @@ static uint64_t mark_of(const struct user *user, const struct stanza *s)
     return hash_bytes(seed, inner.data, inner.len) ^ hash_bytes(seed, id.data, id.len);
 }
 
-/* Remembers the last two pages: more cannot be on the way to the client unseen by the c2s. */
-static void remember(struct user *user, uint64_t id, const struct stanza *s)
+/* Each run between those that stay. */
+static void delete_page(const struct page *page)
 {
-    struct user_offline *offline = &user->offline;
-    if (offline->handed_count == 2 * PAGE) {
-        memmove(offline->handed, offline->handed + PAGE, PAGE * sizeof *offline->handed);
-        offline->handed_count = PAGE;
+    struct store_txn *t = store_begin(page->user->sm->store);
+    for (uint32_t i = 0, first; i < page->count; i++) {
+        if (page->messages[i].back)
+            continue;
+        for (first = i; i + 1 < page->count && !page->messages[i + 1].back;)
+            i++;
+        queue_delete_range(t, jid_full(page->user->jid), page->messages[first].id,
+                           page->messages[i].id);
     }
-    if (offline->handed_count % 16 == 0)
-        offline->handed =
-            mem_realloc(offline->handed, (offline->handed_count + 16) * sizeof *offline->handed);
-    offline->handed[offline->handed_count++] = (struct user_handed){id, mark_of(user, s)};
+    store_commit(t, NULL, NULL);
 }
 
-/* Already has our stamp, so nothing is added. */
-bool offline_returned(struct user *user, struct packet *p)
+static bool page_ended(const struct user *user)
 {
-    struct user_offline *offline = &user->offline;
-    uint64_t mark = offline->handed_count ? mark_of(user, p->stanza) : 0;
-    for (uint32_t i = 0; i < offline->handed_count; i++) {
-        if (offline->handed[i].mark != mark)
-            continue;
-        offline->handed[i].mark = 0; /* of two that are equal, the other comes next */
-        deposit(user, p, offline->handed[i].id);
-        offline->rewind = offline->flushing;
-        return true;
-    }
+    LIST_EACH (it, &user->offline.pages)
+        if (!LIST_ENTRY(it, const struct page, node)->session)
+            return true;
     return false;
 }
 
-/* Messages handed to a session with XEP-0198 stay in the queue until its client has acknowledged
- * them; a page of them is one promise. */
-struct page {
-    struct promise promise;
-    struct user *user; /* held */
-    uint64_t upto;
-    bool broken; /* the session ended before: they stay */
-};
+/* A page is over. What has come back goes before anything newer. */
+static void go_on(struct user *user)
+{
+    struct user_offline *offline = &user->offline;
+    if (offline->waiting && !page_ended(user)) {
+        offline->waiting = false;
+        load_page(user);
+    } else if (offline->rewind && !offline->flushing && list_empty(&offline->pages) &&
+               user->state == USER_READY && receiver(user)) {
+        offline->flushing = true;
+        load_page(user);
+    }
+}
 
-static void on_acknowledged(struct promise *promise)
+static void on_handed_over(struct promise *promise)
 {
     struct page *page = MEM_CONTAINER(promise, struct page, promise);
     struct user *user = page->user;
-    struct sm *sm = user->sm;
-    user->offline.pages--;
-    if (page->broken)
-        user->offline.empty = false;
-    else if (!sm->closing)
-        store_commit(queue_delete_upto(store_begin(sm->store), jid_full(user->jid), page->upto),
-                     NULL, NULL);
-    free(page);
-    if (!sm->closing)
+    bool closing = page->sm->closing; /* then the user has gone */
+    list_remove(&page->node);
+    if (!closing) {
+        if (page->back < page->count)
+            delete_page(page);
+        if (page->back) {
+            user->offline.empty = false;
+            user->offline.rewind = true;
+        }
+        go_on(user);
         user_release(user);
+    }
+    free(page);
 }
 
-static struct promise *page_create(struct user *user, uint64_t upto)
+static struct page *page_create(struct session *session)
 {
     struct page *page = MEM_NEW(struct page);
     page->promise.refs = 1;
-    page->promise.kept = on_acknowledged;
-    page->user = user;
-    page->upto = upto;
-    user->offline.pages++;
-    user_hold(user);
-    return &page->promise;
+    page->promise.kept = on_handed_over;
+    page->sm = session->user->sm;
+    page->user = session->user;
+    page->session = session;
+    list_push(&page->user->offline.pages, &page->node);
+    user_hold(page->user);
+    return page;
 }
 
 bool offline_has(const struct promise *promise)
 {
-    return promise && promise->kept == on_acknowledged;
+    return promise && promise->kept == on_handed_over;
 }
 
-void offline_broken(struct promise *promise)
+/* Of two that are equal, the other comes next. */
+void offline_returned(struct packet *p)
 {
-    MEM_CONTAINER(promise, struct page, promise)->broken = true;
+    struct page *page = MEM_CONTAINER(p->promise, struct page, promise);
+    uint64_t mark = mark_of(page->user, p->stanza);
+    for (uint32_t i = 0; i < page->count; i++)
+        if (page->messages[i].mark == mark && !page->messages[i].back) {
+            page->messages[i].back = true;
+            page->back++;
+            break;
+        }
+    packet_destroy(p);
 }
 
-static void hand_over(struct session *session, uint64_t id, struct str xml, struct promise *promise)
+/* Lets what waited behind the queue go on, in order. */
+static void release_held(struct user *user)
+{
+    struct list *node;
+    user->offline.flushing = false;
+    user->offline.session = NULL;
+    while (!user->offline.flushing && (node = list_pop(&user->offline.held))) {
+        user->offline.held_count--;
+        struct packet *p = LIST_ENTRY(node, struct packet, node);
+        if (user->state == USER_READY)
+            deliver_message(user, p);
+        else if (!user_wait(user, p))
+            send_error(user->sm, NULL, p, STANZA_ERR_RESOURCE_CONSTRAINT, NULL);
+    }
+}
+
+static void hand_over(struct session *session, struct page *page, uint64_t id, struct str xml)
 {
     struct sm *sm = session->user->sm;
     struct stanza *s = stored_parse(sm->c->env->parsers, xml);
+    page->messages[page->count].id = id;
+    page->messages[page->count++].mark = s ? mark_of(session->user, s) : 0;
     if (!s) {
         log_error(&sm->c->log, "a stored message of %s cannot be read any more; it is dropped",
                   session->user->jid->text);
         return;
     }
     if (!offline_expired(s, id, loop_wall(sm->loop) / 1000)) {
-        if (!promise)
-            remember(session->user, id, s);
-        send_stored(session, s, promise);
+        send_stored(session, s, &page->promise);
         sm->counters.offline_delivered++;
     }
     stanza_unref(s);
@@ -235,18 +260,13 @@ static void hand_over(struct session *session, uint64_t id, struct str xml, stru
 
 static void hand_over_all(struct session *session, const struct store_rows *rows, size_t count)
 {
-    struct user *user = session->user;
     if (!count)
         return;
-    user->offline.after = (uint64_t)store_int(rows, count - 1, 0);
-    struct promise *page = session->acks ? page_create(user, user->offline.after) : NULL;
+    struct page *page = page_create(session);
     for (size_t i = 0; i < count; i++)
-        hand_over(session, (uint64_t)store_int(rows, i, 0), store_text(rows, i, 1), page);
-    promise_unref(page);
-    if (page)
-        return;
-    struct store_txn *t = store_begin(user->sm->store);
-    store_commit(queue_delete_upto(t, jid_full(user->jid), user->offline.after), NULL, NULL);
+        hand_over(session, page, (uint64_t)store_int(rows, i, 0), store_text(rows, i, 1));
+    session->user->offline.after = page->messages[count - 1].id;
+    promise_unref(&page->promise);
 }
 
 static void on_page(void *arg, enum error e, const struct store_rows *rows)
@@ -267,9 +287,12 @@ static void on_page(void *arg, enum error e, const struct store_rows *rows)
         user_release(user);
         return;
     }
-    if (user->offline.rewind) { /* older ones are back in the queue */
-        user->offline.rewind = false;
-        user->offline.after = 0;
+    if (page_ended(user)) { /* some of an older page may come back: goes on in go_on */
+        user->offline.waiting = true;
+        user_release(user);
+        return;
+    }
+    if (user->offline.rewind && list_empty(&user->offline.pages)) { /* older ones are there again */
         load_page(user);
         user_release(user);
         return;
@@ -287,6 +310,11 @@ static void on_page(void *arg, enum error e, const struct store_rows *rows)
 static void load_page(struct user *user)
 {
     struct sm *sm = user->sm;
+    struct user_offline *offline = &user->offline;
+    if (list_empty(&offline->pages)) { /* else the first ones are on their way to a session */
+        offline->after = offline->rewind ? 0 : offline->after;
+        offline->rewind = false;
+    }
     user_hold(user);
     if (component_full(sm->c))
         list_push(&sm->paused, &user->offline.paused); /* goes on in offline_resume */
@@ -314,8 +342,7 @@ static enum path_result at_available(struct path_event *e)
     if (user->offline.flushing || user->offline.empty || retrieved_one_by_one(user))
         return PATH_PASS;
     user->offline.flushing = true;
-    if (!user->offline.pages) /* else the first ones are on their way to another session */
-        user->offline.after = 0;
+    user->offline.rewind = true;
     user->offline.session = e->session;
     load_page(user);
     return PATH_PASS;
@@ -323,8 +350,14 @@ static enum path_result at_available(struct path_event *e)
 
 static enum path_result at_session_end(struct path_event *e)
 {
-    if (e->user->offline.session == e->session)
-        e->user->offline.session = NULL;
+    struct user_offline *offline = &e->user->offline;
+    if (offline->session == e->session)
+        offline->session = NULL;
+    LIST_EACH (it, &offline->pages) {
+        struct page *page = LIST_ENTRY(it, struct page, node);
+        if (page->session == e->session)
+            page->session = NULL;
+    }
     return PATH_PASS;
 }
 

@@ -267,7 +267,7 @@ static enum stanza_condition on_set(struct iq *iq)
         return condition;
     struct store_txn *t = store_begin(iq->sm->store);
     if (only_child(iq, "purge")) {
-        iq_commit(iq, queue_delete_upto(t, owner, INT64_MAX));
+        iq_commit(iq, queue_delete_range(t, owner, 0, INT64_MAX));
         return STANZA_ERR_NONE;
     }
     for (stanza_el el = stanza_first(s, iq->payload); el != STANZA_NONE; el = stanza_next(s, el)) {
