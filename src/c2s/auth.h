@@ -24,6 +24,12 @@ struct auth_driver {
                  account_fn fn, void *arg);
     void (*check)(struct auth *a, struct str user, struct str realm, struct str password,
                   auth_fn fn, void *arg);
+    /* Beside keys; NULL: there is nothing old. Of an account without keys for the hash that PLAIN
+     * is checked with: is the password that of what it has instead (xmpp/old_password.h, or keys
+     * for another hash)? If so, keys for every hash are stored and the old is erased before the
+     * answer. */
+    void (*upgrade)(struct auth *a, struct str user, struct str realm, struct str password,
+                    auth_fn fn, void *arg);
     void (*create)(struct auth *a, struct jid *account, struct str password, auth_fn fn, void *arg);
     void (*set_password)(struct auth *a, struct jid *account, struct str password, auth_fn fn,
                          void *arg);

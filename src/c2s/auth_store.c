@@ -1,4 +1,5 @@
-/* The accounts store: SCRAM keys alone are kept, derived from the password on a pool thread. */
+/* The accounts store: SCRAM keys alone are kept, derived from the password on a pool thread; what
+ * an imported account has instead is checked there, too. */
 #include "c2s/auth.h"
 
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "component/database.h"
+#include "xmpp/old_password.h"
 
 struct auth_store {
     struct auth base;
@@ -14,6 +16,13 @@ struct auth_store {
     struct loop *loop;
     struct random *random; /* in simulation; else each derivation makes its own on its thread */
     struct list changes;
+};
+
+/* What an imported account has. */
+struct old {
+    char *password; /* xmpp/old_password.h; NULL: none */
+    struct scram_keys keys;
+    bool has_keys;
 };
 
 /* A write to an account, and the derivation before it. */
@@ -29,6 +38,9 @@ struct change {
     struct scram_keys keys[SCRAM_HASHES];
     struct loop_work work;
     bool derived, threaded;
+    uint8_t reading; /* reads under way, of `old` */
+    enum error failed;
+    struct old *old; /* the password must be this one first; NULL: none */
     size_t password_len;
     char password[];
 };
@@ -43,6 +55,11 @@ static void change_free(struct change *ch)
     list_remove(&ch->node);
     mem_wipe(ch->password, ch->password_len);
     mem_wipe(ch->keys, sizeof(ch->keys));
+    if (ch->old) {
+        free(ch->old->password);
+        mem_wipe(ch->old, sizeof(*ch->old));
+    }
+    free(ch->old);
     jid_unref(ch->account);
     free(ch);
 }
@@ -62,13 +79,21 @@ static void on_committed(void *arg, enum error e, const struct store_rows *rows)
     finish(arg, e);
 }
 
+static bool is_old(const struct old *old, struct str password)
+{
+    return (old->password && old_password_check(str_of(old->password), password)) ||
+           (old->has_keys && scram_verify_password(&old->keys, password));
+}
+
+/* A wrong password costs as much as a right one. */
 static void run_derive(struct loop_work *work)
 {
     struct change *ch = MEM_CONTAINER(work, struct change, work);
     struct random *own = ch->random ? NULL : random_create();
+    struct str password = {ch->password, ch->password_len};
+    bool right = !ch->old || is_old(ch->old, password);
 
-    ch->derived = accounts_derive(ch->random ? ch->random : own,
-                                  (struct str){ch->password, ch->password_len}, ch->keys);
+    ch->derived = accounts_derive(ch->random ? ch->random : own, password, ch->keys) && right;
     random_destroy(own);
 }
 
@@ -82,7 +107,7 @@ static void derived(struct loop_work *work)
         return;
     }
     if (!ch->derived) {
-        finish(ch, ERR_INVALID);
+        finish(ch, ch->old ? ERR_NOT_FOUND : ERR_INVALID);
         return;
     }
     store_commit(ch->write(store_begin(ch->store->accounts), jid_local(ch->account),
@@ -116,6 +141,17 @@ static void derive(struct change *ch)
     loop_work(ch->store->loop, &ch->work);
 }
 
+/* Once both reads are there. */
+static void begin_upgrade(struct change *ch)
+{
+    if (ch->reading > 0)
+        return;
+    if (ch->failed != ERR_OK)
+        finish(ch, ch->failed);
+    else
+        derive(ch);
+}
+
 static void create(struct auth *a, struct jid *account, struct str password, auth_fn fn, void *arg)
 {
     struct change *ch = change_create(a, account, password, fn, arg);
@@ -131,6 +167,45 @@ static void set_password(struct auth *a, struct jid *account, struct str passwor
 
     ch->write = accounts_set_keys;
     derive(ch);
+}
+
+/* --- the first login of an imported account --- */
+
+static void on_old_password(void *arg, enum error e, const struct store_rows *rows)
+{
+    struct change *ch = arg;
+
+    ch->reading--;
+    ch->failed = ch->failed != ERR_OK ? ch->failed : e;
+    if (e == ERR_OK && store_rows_count(rows) > 0 && store_text(rows, 0, 0).data)
+        ch->old->password = str_dup(store_text(rows, 0, 0));
+    begin_upgrade(ch);
+}
+
+static void on_old_keys(void *arg, enum error e, const struct store_rows *rows)
+{
+    struct change *ch = arg;
+
+    ch->reading--;
+    ch->failed = ch->failed != ERR_OK ? ch->failed : e;
+    for (size_t i = 0; e == ERR_OK && i < store_rows_count(rows) && !ch->old->has_keys; i++)
+        ch->old->has_keys = accounts_take_keys(rows, i, &ch->old->keys);
+    begin_upgrade(ch);
+}
+
+static void upgrade(struct auth *a, struct str user, struct str realm, struct str password,
+                    auth_fn fn, void *arg)
+{
+    struct store *accounts = store_of(a)->accounts;
+    struct jid *account = jid_from_parts(user, realm, STR_NULL);
+    struct change *ch = change_create(a, account, password, fn, arg);
+
+    jid_unref(account);
+    ch->write = accounts_set_keys;
+    ch->old = MEM_NEW(struct old);
+    ch->reading = 2;
+    accounts_read(accounts, user, realm, on_old_password, ch);
+    accounts_read_keys(accounts, user, realm, on_old_keys, ch);
 }
 
 static void remove_account(struct auth *a, struct jid *account, auth_fn fn, void *arg)
@@ -172,6 +247,7 @@ struct store *auth_accounts(const struct auth *a)
 static const struct auth_driver driver = {
     .mechanisms = ~(unsigned)SASL_ANONYMOUS,
     .keys = keys,
+    .upgrade = upgrade,
     .create = create,
     .set_password = set_password,
     .remove = remove_account,

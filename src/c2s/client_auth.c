@@ -198,6 +198,23 @@ static void succeed(struct negotiation *n, struct buffer *out)
 
 /* --- asynchronous steps --- */
 
+static void on_checked(void *arg, enum error e);
+
+/* An imported account at its first login: what it has is not what we keep. PLAIN alone can tell. */
+static bool upgrade(struct negotiation *n, enum error e, const struct account *account)
+{
+    struct auth *auth = n->c2s->auth;
+    struct str password = sasl_password(n->sasl);
+
+    if (e != ERR_OK || !account || !account->exists || account->has_keys || !password.data ||
+        !auth->driver->upgrade)
+        return false;
+    await(n);
+    auth->driver->upgrade(auth, sasl_username(n->sasl), str_of(n->client->domain), password,
+                          on_checked, n);
+    return true;
+}
+
 static void on_account(void *arg, enum error e, const struct account *account)
 {
     struct negotiation *n = arg;
@@ -210,6 +227,10 @@ static void on_account(void *arg, enum error e, const struct account *account)
     buffer_init(&out, AUTH_MAX_OUT);
     if (!temporary && account && account->exists)
         n->disabled = account->disabled;
+    if (upgrade(n, e, account)) {
+        buffer_finish(&out);
+        return;
+    }
     act(n,
         sasl_account(n->sasl, !temporary && account && account->has_keys ? &account->keys : NULL,
                      temporary, &out),

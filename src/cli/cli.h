@@ -20,7 +20,8 @@ struct cli_options {
     char *domains; /* storage of the --domain set */
     char *data;    /* storage of the --data set */
     char *id;      /* "sm.id=sm-2": the subcommand is an instance of a component */
-    bool force, password_stdin, json, reference, help, online;
+    const char *sqlite, *postgres, *tables, *passwords; /* of import; NULL: not given */
+    bool force, password_stdin, json, reference, help, online, dry_run;
     int argc; /* what is left: positional arguments */
     char **argv;
     char **all; /* every option as given, NULL-terminated: for child processes */

@@ -2,41 +2,26 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/mem.h"
+#include "cli/progress.h"
 #include "cli/user_store.h"
 #include "component/database.h"
 #include "store/archive.h"
 
-enum { BAR = 40, HEX = 16 /* bytes of a hash that are shown */ };
+enum { HEX = 16 /* bytes of a hash that are shown */ };
 
 struct report {
     const char *verb;
-    bool tty;
-    int shown; /* percent */
+    struct progress progress;
     uint64_t rows;
     size_t tables;
 };
 
-/* A bar on a terminal; else a line for every tenth. */
 static void on_progress(void *arg, const char *doing, uint64_t done, uint64_t total)
 {
     struct report *r = arg;
-    int percent = total ? (int)(done * 100 / total) : 0, step = r->tty ? 1 : 10;
-    percent = percent > 100 ? 100 : percent; /* rows may come while we read */
-    if (percent / step == r->shown / step)
-        return;
-    r->shown = percent;
-    if (r->tty) {
-        char bar[BAR + 1];
-        for (int i = 0; i < BAR; i++)
-            bar[i] = i < percent * BAR / 100 ? '#' : '.';
-        bar[BAR] = '\0';
-        fprintf(stderr, "\r[%s] %3d%%  %s\033[K", bar, percent, doing);
-    } else {
-        fprintf(stderr, "%3d%%  %s\n", percent, doing);
-    }
+    progress_show(&r->progress, doing, done, total);
 }
 
 static void on_table(void *arg, const struct archive_table *table)
@@ -44,8 +29,7 @@ static void on_table(void *arg, const struct archive_table *table)
     struct report *r = arg;
     char hash[2 * ARCHIVE_HASH + 1];
     str_hex(table->hash, ARCHIVE_HASH, hash);
-    if (r->tty)
-        fprintf(stderr, "\r\033[K");
+    progress_clear(&r->progress);
     printf("%-28s %10llu rows  %.*s\n", table->name, (unsigned long long)table->rows, HEX, hash);
     r->rows += table->rows;
     r->tables++;
@@ -64,7 +48,8 @@ static int run(struct cli_options *o, const struct config *config,
                enum error (*work)(const struct archive_options *, char *, size_t))
 {
     char dir[CLI_PATH_MAX], urls[2][CLI_PATH_MAX + 64], why[1024] = "";
-    struct report report = {.verb = o->command, .tty = isatty(STDERR_FILENO)};
+    struct report report = {.verb = o->command};
+    progress_init(&report.progress);
     if (!cli_data_dir(config, dir))
         return 1;
     if (work == archive_restore && control_server_runs(dir)) {
@@ -84,8 +69,7 @@ static int run(struct cli_options *o, const struct config *config,
                                 .arg = &report};
     enum error e = work(&a, why, sizeof why);
     mem_wipe(urls, sizeof urls); /* there may be a password in it */
-    if (report.tty)
-        fprintf(stderr, "\r\033[K");
+    progress_clear(&report.progress);
     if (e == ERR_OK)
         printf("%zu tables, %llu rows; every copy was read again and is the same\n", report.tables,
                (unsigned long long)report.rows);

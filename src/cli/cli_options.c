@@ -23,7 +23,12 @@ enum {
     OPT_REFERENCE,
     OPT_HELP,
     OPT_ONLINE,
-    OPT_FORCE
+    OPT_FORCE,
+    OPT_DRY_RUN,
+    OPT_SQLITE,
+    OPT_POSTGRES,
+    OPT_TABLES,
+    OPT_PASSWORDS
 };
 
 static const struct option long_options[] = {
@@ -37,6 +42,11 @@ static const struct option long_options[] = {
     {"help", no_argument, NULL, OPT_HELP},
     {"online", no_argument, NULL, OPT_ONLINE},
     {"force", no_argument, NULL, OPT_FORCE},
+    {"dry-run", no_argument, NULL, OPT_DRY_RUN},
+    {"sqlite", required_argument, NULL, OPT_SQLITE},
+    {"postgres", required_argument, NULL, OPT_POSTGRES},
+    {"tables", required_argument, NULL, OPT_TABLES},
+    {"passwords", required_argument, NULL, OPT_PASSWORDS},
     {NULL, 0, NULL, 0},
 };
 
@@ -82,6 +92,20 @@ static bool take_option(struct cli_options *o, int option)
         return o->help = true;
     case OPT_FORCE:
         return o->force = true;
+    case OPT_DRY_RUN:
+        return o->dry_run = true;
+    case OPT_SQLITE:
+        o->sqlite = optarg;
+        return true;
+    case OPT_POSTGRES:
+        o->postgres = optarg;
+        return true;
+    case OPT_TABLES:
+        o->tables = optarg;
+        return true;
+    case OPT_PASSWORDS:
+        o->passwords = optarg;
+        return true;
     case OPT_ONLINE:
         return o->online = true;
     default: /* getopt_long has said what is wrong */

@@ -1,5 +1,5 @@
-/* Accounts: rows of authreg and authkeys. The password column stays empty: only SCRAM keys are
- * kept. */
+/* Accounts: rows of authreg and authkeys. Only SCRAM keys are kept; the password column holds
+ * something until the first login of an imported account alone. */
 #include "store/accounts.h"
 
 #include <stdlib.h>
@@ -22,10 +22,11 @@ static bool take_key(struct str from, size_t size, unsigned char *to)
     return true;
 }
 
-static bool take_keys(const struct store_rows *rows, enum scram_hash hash, struct scram_keys *ret)
+static bool take_keys(const struct store_rows *rows, size_t row, enum scram_hash hash,
+                      struct scram_keys *ret)
 {
-    struct str salt = store_text(rows, 0, 1);
-    int64_t iterations = store_int(rows, 0, 2);
+    struct str salt = store_text(rows, row, 1);
+    int64_t iterations = store_int(rows, row, 2);
     size_t size = scram_hash_size(hash);
     if (salt.len == 0 || salt.len > sizeof ret->salt || iterations < 1 || iterations > UINT32_MAX)
         return false;
@@ -33,8 +34,8 @@ static bool take_keys(const struct store_rows *rows, enum scram_hash hash, struc
     ret->iterations = (uint32_t)iterations;
     ret->salt_len = salt.len;
     memcpy(ret->salt, salt.data, salt.len);
-    return take_key(store_text(rows, 0, 3), size, ret->stored_key) &&
-           take_key(store_text(rows, 0, 4), size, ret->server_key);
+    return take_key(store_text(rows, row, 3), size, ret->stored_key) &&
+           take_key(store_text(rows, row, 4), size, ret->server_key);
 }
 
 static void on_get(void *arg, enum error e, const struct store_rows *rows)
@@ -45,7 +46,8 @@ static void on_get(void *arg, enum error e, const struct store_rows *rows)
     if (e == ERR_OK && store_rows_count(rows) > 0) {
         account.exists = true;
         account.disabled = store_int(rows, 0, 0) != 0;
-        account.has_keys = take_keys(rows, get.hash, &account.keys);
+        account.has_keys = take_keys(rows, 0, get.hash, &account.keys);
+        account.password = store_text(rows, 0, 5);
     }
     get.fn(get.arg, e, &account);
     mem_wipe(&account, sizeof account);
@@ -62,18 +64,22 @@ void accounts_get(struct store *s, struct str user, struct str realm, enum scram
     store_read(t, on_get, get);
 }
 
+struct store_txn *accounts_put_keys(struct store_txn *t, struct str user, struct str realm,
+                                    const struct scram_keys *k)
+{
+    size_t size = scram_hash_size(k->hash);
+    store_add(t, SQL_ACCOUNT_SET_KEY);
+    store_add_text(store_add_text(t, user), realm);
+    store_add_text(t, str_of(scram_hash_name(k->hash)));
+    store_add_int(store_add_blob(t, k->salt, k->salt_len), k->iterations);
+    return store_add_blob(store_add_blob(t, k->stored_key, size), k->server_key, size);
+}
+
 static void add_keys(struct store_txn *t, struct str user, struct str realm,
                      const struct scram_keys keys[SCRAM_HASHES])
 {
-    for (int i = 0; i < SCRAM_HASHES; i++) {
-        const struct scram_keys *k = &keys[i];
-        size_t size = scram_hash_size(k->hash);
-        store_add(t, SQL_ACCOUNT_SET_KEY);
-        store_add_text(store_add_text(t, user), realm);
-        store_add_text(t, str_of(scram_hash_name(k->hash)));
-        store_add_int(store_add_blob(t, k->salt, k->salt_len), k->iterations);
-        store_add_blob(store_add_blob(t, k->stored_key, size), k->server_key, size);
-    }
+    for (int i = 0; i < SCRAM_HASHES; i++)
+        accounts_put_keys(t, user, realm, &keys[i]);
 }
 
 struct store_txn *accounts_create(struct store_txn *t, struct str user, struct str realm,
@@ -127,6 +133,34 @@ void accounts_list(struct store *s, struct str realm, store_fn fn, void *arg)
     else
         store_add(t, SQL_ACCOUNT_LIST);
     store_read(t, fn, arg);
+}
+
+void accounts_read(struct store *s, struct str user, struct str realm, store_fn fn, void *arg)
+{
+    struct store_txn *t = store_add(store_begin(s), SQL_ACCOUNT_READ);
+    store_read(store_add_text(store_add_text(t, user), realm), fn, arg);
+}
+
+void accounts_read_keys(struct store *s, struct str user, struct str realm, store_fn fn, void *arg)
+{
+    struct store_txn *t = store_add(store_begin(s), SQL_ACCOUNT_READ_KEYS);
+    store_read(store_add_text(store_add_text(t, user), realm), fn, arg);
+}
+
+bool accounts_take_keys(const struct store_rows *rows, size_t row, struct scram_keys *ret)
+{
+    struct str mech = store_text(rows, row, 0);
+    for (int hash = 0; hash < SCRAM_HASHES; hash++)
+        if (str_is(mech, scram_hash_name((enum scram_hash)hash)))
+            return take_keys(rows, row, (enum scram_hash)hash, ret);
+    return false;
+}
+
+struct store_txn *accounts_put(struct store_txn *t, struct str user, struct str realm,
+                               struct str password, int64_t created, bool disabled)
+{
+    store_add_text(store_add_text(store_add(t, SQL_ACCOUNT_PUT), user), realm);
+    return store_add_int(store_add_int(store_add_text(t, password), created), disabled);
 }
 
 void accounts_salt(struct random *random, uint32_t iterations, struct scram_keys ret[SCRAM_HASHES])

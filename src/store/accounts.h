@@ -1,5 +1,6 @@
-/* Accounts: table authreg (username, realm; its password column stays empty) and authkeys, the
- * SCRAM keys. In the accounts database, which c2s alone opens. */
+/* Accounts: table authreg (username, realm; its password column is empty but for imported accounts
+ * until their first login) and authkeys, the SCRAM keys. In the accounts database, which c2s alone
+ * opens. */
 #ifndef JACKDAW_STORE_ACCOUNTS_H
 #define JACKDAW_STORE_ACCOUNTS_H
 
@@ -11,6 +12,7 @@ struct account {
     bool disabled;
     bool has_keys; /* keys for the hash asked for */
     struct scram_keys keys;
+    struct str password; /* what stands in that column (old_password.h); data == NULL: nothing */
 };
 typedef void (*account_fn)(void *arg, enum error e, const struct account *account);
 
@@ -36,6 +38,17 @@ void accounts_count_disabled(struct store *s, struct str realm, store_fn fn, voi
 /* Rows: username, realm, created (seconds since 1970), disabled; sorted; realm.data == NULL for
  * all. */
 void accounts_list(struct store *s, struct str realm, store_fn fn, void *arg);
+/* For copies. Row: password, created, disabled. */
+void accounts_read(struct store *s, struct str user, struct str realm, store_fn fn, void *arg);
+/* Rows: mech, salt, iterations, stored_key, server_key. */
+void accounts_read_keys(struct store *s, struct str user, struct str realm, store_fn fn, void *arg);
+/* A row of the latter; false when it is not what we write. */
+bool accounts_take_keys(const struct store_rows *rows, size_t row, struct scram_keys *ret);
+/* Makes or replaces the account, without its keys; `password` may have data == NULL. */
+struct store_txn *accounts_put(struct store_txn *t, struct str user, struct str realm,
+                               struct str password, int64_t created, bool disabled);
+struct store_txn *accounts_put_keys(struct store_txn *t, struct str user, struct str realm,
+                                    const struct scram_keys *keys);
 /* Derives keys for every hash with fresh salts: CPU-heavy, any thread. False when the password is
  * unusable. */
 bool accounts_derive(struct random *random, struct str password,

@@ -1,17 +1,16 @@
 /* Copies of both databases in one SQLite file. Rows stream through; each table's number of rows and
- * hash are taken where they are read, and again from the copy. The hash of a table is the sum of
- * the SHA-256 of its rows (four numbers modulo 2^64), so that no order matters. */
+ * hash (row_hash.h) are taken where they are read, and again from the copy. */
 #include "store/archive_impl.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "store/row_hash.h"
 
 enum { EVERY = 1024 /* rows, between two calls of `progress` */ };
 
@@ -44,20 +43,10 @@ static void encode(struct buffer *b, const struct value *v)
 
 static void add_hash(struct archive_copy *c, const struct value *values)
 {
-    unsigned char hash[EVP_MAX_MD_SIZE];
-    uint64_t part, sum;
     buffer_clear(&c->row);
     for (unsigned i = 0; i < c->table->columns; i++)
         encode(&c->row, &values[i]);
-    struct str row = buffer_str(&c->row);
-    if (EVP_Digest(row.data, row.len, hash, NULL, EVP_sha256(), NULL) != 1)
-        abort();
-    for (size_t i = 0; i < ARCHIVE_HASH; i += sizeof part) {
-        memcpy(&part, hash + i, sizeof part);
-        memcpy(&sum, c->sum.hash + i, sizeof sum);
-        sum += part;
-        memcpy(c->sum.hash + i, &sum, sizeof sum);
-    }
+    row_hash_add(c->sum.hash, buffer_str(&c->row));
 }
 
 static bool insert(sqlite3_stmt *st, const struct value *values, unsigned columns)

@@ -8,9 +8,10 @@
 #ifndef JACKDAW_STORE_ARCHIVE_H
 #define JACKDAW_STORE_ARCHIVE_H
 
+#include "store/row_hash.h"
 #include "store/store.h"
 
-enum { ARCHIVE_HASH = 32 };
+enum { ARCHIVE_HASH = ROW_HASH };
 
 struct archive_table {
     const char *name; /* KIND/TABLE */

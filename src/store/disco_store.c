@@ -8,6 +8,11 @@ void disco_load(struct store *s, struct str owner, struct str parent, store_fn f
     store_read(store_add_text(t, parent), fn, arg);
 }
 
+void disco_list(struct store *s, struct str owner, store_fn fn, void *arg)
+{
+    store_read(store_add_text(store_add(store_begin(s), SQL_DISCO_LIST), owner), fn, arg);
+}
+
 static struct store_txn *named(struct store_txn *t, const struct disco_row *row)
 {
     return store_add_text(store_add_text(store_add_text(t, row->parent), row->jid), row->node);

@@ -29,6 +29,11 @@ struct store_txn *private_set(struct store_txn *t, const struct private_key *key
     return store_add_int(t, (int64_t)max_bytes);
 }
 
+void private_list(struct store *s, struct str owner, store_fn fn, void *arg)
+{
+    store_read(store_add_text(store_add(store_begin(s), SQL_PRIVATE_LIST), owner), fn, arg);
+}
+
 struct store_txn *private_delete(struct store_txn *t, const struct private_key *key)
 {
     return named(keyed(t, SQL_PRIVATE_DELETE, key), key);

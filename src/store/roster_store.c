@@ -66,3 +66,9 @@ struct store_txn *roster_remove(struct store_txn *t, struct str owner, struct st
     store_add_int(owned(t, SQL_ROSTER_RAISE_FLOOR, owner), ROSTER_TOMBSTONES_MAX);
     return owned(t, SQL_ROSTER_TRIM_REMOVED, owner);
 }
+
+struct store_txn *roster_forget(struct store_txn *t, struct str owner)
+{
+    owned(t, SQL_ROSTER_FORGET, owner);
+    return owned(t, SQL_ROSTER_TRIM_REMOVED, owner);
+}

@@ -50,6 +50,8 @@ struct store_txn *roster_set(struct store_txn *t, struct str owner, const struct
                              const struct str *groups, size_t group_count);
 struct store_txn *roster_remove(struct store_txn *t, struct str owner, struct str jid,
                                 uint64_t version);
+/* What changed before is not told any more: whoever asks gets all of it. */
+struct store_txn *roster_forget(struct store_txn *t, struct str owner);
 
 /* ---- motd-message, motd-times: messages of the day ---- */
 /* Rows: domain, xml, time (seconds since 1970). */
@@ -97,6 +99,8 @@ void private_get(struct store *s, const struct private_key *key, store_fn fn,
 /* The commit fails with STORE_FULL when all of the owner's would be more than `max_bytes`. */
 struct store_txn *private_set(struct store_txn *t, const struct private_key *key, struct str xml,
                               uint64_t max_bytes);
+void private_list(struct store *s, struct str owner, store_fn fn,
+                  void *arg); /* rows: ns, name, xml */
 struct store_txn *private_delete(struct store_txn *t, const struct private_key *key);
 
 /* ---- vcard, vcard-search: XEP-0054, 0055 ---- */
@@ -135,6 +139,8 @@ struct disco_row {
 };
 /* Rows: jid, name, node. */
 void disco_load(struct store *s, struct str owner, struct str parent, store_fn fn, void *arg);
+/* Rows: parent, jid, node, name; all of them. */
+void disco_list(struct store *s, struct str owner, store_fn fn, void *arg);
 /* The commit fails with STORE_FULL when the owner would have more than `max` in all. */
 struct store_txn *disco_set(struct store_txn *t, struct str owner, const struct disco_row *row,
                             uint32_t max);
@@ -155,6 +161,43 @@ struct store_txn *privacy_delete(struct store_txn *t, struct str owner, struct s
 struct store_txn *privacy_add(struct store_txn *t, struct str owner, const struct privacy_row *row);
 /* data == NULL: none. */
 struct store_txn *privacy_set_standard(struct store_txn *t, struct str owner, struct str list);
+
+/* ---- status: web presence, for programs that read the table ---- */
+struct status_row {
+    struct str status;     /* "online" or "offline" */
+    struct str show, xml;  /* of the last presence; data == NULL: none */
+    int64_t login, logout; /* seconds since 1970; 0: never */
+};
+/* Row: status, show, last-login, last-logout, xml. */
+void status_get(struct store *s, struct str owner, store_fn fn, void *arg);
+struct store_txn *status_set(struct store_txn *t, struct str owner, const struct status_row *row);
+/* The user is online, with this presence; `time` is that of the login unless it was online. */
+struct store_txn *status_presence(struct store_txn *t, struct str owner, struct str show,
+                                  struct str xml, int64_t time);
+struct store_txn *status_gone(struct store_txn *t, struct str owner, struct str xml, int64_t time);
+
+/* ---- verify, published-roster, published-roster-groups: imported from jabberd2, kept for export
+ * ---- */
+struct verify_row {
+    struct str email, code; /* code.data == NULL: none */
+    int64_t state;
+};
+void verify_list(struct store *s, struct str owner, store_fn fn,
+                 void *arg); /* rows: email, code, state */
+struct store_txn *verify_set(struct store_txn *t, struct str owner, const struct verify_row *row);
+struct published_row {
+    struct str jid, group; /* group "" for none */
+    struct str name;       /* data == NULL: none */
+    bool to, from;
+    int ask;
+};
+/* Rows: jid, group, name, to, from, ask. */
+void published_list(struct store *s, struct str owner, store_fn fn, void *arg);
+struct store_txn *published_set(struct store_txn *t, struct str owner,
+                                const struct published_row *row);
+/* Rows: groupname. */
+void published_groups_list(struct store *s, struct str owner, store_fn fn, void *arg);
+struct store_txn *published_groups_set(struct store_txn *t, struct str owner, struct str name);
 
 /* ---- outbox: accepted messages that nobody has confirmed yet ---- */
 /* Of `owner`, a local user or domain in whose name or for whom it is; `sm` wrote it and will send
