@@ -105,6 +105,8 @@ struct client {
     struct session_id id, sm;
     enum stream_state state;
     uint8_t phase;  /* enum session_phase */
+    uint8_t traits; /* bits of link/traits.h: what goes on at another sm, or begins with the session
+                     */
     uint8_t paused; /* enum client_pause bits */
     bool anonymous; /* XEP-0175: the account ends with the session */
     bool direct_tls, tls, header_sent, in_feed, pinged, draining;
@@ -211,6 +213,7 @@ void client_session_post(struct client *c, struct packet *p);
 /* A stanza of the server's own to the client, by way of the sm, who counts it (XEP-0198); moved. */
 void client_session_echo(struct client *c, struct stanza *s);
 void client_session_enable(struct client *c);                /* XEP-0198: asks the sm to count */
+void client_session_state(struct client *c, bool inactive);  /* XEP-0352: tells the sm */
 void client_session_answer(struct c2s *s, struct packet *p); /* PACKET_SESSION; owns p */
 void client_session_returned(struct c2s *s,
                              struct packet *p); /* a stanza of ours that found nobody; owns p */

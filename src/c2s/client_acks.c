@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "link/traits.h"
 #include "xmpp/namespaces.h"
 
 #define ACKS_UNASKED   32u     /* handled stanzas after which the client is told unasked */
@@ -339,7 +340,9 @@ void client_acks_resumed(struct client *c, const struct packet *p)
 
     if (str_split(&rest, ' ', &word))
         (void)str_to_u64(word, UINT32_MAX, &h);
-    (void)str_to_u64(rest, UINT32_MAX, &max);
+    if (str_split(&rest, ' ', &word))
+        (void)str_to_u64(word, UINT32_MAX, &max);
+    c->traits = (uint8_t)traits_take(&rest);
     acks->state = CLIENT_ACKS_ON;
     acks->max = (uint32_t)max;
     acks->acked = acks->resume_h;

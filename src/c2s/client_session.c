@@ -12,13 +12,14 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "link/traits.h"
 
 #define SESSION_TICK_MS  1000u
 #define SESSION_RETRY_MS 10000u /* a start that nobody answers is asked for again */
 #define ROUTE_NOT_FOUND  404    /* jabberd2.md 1.2 */
-#define START_TEXT       (CLIENT_ACKS_TEXT + 16)
+#define START_TEXT       (CLIENT_ACKS_TEXT + TRAITS_TEXT + 16)
 
-static const struct str resumed = {"resumed", 7}, moved = {"moved", 5}, lost = {"lost", 4};
+static const struct str moved = {"moved", 5}, lost = {"lost", 4};
 
 /* --- session managers --- */
 
@@ -93,16 +94,20 @@ static void detach(struct client *c)
 /* What the sm must know beside who it is. */
 static struct str start_reason(const struct client *c, char *out)
 {
-    char text[CLIENT_ACKS_TEXT];
-    int len;
+    char text[CLIENT_ACKS_TEXT], traits[TRAITS_TEXT];
+    struct str words[3] = {c->state == STREAM_BOUND ? STR("resumed") : STR_NULL,
+                           traits_write(c->traits, traits),
+                           client_acks_on(c) ? client_acks_text(c, text) : STR_NULL};
+    int len = 0;
 
     if (c->acks && c->acks->state == CLIENT_ACKS_RESUMING)
         len = snprintf(out, START_TEXT, "%" PRIu32 " %s", c->acks->resume_h, c->acks->id);
-    else if (client_acks_on(c))
-        len = snprintf(out, START_TEXT, "resumed %.*s", STR_ARG(client_acks_text(c, text)));
     else
-        return c->state == STREAM_BOUND ? resumed : STR_NULL;
-    return (struct str){out, (size_t)len};
+        for (int i = 0; i < 3; i++)
+            if (words[i].len)
+                len += snprintf(out + len, START_TEXT - (size_t)len, "%s%.*s", len ? " " : "",
+                                STR_ARG(words[i]));
+    return len ? (struct str){out, (size_t)len} : STR_NULL;
 }
 
 static void start(struct client *c)
@@ -234,6 +239,20 @@ void client_session_enable(struct client *c)
     struct packet *p = packet_create_session(manager_name(c->manager), c2s_id(c->c2s),
                                              SESSION_ENABLE, c->jid, client_acks_text(c, text));
 
+    p->c2s = c->id;
+    p->sm = c->sm;
+    component_send(c->c2s->component, p);
+}
+
+void client_session_state(struct client *c, bool inactive)
+{
+    struct packet *p;
+
+    c->traits = (uint8_t)(inactive ? c->traits | TRAIT_INACTIVE : c->traits & ~TRAIT_INACTIVE);
+    if (!c->sm_counts) /* a session manager of jabberd2 */
+        return;
+    p = packet_create_session(manager_name(c->manager), c2s_id(c->c2s), SESSION_STATE, c->jid,
+                              inactive ? STR("inactive") : STR("active"));
     p->c2s = c->id;
     p->sm = c->sm;
     component_send(c->c2s->component, p);
@@ -409,6 +428,7 @@ void client_session_answer(struct c2s *s, struct packet *p)
         on_started(s, c, p);
         break;
     case SESSION_ENABLE:
+    case SESSION_STATE:
         break;
     case SESSION_ENABLED:
         if (from_its_manager(c, p))

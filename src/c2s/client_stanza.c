@@ -5,6 +5,8 @@
 #include "c2s/client.h"
 
 #include "base/mem.h"
+#include "link/traits.h"
+#include "xmpp/namespaces.h"
 
 /* RFC 6120 section 8.1.2.1: absent, the full or the bare JID of this stream. */
 static bool from_ok(const struct client *c, const struct stanza *s)
@@ -83,6 +85,21 @@ static void remember(struct client *c, struct stanza *s)
     c->presence = type.data ? NULL : stanza_ref(s);
 }
 
+/* As the session manager will understand it (XEP-0280 sections 4 and 5), for the next one. */
+static void remember_carbons(struct client *c, const struct stanza *s, const struct jid *to)
+{
+    stanza_el el = stanza_first(s, STANZA_ROOT);
+
+    if (el == STANZA_NONE || !str_eq(stanza_ns(s, el), NS_CARBONS) ||
+        !str_is(stanza_attr(s, STANZA_ROOT, STR("type")), "set") ||
+        (to && !str_eq(jid_full(to), jid_bare(c->jid))))
+        return;
+    if (str_is(stanza_name(s, el), "enable"))
+        c->traits |= TRAIT_CARBONS;
+    else if (str_is(stanza_name(s, el), "disable"))
+        c->traits &= (uint8_t)~TRAIT_CARBONS;
+}
+
 void client_stanza(struct client *c, struct stanza *s)
 {
     struct str name = stanza_name(s, STANZA_ROOT);
@@ -102,6 +119,8 @@ void client_stanza(struct client *c, struct stanza *s)
         s = with_lang(c, s);
         if (str_is(stanza_name(s, STANZA_ROOT), "presence"))
             remember(c, s);
+        else if (str_is(name, "iq"))
+            remember_carbons(c, s, to);
         client_session_send(c, s, to);
         return;
     }

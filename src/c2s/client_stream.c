@@ -115,8 +115,9 @@ static void write_features(struct client *c, struct buffer *out)
             out, STR("<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>"
                      "<session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>"
                      "<ver xmlns='urn:xmpp:features:rosterver'/>"
-                     "<sub xmlns='urn:xmpp:features:pre-approval'/>"));
-        if (c2s_config(c->c2s)->c2s_acks) /* XEP-0198 section 2 */
+                     "<sub xmlns='urn:xmpp:features:pre-approval'/>"
+                     "<csi xmlns='urn:xmpp:csi:0'/>")); /* XEP-0352 section 4.1 */
+        if (c2s_config(c->c2s)->c2s_acks)               /* XEP-0198 section 2 */
             buffer_add_str(out, STR("<sm xmlns='urn:xmpp:sm:3'/>"));
     } else {
         if (may_encrypt)
@@ -374,6 +375,12 @@ static void do_session(struct client *c, struct stanza *s)
     stanza_unref(s);
 }
 
+static void do_csi(struct client *c, struct stanza *s)
+{
+    client_session_state(c, str_is(stanza_name(s, STANZA_ROOT), "inactive"));
+    stanza_unref(s);
+}
+
 static void do_close(struct client *c, struct stanza *s)
 {
     stanza_unref(s);
@@ -393,6 +400,7 @@ static void (*const actions[])(struct client *c, struct stanza *s) = {
     [STREAM_DO_SESSION] = do_session,
     [STREAM_DO_STANZA] = client_stanza,
     [STREAM_DO_SM] = client_acks_element,
+    [STREAM_DO_CSI] = do_csi,
     [STREAM_DO_CLOSE] = do_close,
 };
 
@@ -407,7 +415,7 @@ void client_stream_element(struct client *c, struct stanza *s)
         client_error(c, condition, NULL);
         return;
     }
-    if (!c->acks || action == STREAM_DO_SM) {
+    if (!c->acks || action == STREAM_DO_SM || action == STREAM_DO_CSI) { /* not stanzas */
         actions[action](c, s);
         return;
     }

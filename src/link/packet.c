@@ -13,7 +13,7 @@ static const char *const action_names[] = {
     [SESSION_DELETED] = "deleted", [SESSION_START] = "start",     [SESSION_STARTED] = "started",
     [SESSION_END] = "end",         [SESSION_ENDED] = "ended",     [SESSION_REPLACED] = "replaced",
     [SESSION_ENABLE] = "enable",   [SESSION_ENABLED] = "enabled", [SESSION_RESUME] = "resume",
-    [SESSION_RESUMED] = "resumed",
+    [SESSION_RESUMED] = "resumed", [SESSION_STATE] = "state",
 };
 
 const char *session_action_name(enum session_action a)

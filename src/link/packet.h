@@ -58,7 +58,8 @@ enum session_action {
     SESSION_ENABLE, /* c2s -> sm; answered ENABLED: what comes behind that is counted */
     SESSION_ENABLED,
     SESSION_RESUME, /* c2s -> domain: a bare JID's session goes on here; answered RESUMED */
-    SESSION_RESUMED
+    SESSION_RESUMED,
+    SESSION_STATE /* c2s -> sm, not answered: the client is "active" or "inactive" (XEP-0352) */
 };
 const char *session_action_name(enum session_action a); /* "start" */
 

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/mem.h"
+#include "link/traits.h"
+#include "sm/csi.h"
 
 #define TICK_MS     1000u
 #define PATIENCE_MS 3000u /* a resumption waits so long for what its client sent last */
@@ -220,8 +222,10 @@ static void go_on(struct session *session)
     struct sm *sm = session->user->sm;
     struct acks *acks = session->acks;
     struct packet *request = acks->resume;
-    char text[48];
-    int len = snprintf(text, sizeof text, "%" PRIu32 " %" PRIu32, acks_h(acks), acks->max);
+    char text[48 + TRAITS_TEXT], words[TRAITS_TEXT];
+    struct str traits = traits_write(session->carbons ? TRAIT_CARBONS : 0, words);
+    int len = snprintf(text, sizeof text, "%" PRIu32 " %" PRIu32 "%s%.*s", acks_h(acks), acks->max,
+                       traits.len ? " " : "", STR_ARG(traits));
     acks->resume = NULL;
     acks_wake(session);
     session_take(session, request);
@@ -236,6 +240,7 @@ static void go_on(struct session *session)
     if (session->presence)
         tell_presence(session);
     flight_repeat(session);
+    csi_set(session, false); /* XEP-0352 section 5.2 */
 }
 
 static struct session *find(const struct user *user, struct str id)

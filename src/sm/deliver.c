@@ -6,6 +6,7 @@
  */
 #include "sm/deliver.h"
 
+#include "sm/carbons.h"
 #include "sm/change.h"
 #include "sm/iq.h"
 #include "sm/offline.h"
@@ -89,10 +90,13 @@ static void store(struct user *user, struct packet *p)
         packet_destroy(p);
 }
 
-void deliver_message(struct user *user, struct packet *p)
+static void deliver_by_rule(struct user *user, struct packet *p, bool copies)
 {
     struct session *match = jid_is_bare(p->to) ? NULL : session_of(user, jid_resource(p->to));
-    switch (deliver_rule(case_of(user, p, match), deliver_kind_of(p->stanza))) {
+    enum deliver_action action = deliver_rule(case_of(user, p, match), deliver_kind_of(p->stanza));
+    if (copies && user->carbons.enabled && action != DELIVER_REFUSE)
+        carbons_received(user, p, action);
+    switch (action) {
     case DELIVER_ONE:
         send_session_packet(match, p);
         break;
@@ -109,6 +113,11 @@ void deliver_message(struct user *user, struct packet *p)
         break;
     }
     packet_destroy(p);
+}
+
+void deliver_message(struct user *user, struct packet *p)
+{
+    deliver_by_rule(user, p, true);
 }
 
 /* --- iq: 8.5.1, 8.5.2.1.3, 8.5.3 --- */
@@ -247,10 +256,16 @@ static bool to_newcomers(const struct user *user, const struct packet *p, uint64
     return any;
 }
 
-/* What went to the bare JID is not repeated to those who got their own copy. */
+/* What went to the bare JID is not repeated to those who got their own copy. A carbon was nobody's
+ * only copy: it ends here (XEP-0280 section 10.3). Carbons of the message itself have been sent;
+ * but who got one gets the message again, since nobody kept an account of the carbon. */
 void deliver_returned(struct sm *sm, struct packet *p, uint64_t number)
 {
     struct user *user = p->to ? user_find(sm, jid_bare(p->to)) : NULL;
+    if (carbons_is_copy(p->stanza)) {
+        packet_destroy(p);
+        return;
+    }
     if (offline_has(p->promise)) {
         offline_returned(p);
         return;
@@ -267,6 +282,6 @@ void deliver_returned(struct sm *sm, struct packet *p, uint64_t number)
     if (jid_is_bare(p->to) && (to_newcomers(user, p, number) || anybody(user)))
         packet_destroy(p);
     else
-        deliver_message(user, p);
+        deliver_by_rule(user, p, false);
     user_release(user);
 }

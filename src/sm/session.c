@@ -3,7 +3,10 @@
 
 #include <stdlib.h>
 #include "base/mem.h"
+#include "link/traits.h"
 #include "sm/acks.h"
+#include "sm/carbons.h"
+#include "sm/csi.h"
 #include "sm/presence.h"
 
 struct session *session_find(const struct sm *sm, const struct session_id *id)
@@ -173,14 +176,21 @@ static void ensure_active(struct user *user)
                  NULL);
 }
 
+static void take_traits(struct session *s, unsigned traits)
+{
+    carbons_set(s, traits & TRAIT_CARBONS);
+    csi_set(s, traits & TRAIT_INACTIVE);
+}
+
 /* Only our link was lost: the session goes on for the same client, under new ids. */
-static void adopt(struct session *s, struct packet *p)
+static void adopt(struct session *s, struct packet *p, unsigned traits)
 {
     if (s->asleep)
         acks_wake(s);
     session_take(s, p);
     answer_started(s, p);
     flight_repeat(s);
+    take_traits(s, traits);
 }
 
 void session_take(struct session *s, const struct packet *p)
@@ -207,6 +217,24 @@ static struct str obstacle(const struct user *user, const struct session *same, 
     return STR_NULL;
 }
 
+/* What a START says of the session (link/traits.h). */
+struct beginning {
+    bool resumed;    /* it goes on from another sm, or after a lost link */
+    unsigned traits; /* bits */
+    struct str acks; /* what acks_enable takes; data == NULL: none */
+};
+
+static struct beginning read_beginning(const struct packet *p)
+{
+    struct beginning b = {.acks = p->reason};
+    struct str rest = p->reason, word;
+    b.resumed = str_split(&rest, ' ', &word) && str_is(word, "resumed");
+    if (b.resumed)
+        b.acks = rest;
+    b.traits = traits_take(&b.acks);
+    return b;
+}
+
 /* "MAX ID ...": the id is that of its stream. */
 static bool same_stream(const struct session *s, struct str text)
 {
@@ -218,13 +246,12 @@ void session_start(struct user *user, struct packet *p)
 {
     struct sm *sm = user->sm;
     struct session *same = session_of(user, jid_resource(p->target));
-    struct str acks = p->reason, word;
-    bool resumed = str_split(&acks, ' ', &word) && str_is(word, "resumed");
-    if (same && resumed && (same->lost || (acks.data && same_stream(same, acks)))) {
-        adopt(same, p);
+    struct beginning b = read_beginning(p);
+    if (same && b.resumed && (same->lost || (b.acks.data && same_stream(same, b.acks)))) {
+        adopt(same, p, b.traits);
         return;
     }
-    struct str why = obstacle(user, same, resumed);
+    struct str why = obstacle(user, same, b.resumed);
     if (why.data) {
         session_answer(sm, p, SESSION_START, why);
         return;
@@ -234,9 +261,10 @@ void session_start(struct user *user, struct packet *p)
         session_close(same, SESSION_REPLACED, STR_NULL); /* RFC 6120 section 7.7.2.2 */
     ensure_active(user);
     struct session *s = make(user, p);
-    s->interested = resumed; /* its client asked for the roster long ago and will not again */
-    if (resumed && acks.data)
-        (void)acks_enable(s, acks);
+    s->interested = b.resumed; /* its client asked for the roster long ago and will not again */
+    if (b.resumed && b.acks.data)
+        (void)acks_enable(s, b.acks);
+    take_traits(s, b.traits);
     path_run(&sm->path, PATH_SESSION_START,
              &(struct path_event){.sm = sm, .user = user, .session = s});
     answer_started(s, p);
@@ -266,6 +294,7 @@ void session_end(struct session *s)
     unlink_session(s); /* first: it gets no copy of its own absence */
     presence_gone(s);
     flight_end(s);
+    csi_end(s);
     acks_forget(s);
     stanza_unref(s->presence);
     for (uint32_t i = 0; i < s->directed_count; i++)

@@ -13,6 +13,7 @@ struct session {
     struct session_id c2s, sm;
     struct list flights;     /* struct flight: sent to its c2s and not confirmed */
     struct acks *acks;       /* XEP-0198; NULL: not enabled */
+    struct csi *csi;         /* XEP-0352: what is held back; NULL: the client is active */
     struct stanza *presence; /* the last broadcast; NULL: not available */
     struct jid **directed;   /* who got directed presence and is to hear of the end; sorted */
     uint32_t directed_count;
@@ -21,6 +22,7 @@ struct session {
                              found it */
     struct privacy_list *active;         /* XEP-0016: instead of the default list; NULL: none */
     bool knows_privacy, knows_blocklist; /* it has asked for the lists, for the block list */
+    bool carbons;                        /* XEP-0280: wants copies */
     bool retrieves;  /* XEP-0013: its client takes the offline messages one by one */
     bool interested; /* asked for the roster: RFC 6121 section 2.2 */
     bool stale;      /* the link was lost since we heard of it */

@@ -12,6 +12,8 @@
 #include "component/database.h"
 #include "sm/acks.h"
 #include "sm/ask.h"
+#include "sm/carbons.h"
+#include "sm/csi.h"
 #include "sm/deliver.h"
 #include "sm/iq.h"
 #include "sm/offline.h"
@@ -96,6 +98,8 @@ static void client_message(struct session *session, struct packet *p)
 {
     if (!p->to) /* RFC 6120 section 10.3.1 */
         p->to = jid_ref(session->user->jid);
+    if (session->user->carbons.enabled)
+        carbons_sent(session, p);
     send_packet(session->user->sm, p);
 }
 
@@ -203,6 +207,15 @@ static void on_session_end(struct sm *sm, struct packet *p)
         user_unload_idle(sm);
 }
 
+/* XEP-0352: in its place among the stanzas of the client (section 5.1). */
+static void on_session_state(struct sm *sm, struct packet *p)
+{
+    struct session *session = session_find(sm, &p->sm);
+    if (session && str_eq(session_id_str(&session->c2s), session_id_str(&p->c2s)))
+        csi_set(session, str_is(p->reason, "inactive"));
+    packet_destroy(p);
+}
+
 static void on_session_enable(struct sm *sm, struct packet *p)
 {
     struct session *session = session_find(sm, &p->sm);
@@ -237,6 +250,9 @@ static void on_session_packet(struct sm *sm, struct packet *p)
     case SESSION_DELETED:
         ask_session_answered(sm, p);
         packet_destroy(p);
+        break;
+    case SESSION_STATE:
+        on_session_state(sm, p);
         break;
     case SESSION_STARTED: /* answers: ours to give, not to get */
     case SESSION_ENDED:
@@ -562,6 +578,7 @@ static void forget_session(struct session *s)
         s->acks->session = NULL;
         acks_unref(s->acks);
     }
+    csi_forget(s);
     stanza_unref(s->presence);
     for (uint32_t i = 0; i < s->directed_count; i++)
         jid_unref(s->directed[i]);

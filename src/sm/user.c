@@ -36,6 +36,7 @@ void user_destroy(struct user *user)
     packet_destroy(user->deletion);
     while (list_pop(&user->offline.pages))
         continue;
+    free(user->carbons.copied);
     privacy_drop_waiting(user->privacy);
     privacy_destroy(user->privacy);
     roster_finish(&user->roster);

@@ -35,6 +35,13 @@ struct user_behind {
     bool open; /* the change is under way */
 };
 
+/* Message carbons (XEP-0280): features/carbons.c. */
+struct user_carbons {
+    uint32_t enabled; /* sessions that want copies */
+    uint32_t next;    /* place in `copied` */
+    uint64_t *copied; /* a ring of hashes of the last messages; NULL: none yet */
+};
+
 struct user {
     struct sm *sm;
     struct jid *jid; /* bare */
@@ -59,6 +66,7 @@ struct user {
     struct privacy *privacy;              /* NULL: no lists */
     struct user_offline offline;
     struct user_behind behind;
+    struct user_carbons carbons;
     struct packet *deletion; /* the request to answer when the account has gone */
 };
 

@@ -38,6 +38,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_STANZA]          = FAIL(BAD_FORMAT),
         [STREAM_IN_OTHER_NS_STANZA] = FAIL(BAD_FORMAT),
         [STREAM_IN_SM]              = FAIL(BAD_FORMAT),
+        [STREAM_IN_CSI]             = FAIL(BAD_FORMAT),
         [STREAM_IN_ERROR]           = FAIL(BAD_FORMAT),
         [STREAM_IN_UNKNOWN]         = FAIL(BAD_FORMAT),
         [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
@@ -54,6 +55,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_STANZA]          = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12; B 16 */
         [STREAM_IN_OTHER_NS_STANZA] = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
         [STREAM_IN_SM]              = DO(SM),                         /* XEP-0198 section 3: <failed/> */
+        [STREAM_IN_CSI]             = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
         [STREAM_IN_ERROR]           = DO(CLOSE),                      /* 4.9.1.1; B 11 */
         [STREAM_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),  /* 4.9.3.24; B 11, B 29 */
         [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
@@ -72,6 +74,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_STANZA]          = DO(IGNORE),
         [STREAM_IN_OTHER_NS_STANZA] = DO(IGNORE),
         [STREAM_IN_SM]              = DO(IGNORE),
+        [STREAM_IN_CSI]             = DO(IGNORE),
         [STREAM_IN_ERROR]           = DO(IGNORE),
         [STREAM_IN_UNKNOWN]         = DO(IGNORE),
         [STREAM_IN_CLOSE]           = DO(IGNORE),
@@ -88,6 +91,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_STANZA]          = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12; B 16 */
         [STREAM_IN_OTHER_NS_STANZA] = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
         [STREAM_IN_SM]              = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
+        [STREAM_IN_CSI]             = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
         [STREAM_IN_ERROR]           = DO(CLOSE),                      /* 4.9.1.1 */
         [STREAM_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),  /* 4.9.3.24 */
         [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
@@ -105,6 +109,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_STANZA]          = FAIL(POLICY_VIOLATION),
         [STREAM_IN_OTHER_NS_STANZA] = FAIL(POLICY_VIOLATION),
         [STREAM_IN_SM]              = FAIL(POLICY_VIOLATION),
+        [STREAM_IN_CSI]             = FAIL(POLICY_VIOLATION),
         [STREAM_IN_ERROR]           = DO(CLOSE),                      /* 4.9.1.1 */
         [STREAM_IN_UNKNOWN]         = FAIL(POLICY_VIOLATION),
         [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
@@ -121,6 +126,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_STANZA]          = FAIL(NOT_AUTHORIZED),           /* 7.1, 4.9.3.12; B 16 */
         [STREAM_IN_OTHER_NS_STANZA] = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
         [STREAM_IN_SM]              = DO(SM),                         /* XEP-0198 section 5: <resume/> */
+        [STREAM_IN_CSI]             = DO(IGNORE),                     /* XEP-0352 section 4.2: a session begins active */
         [STREAM_IN_ERROR]           = DO(CLOSE),                      /* 4.9.1.1 */
         [STREAM_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),  /* 4.9.3.24 */
         [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
@@ -138,6 +144,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_STANZA]          = FAIL(NOT_AUTHORIZED),           /* 7.1, 4.9.3.12; B 16 */
         [STREAM_IN_OTHER_NS_STANZA] = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
         [STREAM_IN_SM]              = DO(SM),                         /* XEP-0198 section 3: <failed/> */
+        [STREAM_IN_CSI]             = DO(IGNORE),                     /* XEP-0352 section 4.2 */
         [STREAM_IN_ERROR]           = DO(CLOSE),                      /* 4.9.1.1 */
         [STREAM_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),  /* 4.9.3.24 */
         [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
@@ -154,6 +161,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_STANZA]          = DO(STANZA),                     /* 8 */
         [STREAM_IN_OTHER_NS_STANZA] = FAIL(INVALID_NAMESPACE),        /* 4.8.3, 4.9.3.10; B 29 */
         [STREAM_IN_SM]              = DO(SM),                         /* XEP-0198 */
+        [STREAM_IN_CSI]             = DO(CSI),                        /* XEP-0352 section 4.2 */
         [STREAM_IN_ERROR]           = DO(CLOSE),                      /* 4.9.1.1 */
         [STREAM_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),  /* 4.9.3.24; B 29 */
         [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
@@ -171,6 +179,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_STANZA]          = DO(IGNORE),
         [STREAM_IN_OTHER_NS_STANZA] = DO(IGNORE),
         [STREAM_IN_SM]              = DO(IGNORE),
+        [STREAM_IN_CSI]             = DO(IGNORE),
         [STREAM_IN_ERROR]           = DO(IGNORE),
         [STREAM_IN_UNKNOWN]         = DO(IGNORE),
         [STREAM_IN_CLOSE]           = DO(IGNORE),
@@ -256,6 +265,8 @@ enum stream_input stream_classify(const struct stanza *s, struct str domain)
         return STREAM_IN_STARTTLS;
     if (str_eq(ns, NS_SM))
         return STREAM_IN_SM;
+    if (str_eq(ns, NS_CSI) && (str_is(name, "active") || str_is(name, "inactive")))
+        return STREAM_IN_CSI;
     if (str_eq(ns, NS_STREAM) && str_is(name, "error"))
         return STREAM_IN_ERROR;
     return STREAM_IN_UNKNOWN;

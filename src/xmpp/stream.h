@@ -34,6 +34,7 @@ enum stream_input {
     STREAM_IN_STANZA,          /* any other message, presence, iq */
     STREAM_IN_OTHER_NS_STANZA, /* message/presence/iq in a wrong namespace */
     STREAM_IN_SM,              /* stream management (XEP-0198) */
+    STREAM_IN_CSI,             /* client state (XEP-0352) */
     STREAM_IN_ERROR,           /* <stream:error/> from the client */
     STREAM_IN_UNKNOWN,         /* any other first-level element */
     STREAM_IN_CLOSE,
@@ -54,6 +55,7 @@ enum stream_action {
     STREAM_DO_SESSION,
     STREAM_DO_STANZA,
     STREAM_DO_SM,
+    STREAM_DO_CSI,
     STREAM_DO_CLOSE, /* answer </stream:stream> */
     STREAM_DO_ERROR  /* stream error *ret_condition */
 };

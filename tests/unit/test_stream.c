@@ -17,16 +17,16 @@
 /* clang-format off */
 /* Columns in the order of enum stream_input. Lower case: what is done. Upper case: the stream error. */
 static const char *const expected[STREAM_STATES] = {
-    /*                       hdr   tls   auth  resp  abort reg   bind  sess  stnza otherns sm   error unkn  close */
-    [STREAM_WAIT_HEADER]  = "open  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  close",
-    [STREAM_NEGOTIATING]  = "FORM  tls  auth  badmsg  badmsg  reg  AUTH  AUTH  AUTH  AUTH  sm  close  TYPE  close",
-    [STREAM_TLS]          = "skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip",
-    [STREAM_SASL]         = "FORM  notls  badmsg  resp  abort  AUTH  AUTH  AUTH  AUTH  AUTH  AUTH  close  TYPE  close",
-    [STREAM_WAIT_RESTART] = "open  POL  POL  POL  POL  POL  POL  POL  POL  POL  POL  close  POL  close",
-    [STREAM_UNBOUND]      = "FORM  notls  POL  POL  POL  AUTH  bind  AUTH  AUTH  AUTH  sm  close  TYPE  close",
-    [STREAM_BINDING]      = "FORM  notls  POL  POL  POL  AUTH  AUTH  AUTH  AUTH  AUTH  sm  close  TYPE  close",
-    [STREAM_BOUND]        = "FORM  notls  POL  POL  POL  reg  stnza  sess  stnza  NS  sm  close  TYPE  close",
-    [STREAM_CLOSED]       = "skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip",
+    /*                       hdr   tls   auth  resp  abort reg   bind  sess  stnza otherns sm   csi   error unkn  close */
+    [STREAM_WAIT_HEADER]  = "open  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  close",
+    [STREAM_NEGOTIATING]  = "FORM  tls  auth  badmsg  badmsg  reg  AUTH  AUTH  AUTH  AUTH  sm  AUTH  close  TYPE  close",
+    [STREAM_TLS]          = "skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip",
+    [STREAM_SASL]         = "FORM  notls  badmsg  resp  abort  AUTH  AUTH  AUTH  AUTH  AUTH  AUTH  AUTH  close  TYPE  close",
+    [STREAM_WAIT_RESTART] = "open  POL  POL  POL  POL  POL  POL  POL  POL  POL  POL  POL  close  POL  close",
+    [STREAM_UNBOUND]      = "FORM  notls  POL  POL  POL  AUTH  bind  AUTH  AUTH  AUTH  sm  skip  close  TYPE  close",
+    [STREAM_BINDING]      = "FORM  notls  POL  POL  POL  AUTH  AUTH  AUTH  AUTH  AUTH  sm  skip  close  TYPE  close",
+    [STREAM_BOUND]        = "FORM  notls  POL  POL  POL  reg  stnza  sess  stnza  NS  sm  csi  close  TYPE  close",
+    [STREAM_CLOSED]       = "skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip",
 };
 /* clang-format on */
 
@@ -48,6 +48,7 @@ static const struct {
     {"sess", STREAM_DO_SESSION, STREAM_ERR_NONE},
     {"stnza", STREAM_DO_STANZA, STREAM_ERR_NONE},
     {"sm", STREAM_DO_SM, STREAM_ERR_NONE},
+    {"csi", STREAM_DO_CSI, STREAM_ERR_NONE},
     {"close", STREAM_DO_CLOSE, STREAM_ERR_NONE},
     {"FORM", STREAM_DO_ERROR, STREAM_ERR_BAD_FORMAT},
     {"AUTH", STREAM_DO_ERROR, STREAM_ERR_NOT_AUTHORIZED},
@@ -138,6 +139,9 @@ static void test_classify(void **state)
     assert_int_equal(PLAIN("enable", NS_SM), STREAM_IN_SM);
     assert_int_equal(PLAIN("r", NS_SM), STREAM_IN_SM);
     assert_int_equal(PLAIN("r", NS_CLIENT), STREAM_IN_UNKNOWN);
+    assert_int_equal(PLAIN("active", NS_CSI), STREAM_IN_CSI);
+    assert_int_equal(PLAIN("inactive", NS_CSI), STREAM_IN_CSI);
+    assert_int_equal(PLAIN("csi", NS_CSI), STREAM_IN_UNKNOWN);
     assert_int_equal(PLAIN("error", NS_STREAM), STREAM_IN_ERROR);
     assert_int_equal(PLAIN("features", NS_STREAM), STREAM_IN_UNKNOWN);
     assert_int_equal(PLAIN("error", NS_CLIENT), STREAM_IN_UNKNOWN);

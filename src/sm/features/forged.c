@@ -1,12 +1,14 @@
 /* Forged marks: what only this server may say about a message is taken out when somebody else says
- * it (reliability.md B 37): a <delay/> (XEP-0203) in the name of one of our domains. Our own are
- * added behind this point of the path.
+ * it (reliability.md B 37): a <delay/> (XEP-0203) in the name of one of our domains, carbons
+ * (XEP-0280). Our own are added behind this point of the path.
  */
 #include "sm/send.h"
 #include "xmpp/namespaces.h"
 
 static bool forged(const struct sm *sm, const struct stanza *s, stanza_el el)
 {
+    if (str_eq(stanza_ns(s, el), NS_CARBONS))
+        return !str_is(stanza_name(s, el), "private");
     if (!stanza_is(s, el, STR("delay"), NS_DELAY))
         return false;
     return sm_domain(sm, stanza_attr(s, el, STR("from"))) != NULL;

@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include "base/mem.h"
+#include "sm/carbons.h"
 #include "sm/deliver.h"
 #include "sm/send.h"
 #include "sm/session.h"
@@ -24,6 +25,8 @@
 
 bool offline_keeps(const struct stanza *message)
 {
+    if (carbons_is_copy(message))
+        return false;
     if (stanza_child(message, STANZA_ROOT, STR("no-store"), NS_HINTS) != STANZA_NONE)
         return false;
     if (stanza_child(message, STANZA_ROOT, STR("store"), NS_HINTS) != STANZA_NONE)

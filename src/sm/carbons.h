@@ -1,0 +1,26 @@
+/* Carbons: what features/carbons.c (XEP-0280) is asked for beside its points on the path.
+ *
+ * A carbon goes from the session manager straight to a session. It carries no promise and is never
+ * written to the queue or the outbox: the original alone is accounted for (docs/decisions/
+ * 0050-receipts.md, 0069-mobile.md). To a session with XEP-0198 it is a stanza like any other,
+ * repeated when the stream is resumed.
+ *
+ * What is to be seen in the copies has to be in the packet's stanza before: for received messages
+ * at FROM_ROUTER, for sent ones at FROM_CLIENT.
+ */
+#ifndef JACKDAW_SM_CARBONS_H
+#define JACKDAW_SM_CARBONS_H
+
+#include "sm/deliver.h"
+
+/* Switches them for a session, as its own iq does or whoever starts it (link/traits.h). */
+void carbons_set(struct session *session, bool on);
+/* Section 8: a message of this session is about to leave. For users with carbons.enabled. */
+void carbons_sent(struct session *session, const struct packet *p);
+/* Section 7: a message for the user is about to be delivered like that. The same. */
+void carbons_received(struct user *user, const struct packet *p, enum deliver_action action);
+/* The stanza is a carbon of ours: <sent/> and <received/> of others are taken out of what comes in
+ * (features/forged.c). */
+bool carbons_is_copy(const struct stanza *s);
+
+#endif
