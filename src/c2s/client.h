@@ -51,11 +51,14 @@ struct negotiation {
         *request; /* an <auth/> that must wait; later the bind iq that is not answered yet */
     struct loop_timer delay; /* until a failure may be told, or an <auth/> looked at */
     struct loop_work work;
-    unsigned offered; /* mechanisms announced on this stream */
-    uint8_t failures; /* of logins */
+    struct jid *from;    /* bare: who the stream header says it is; NULL: it does not */
+    struct sasl2 *sasl2; /* the exchange is one of XEP-0388; NULL: it is not */
+    unsigned offered;    /* mechanisms announced on this stream */
+    uint8_t failures;    /* of logins */
     uint8_t register_failures;
     uint8_t fail; /* enum sasl_failure to be told when `delay` fires; NONE: look at `request` */
     bool awaiting, disabled, renamed;
+    bool sasl2_offered;
 };
 
 /* Stanzas that came before they could be worked on. */
@@ -70,6 +73,7 @@ struct backlog {
 };
 
 struct registration;
+struct sasl2;
 struct client_acks;
 
 struct client {
@@ -151,6 +155,9 @@ void client_stream_limits(const struct client *c, struct parser_limits *ret);
 /* Works on one first-level element. Moves the stanza. */
 void client_stream_element(struct client *c, struct stanza *s);
 void client_stream_header(struct client *c, struct str to, struct str lang);
+/* What the stream may do next, as <stream:features/>. */
+void client_stream_features(struct client *c);
+void client_stream_mechanisms(unsigned offer, struct buffer *out); /* a <mechanism/> for each */
 /* Goes on with what has waited, until it is empty or something must be waited for again. */
 void client_stream_continue(struct client *c);
 /* True while stanzas have to wait. */
@@ -165,7 +172,8 @@ struct backlog *client_stream_backlog(struct client *c); /* made when there is n
 bool client_stream_holds(const struct client *c, const struct stanza *s);
 
 /* --- client_auth.c --- */
-void client_auth_begin(struct client *c, struct stanza *auth); /* moves */
+/* <auth/>, or <authenticate/> of XEP-0388; moves. */
+void client_auth_begin(struct client *c, struct stanza *auth);
 void client_auth_response(struct client *c, const struct stanza *response);
 void client_auth_fail(struct client *c, enum sasl_failure failure);
 unsigned client_auth_offer(struct client *c); /* the mechanisms this stream may use */
@@ -174,7 +182,8 @@ void client_auth_release(struct negotiation *n); /* NULL is fine */
 void client_auth_forget(struct c2s *s);          /* the instance goes away */
 
 /* --- client_bind.c --- */
-void client_bind(struct client *c, struct stanza *iq); /* moves */
+void client_bind(struct client *c, struct stanza *iq);      /* moves */
+void client_bind_begin(struct client *c, struct jid *full); /* moves */
 void client_bind_started(struct client *c);
 void client_bound(struct client *c, const char *cause); /* has a session: stanzas flow */
 void client_bind_failed(struct client *c, struct str reason);

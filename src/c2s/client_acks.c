@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "c2s/client_sasl2.h"
 #include "link/traits.h"
 #include "xmpp/namespaces.h"
 
@@ -42,15 +43,20 @@ static void ask(struct client *c)
 }
 
 /* Section 8, "Failed": `h` of a stream that is known, or none. */
+void client_acks_write_failed(struct buffer *out, struct str condition)
+{
+    buffer_printf(out,
+                  "<failed xmlns='urn:xmpp:sm:3'><%.*s "
+                  "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>",
+                  STR_ARG(condition));
+}
+
 static void fail(struct client *c, struct str condition)
 {
     struct buffer out;
 
     buffer_init(&out, 256);
-    buffer_printf(&out,
-                  "<failed xmlns='urn:xmpp:sm:3'><%.*s "
-                  "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>",
-                  STR_ARG(condition));
+    client_acks_write_failed(&out, condition);
     client_write_buffer(c, &out);
 }
 
@@ -116,11 +122,11 @@ static void too_high(struct client *c, uint32_t h)
     buffer_finish(&text);
 }
 
-static bool read_h(const struct stanza *s, uint32_t *ret)
+static bool read_h(const struct stanza *s, stanza_el el, uint32_t *ret)
 {
     uint64_t h;
 
-    if (!str_to_u64(stanza_attr(s, STANZA_ROOT, STR("h")), UINT32_MAX, &h))
+    if (!str_to_u64(stanza_attr(s, el, STR("h")), UINT32_MAX, &h))
         return false;
     *ret = (uint32_t)h;
     return true;
@@ -132,7 +138,7 @@ static void on_ack(struct client *c, const struct stanza *s)
     struct client_acks *acks = c->acks;
     uint32_t h, count;
 
-    if (!read_h(s, &h)) {
+    if (!read_h(s, STANZA_ROOT, &h)) {
         client_error(c, STREAM_ERR_BAD_FORMAT, "an <a/> needs an h, a number of 32 bits");
         return;
     }
@@ -244,18 +250,24 @@ static struct client_acks *create(struct client *c, enum client_acks_state state
     return acks;
 }
 
-static bool is_true(struct str value)
+void client_acks_prepare(struct client *c, const struct stanza *s, stanza_el enable)
 {
-    return str_is(value, "true") || str_is(value, "1");
+    const struct config *config = c2s_config(c->c2s);
+    struct client_acks *acks = create(c, CLIENT_ACKS_ASKED);
+    uint64_t wish;
+
+    if (sasl2_true(stanza_attr(s, enable, STR("resume"))) && !c->anonymous) {
+        acks->max = (uint32_t)config->c2s_resume_time;
+        if (str_to_u64(stanza_attr(s, enable, STR("max")), UINT32_MAX, &wish) && wish > 0 &&
+            wish < acks->max)
+            acks->max = (uint32_t)wish;
+    }
+    random_token(c->c2s->component->env->random, acks->id, CLIENT_ACKS_ID);
 }
 
 /* Section 3 */
 static void on_enable(struct client *c, const struct stanza *s)
 {
-    const struct config *config = c2s_config(c->c2s);
-    struct client_acks *acks;
-    uint64_t wish;
-
     if (c->acks) { /* "SHOULD respond with a stream error" */
         client_error(c, STREAM_ERR_POLICY_VIOLATION, "stream management is enabled already");
         return;
@@ -264,31 +276,30 @@ static void on_enable(struct client *c, const struct stanza *s)
         fail(c, STR("feature-not-implemented"));
         return;
     }
-    acks = create(c, CLIENT_ACKS_ASKED);
-    if (is_true(stanza_attr(s, STANZA_ROOT, STR("resume"))) && !c->anonymous) {
-        acks->max = (uint32_t)config->c2s_resume_time;
-        if (str_to_u64(stanza_attr(s, STANZA_ROOT, STR("max")), UINT32_MAX, &wish) && wish > 0 &&
-            wish < acks->max)
-            acks->max = (uint32_t)wish;
-    }
-    random_token(c->c2s->component->env->random, acks->id, CLIENT_ACKS_ID);
+    client_acks_prepare(c, s, STANZA_ROOT);
     client_pause(c, CLIENT_PAUSE_BUSY);
     client_session_enable(c);
 }
 
-void client_acks_enabled(struct client *c)
+void client_acks_write_enabled(struct client *c, struct buffer *out)
 {
     struct client_acks *acks = c->acks;
+
+    acks->state = CLIENT_ACKS_ON;
+    buffer_add_str(out, STR("<enabled xmlns='urn:xmpp:sm:3'"));
+    if (acks->max)
+        buffer_printf(out, " resume='true' id='%s' max='%" PRIu32 "'", acks->id, acks->max);
+    buffer_add_str(out, STR("/>"));
+}
+
+void client_acks_enabled(struct client *c)
+{
     struct buffer out;
 
-    if (!acks || acks->state != CLIENT_ACKS_ASKED)
+    if (!c->acks || c->acks->state != CLIENT_ACKS_ASKED)
         return;
-    acks->state = CLIENT_ACKS_ON;
     buffer_init(&out, 256);
-    buffer_add_str(&out, STR("<enabled xmlns='urn:xmpp:sm:3'"));
-    if (acks->max)
-        buffer_printf(&out, " resume='true' id='%s' max='%" PRIu32 "'", acks->id, acks->max);
-    buffer_add_str(&out, STR("/>"));
+    client_acks_write_enabled(c, &out);
     client_write_buffer(c, &out);
     client_resume(c, CLIENT_PAUSE_BUSY);
     client_stream_continue(c);
@@ -305,30 +316,34 @@ struct str client_acks_text(const struct client *c, char *out)
 
 /* --- resumption: section 5 --- */
 
-static void on_resume(struct client *c, const struct stanza *s)
+struct str client_acks_resume(struct client *c, const struct stanza *s, stanza_el resume)
 {
-    struct str id = stanza_attr(s, STANZA_ROOT, STR("previd"));
+    struct str id = stanza_attr(s, resume, STR("previd"));
     struct client_acks *acks;
     uint32_t h;
 
-    if (c->state != STREAM_UNBOUND || !c2s_config(c->c2s)->c2s_acks) {
-        fail(c, STR("unexpected-request"));
-        return;
-    }
-    if (!read_h(s, &h) || !id.len) {
-        fail(c, STR("bad-request"));
-        return;
-    }
-    if (id.len >= sizeof(acks->id) || memchr(id.data, ' ', id.len)) { /* none of ours */
-        fail(c, STR("item-not-found"));
-        return;
-    }
+    if (!c2s_config(c->c2s)->c2s_acks)
+        return STR("unexpected-request");
+    if (!read_h(s, resume, &h) || !id.len)
+        return STR("bad-request");
+    if (id.len >= sizeof(acks->id) || memchr(id.data, ' ', id.len)) /* none of ours */
+        return STR("item-not-found");
     acks = create(c, CLIENT_ACKS_RESUMING);
     memcpy(acks->id, id.data, id.len);
     acks->resume_h = h;
     client_set_state(c, STREAM_BINDING, "resumption asked");
     client_pause(c, CLIENT_PAUSE_BUSY);
     client_session_start(c);
+    return STR_NULL;
+}
+
+static void on_resume(struct client *c, const struct stanza *s)
+{
+    struct str condition = c->state == STREAM_UNBOUND ? client_acks_resume(c, s, STANZA_ROOT)
+                                                      : STR("unexpected-request");
+
+    if (condition.data)
+        fail(c, condition);
 }
 
 void client_acks_resumed(struct client *c, const struct packet *p)
@@ -353,16 +368,25 @@ void client_acks_resumed(struct client *c, const struct packet *p)
     buffer_init(&out, 512);
     buffer_printf(&out, "<resumed xmlns='urn:xmpp:sm:3' h='%" PRIu32 "' previd='%s'/>", (uint32_t)h,
                   acks->id);
-    client_write_buffer(c, &out);
+    if (client_bind2_on(c)) { /* section 9.2: no features behind it */
+        client_sasl2_succeed(c, buffer_str(&out), false);
+        buffer_finish(&out);
+    } else {
+        client_write_buffer(c, &out);
+    }
     client_bound(c, "session resumed");
 }
 
 void client_acks_not_resumed(struct client *c)
 {
     client_acks_end(c);
-    client_set_state(c, STREAM_UNBOUND, "nothing to resume");
-    fail(c, STR("item-not-found"));
-    client_resume(c, CLIENT_PAUSE_BUSY);
+    if (client_bind2_on(c)) {
+        client_bind2_not_resumed(c, STR("item-not-found"));
+    } else {
+        client_set_state(c, STREAM_UNBOUND, "nothing to resume");
+        fail(c, STR("item-not-found"));
+        client_resume(c, CLIENT_PAUSE_BUSY);
+    }
     client_stream_continue(c);
 }
 

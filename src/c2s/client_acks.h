@@ -43,6 +43,14 @@ static inline bool client_acks_on(const struct client *c)
     return c->acks && c->acks->state == CLIENT_ACKS_ON;
 }
 
+/* <enable/> is granted as soon as the session manager counts: <enabled/> is written then. */
+void client_acks_prepare(struct client *c, const struct stanza *s, stanza_el enable);
+/* <resume/>: the old session is asked for, or a stanza condition says why not. */
+struct str client_acks_resume(struct client *c, const struct stanza *s, stanza_el resume);
+/* <enabled/>: from here on stanzas are counted. */
+void client_acks_write_enabled(struct client *c, struct buffer *out);
+void client_acks_write_failed(struct buffer *out, struct str condition);
+
 /* An element of urn:xmpp:sm:3; moves. */
 void client_acks_element(struct client *c, struct stanza *s);
 /* Around the work on one stanza of the client's. */

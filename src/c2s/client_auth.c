@@ -4,7 +4,7 @@
  * client's address prefix, never with those of an account.
  */
 #include "c2s/auth.h"
-#include "c2s/client.h"
+#include "c2s/client_sasl2.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +33,8 @@ static void destroy(struct negotiation *n)
     list_remove(&n->node);
     loop_timer_stop(&n->delay);
     sasl_destroy(n->sasl);
+    client_sasl2_close(n);
+    jid_unref(n->from);
     stanza_unref(n->request);
     free(n);
 }
@@ -114,6 +116,7 @@ unsigned client_auth_offer(struct client *c)
 
 /* --- answers --- */
 
+/* Without data: an empty element. */
 static void write_element(struct client *c, struct str name, struct str raw)
 {
     struct buffer out;
@@ -121,7 +124,8 @@ static void write_element(struct client *c, struct str name, struct str raw)
     buffer_init(&out, AUTH_MAX_OUT + 128);
     buffer_add_char(&out, '<');
     buffer_add_str(&out, name);
-    buffer_add_str(&out, STR(" xmlns='urn:ietf:params:xml:ns:xmpp-sasl'"));
+    buffer_add_str(&out, c->negotiation->sasl2 ? STR(" xmlns='urn:xmpp:sasl:2'")
+                                               : STR(" xmlns='urn:ietf:params:xml:ns:xmpp-sasl'"));
     if (raw.len == 0) {
         buffer_add_str(&out, STR("/>"));
     } else {
@@ -137,7 +141,6 @@ static void write_element(struct client *c, struct str name, struct str raw)
 void client_auth_fail(struct client *c, enum sasl_failure failure)
 {
     struct negotiation *n = c->negotiation;
-    struct str element = sasl_failure_element(failure);
     struct buffer out;
 
     sasl_destroy(n->sasl);
@@ -145,8 +148,12 @@ void client_auth_fail(struct client *c, enum sasl_failure failure)
     n->disabled = false;
     client_set_state(c, STREAM_NEGOTIATING, "SASL failure");
     buffer_init(&out, 512);
-    buffer_printf(&out, "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><%.*s/></failure>",
-                  STR_ARG(element));
+    if (n->sasl2)
+        sasl2_write_failure(&out, failure, NULL);
+    else
+        buffer_printf(&out, "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><%.*s/></failure>",
+                      STR_ARG(sasl_failure_element(failure)));
+    client_sasl2_close(n);
     client_write_buffer(c, &out);
     if (failure == SASL_FAIL_TEMPORARY_AUTH_FAILURE)
         return; /* ours, not theirs */
@@ -181,6 +188,10 @@ static void succeed(struct negotiation *n, struct buffer *out)
         return;
     }
     c->anonymous = anonymous_only(c);
+    if (n->sasl2) {
+        client_sasl2_proved(n, buffer_str(out));
+        return;
+    }
     if (!client_authenticated(c, sasl_username(n->sasl))) {
         client_auth_fail(c, SASL_FAIL_NOT_AUTHORIZED);
         return;
@@ -294,7 +305,11 @@ static void act(struct negotiation *n, enum sasl_action action, struct buffer *o
         write_element(c, STR("challenge"), buffer_str(out));
         break;
     case SASL_LOOKUP:
-        look_up(n);
+        /* XEP-0388 section 2.3: who the stream is from, and nobody else */
+        if (n->sasl2 && n->from && !str_eq(jid_local(n->from), sasl_username(n->sasl)))
+            client_auth_fail(c, SASL_FAIL_INVALID_AUTHZID);
+        else
+            look_up(n);
         break;
     case SASL_VERIFY:
         await(n);
@@ -316,7 +331,13 @@ static void act(struct negotiation *n, enum sasl_action action, struct buffer *o
 
 /* --- input --- */
 
-/* One message of the client: base64 text of the element, absent (no data) or "=" (empty). */
+/* "=" says "empty" in RFC 6120 alone; in XEP-0388 (section 2.2) an empty element does. */
+static bool decode(const struct negotiation *n, struct str text, struct buffer *out)
+{
+    return text.len == 0 || (!(n->sasl2 && str_is(text, "=")) && sasl_base64_decode(text, out));
+}
+
+/* One message of the client: base64 text of the element, absent (no data) or empty. */
 static void step(struct negotiation *n, struct str text, bool response)
 {
     struct buffer in, out;
@@ -324,7 +345,7 @@ static void step(struct negotiation *n, struct str text, bool response)
 
     buffer_init(&in, AUTH_MAX_OUT);
     buffer_init(&out, AUTH_MAX_OUT);
-    if (text.len > 0 && !sasl_base64_decode(text, &in)) {
+    if (!decode(n, text, &in)) {
         client_auth_fail(n->client, SASL_FAIL_INCORRECT_ENCODING);
     } else {
         if (text.len > 0)
@@ -350,15 +371,19 @@ static enum sasl_failure check_mechanism(const struct client *c, enum sasl_mecha
     return SASL_FAIL_INVALID_MECHANISM;
 }
 
-static void begin(struct client *c, const struct stanza *auth)
+static void begin(struct client *c, struct stanza *auth)
 {
     struct negotiation *n = c->negotiation;
     enum sasl_mechanism m = sasl_mechanism_parse(stanza_attr(auth, STANZA_ROOT, STR("mechanism")));
-    enum sasl_failure failure = check_mechanism(c, m);
+    struct str initial = stanza_text(auth, STANZA_ROOT);
+    enum sasl_failure failure =
+        c->state == STREAM_SASL2 ? client_sasl2_open(c, auth, &initial) : SASL_FAIL_NONE;
     const struct tls_info *info = c->tls ? conn_tls(c->conn) : NULL;
     struct sasl_channel channel = {STR_NULL, STR_NULL, STR_NULL};
     unsigned char exporter[32], unique[64];
 
+    if (failure == SASL_FAIL_NONE)
+        failure = check_mechanism(c, m);
     if (failure != SASL_FAIL_NONE) {
         client_auth_fail(c, failure);
         return;
@@ -371,7 +396,7 @@ static void begin(struct client *c, const struct stanza *auth)
         channel.unique = (struct str){(const char *)unique, conn_tls_unique(c->conn, unique)};
     n->sasl = sasl_create(m, n->offered, str_of(c->domain), &channel, c->c2s->fake_secret,
                           c->c2s->component->env->random);
-    step(n, stanza_text(auth, STANZA_ROOT), false);
+    step(n, initial, n->sasl2 && initial.data);
 }
 
 void client_auth_begin(struct client *c, struct stanza *auth)
@@ -379,7 +404,10 @@ void client_auth_begin(struct client *c, struct stanza *auth)
     struct negotiation *n = c->negotiation;
     uint32_t wait = address_login_wait(c->c2s->addresses, c->address);
 
-    client_set_state(c, STREAM_SASL, "<auth/>");
+    if (str_eq(stanza_ns(auth, STANZA_ROOT), NS_SASL2))
+        client_set_state(c, STREAM_SASL2, "<authenticate/>");
+    else
+        client_set_state(c, STREAM_SASL, "<auth/>");
     if (wait > 0) {
         stanza_unref(n->request);
         n->request = auth;

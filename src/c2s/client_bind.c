@@ -2,7 +2,7 @@
  * manager a session. The answer waits for the session manager; what the client sends meanwhile
  * waits, too.
  */
-#include "c2s/client.h"
+#include "c2s/client_sasl2.h"
 
 #include "base/mem.h"
 #include "xmpp/namespaces.h"
@@ -28,7 +28,7 @@ static struct jid *choose_jid(struct client *c, const struct stanza *iq)
     return resource.len == 0 ? server_made(c) : jid_with_resource(c->jid, resource);
 }
 
-static void begin(struct client *c, struct jid *full)
+void client_bind_begin(struct client *c, struct jid *full)
 {
     jid_unref(c->jid);
     c->jid = full;
@@ -55,14 +55,19 @@ void client_bind(struct client *c, struct stanza *iq)
         return;
     }
     c->negotiation->request = iq;
-    begin(c, full);
+    client_bind_begin(c, full);
 }
 
 void client_bind_started(struct client *c)
 {
     struct stanza *request = c->negotiation->request, *result;
-    struct builder *b = stanza_result_open(request, STR_NULL, STR_NULL);
+    struct builder *b;
 
+    if (client_bind2_on(c)) {
+        client_bind2_started(c);
+        return;
+    }
+    b = stanza_result_open(request, STR_NULL, STR_NULL);
     builder_start(b, STR("bind"), NS_BIND);
     builder_leaf(b, STR("jid"), NS_BIND, jid_full(c->jid));
     builder_end(b);
@@ -104,10 +109,17 @@ void client_bind_failed(struct client *c, struct str reason)
     if (condition == STANZA_ERR_CONFLICT && !n->renamed &&
         str_is(str_of("rename"), c2s_config(c->c2s)->c2s_conflict)) {
         n->renamed = true;
-        begin(c, server_made(c)); /* section 7.7.2.2, the server's own choice instead */
+        client_bind_begin(c, server_made(c)); /* section 7.7.2.2, the server's own choice instead */
         return;
     }
     n->request = NULL;
+    full = c->jid;
+    c->jid = jid_to_bare(full);
+    jid_unref(full);
+    if (client_bind2_on(c)) {
+        client_bind2_failed(c);
+        return;
+    }
     if (condition == STANZA_ERR_RESOURCE_CONSTRAINT)
         client_reply(c, stanza_error_reply_app(request, STR_NULL, STR_NULL, condition,
                                                "too many resources of this account are connected",
@@ -116,9 +128,6 @@ void client_bind_failed(struct client *c, struct str reason)
     else
         client_reply(c, stanza_error_reply(request, STR_NULL, STR_NULL, condition, NULL));
     stanza_unref(request);
-    full = c->jid;
-    c->jid = jid_to_bare(full);
-    jid_unref(full);
     client_set_state(c, STREAM_UNBOUND, "bind refused");
     client_resume(c, CLIENT_PAUSE_BUSY);
     client_stream_continue(c);

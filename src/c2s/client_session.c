@@ -5,6 +5,7 @@
  * first what came back undelivered, in the order it was sent.
  */
 #include "c2s/client_acks.h"
+#include "c2s/client_sasl2.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -95,9 +96,10 @@ static void detach(struct client *c)
 static struct str start_reason(const struct client *c, char *out)
 {
     char text[CLIENT_ACKS_TEXT], traits[TRAITS_TEXT];
+    bool counted = client_acks_on(c) || (client_bind2_on(c) && c->acks);
     struct str words[3] = {c->state == STREAM_BOUND ? STR("resumed") : STR_NULL,
                            traits_write(c->traits, traits),
-                           client_acks_on(c) ? client_acks_text(c, text) : STR_NULL};
+                           counted ? client_acks_text(c, text) : STR_NULL};
     int len = 0;
 
     if (c->acks && c->acks->state == CLIENT_ACKS_RESUMING)
@@ -355,7 +357,7 @@ static void on_started(struct c2s *s, struct client *c, const struct packet *p)
     c->phase = SESSION_NONE;
     if (c->state == STREAM_BOUND)
         client_error(c, stream_condition_of(p->reason), "the session could not be resumed");
-    else if (c->acks)
+    else if (c->acks && c->acks->state == CLIENT_ACKS_RESUMING)
         client_acks_not_resumed(c);
     else
         client_bind_failed(c, p->reason);

@@ -4,6 +4,7 @@
  * bound client whose session manager is away.
  */
 #include "c2s/client_acks.h"
+#include "c2s/client_sasl2.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -58,6 +59,16 @@ void client_stream_header(struct client *c, struct str to, struct str lang)
     c->header_sent = true;
 }
 
+void client_stream_mechanisms(unsigned offer, struct buffer *out)
+{
+    for (const enum sasl_mechanism *m = sasl_preference; *m != SASL_NONE; m++)
+        if (offer & *m) {
+            buffer_add_str(out, STR("<mechanism>"));
+            buffer_add_str(out, str_of(sasl_mechanism_name(*m)));
+            buffer_add_str(out, STR("</mechanism>"));
+        }
+}
+
 static void write_mechanisms(struct client *c, struct buffer *out)
 {
     unsigned plus = SASL_SCRAM_SHA_1_PLUS | SASL_SCRAM_SHA_256_PLUS | SASL_SCRAM_SHA_512_PLUS;
@@ -65,15 +76,11 @@ static void write_mechanisms(struct client *c, struct buffer *out)
     unsigned char exporter[32];
 
     c->negotiation->offered = offer;
+    client_sasl2_features(c, offer, out);
     if (offer == 0)
         return;
     buffer_add_str(out, STR("<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"));
-    for (const enum sasl_mechanism *m = sasl_preference; *m != SASL_NONE; m++)
-        if (offer & *m) {
-            buffer_add_str(out, STR("<mechanism>"));
-            buffer_add_str(out, str_of(sasl_mechanism_name(*m)));
-            buffer_add_str(out, STR("</mechanism>"));
-        }
+    client_stream_mechanisms(offer, out);
     buffer_add_str(out, STR("</mechanisms>"));
     if (!(offer & plus))
         return;
@@ -101,6 +108,22 @@ static void write_limits(const struct client *c, struct buffer *out)
     buffer_add_str(out, STR("</limits>"));
 }
 
+/* <session/> is for clients of RFC 3921; optional tells the others to leave it out. <ver/> and
+ * <sub/> speak for the session manager (RFC 6121 sections 2.6.1 and 3.4.1), who has no stream of
+ * its own. */
+static void write_authenticated(const struct client *c, struct buffer *out)
+{
+    if (jid_is_bare(c->jid))
+        buffer_add_str(
+            out, STR("<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>"
+                     "<session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>"));
+    buffer_add_str(out, STR("<ver xmlns='urn:xmpp:features:rosterver'/>"
+                            "<sub xmlns='urn:xmpp:features:pre-approval'/>"
+                            "<csi xmlns='urn:xmpp:csi:0'/>")); /* XEP-0352 section 4.1 */
+    if (c2s_config(c->c2s)->c2s_acks && !c->acks)              /* XEP-0198 section 2 */
+        buffer_add_str(out, STR("<sm xmlns='urn:xmpp:sm:3'/>"));
+}
+
 static void write_features(struct client *c, struct buffer *out)
 {
     enum c2s_tls tls = c2s_tls_of(c->c2s, c->domain);
@@ -108,17 +131,7 @@ static void write_features(struct client *c, struct buffer *out)
 
     buffer_add_str(out, STR("<stream:features>"));
     if (c->jid) {
-        /* <session/> is for clients of RFC 3921; optional tells the others to leave it out. <ver/>
-         * and <sub/> speak for the session manager (RFC 6121 sections 2.6.1 and 3.4.1), who has no
-         * stream of its own. */
-        buffer_add_str(
-            out, STR("<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>"
-                     "<session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>"
-                     "<ver xmlns='urn:xmpp:features:rosterver'/>"
-                     "<sub xmlns='urn:xmpp:features:pre-approval'/>"
-                     "<csi xmlns='urn:xmpp:csi:0'/>")); /* XEP-0352 section 4.1 */
-        if (c2s_config(c->c2s)->c2s_acks)               /* XEP-0198 section 2 */
-            buffer_add_str(out, STR("<sm xmlns='urn:xmpp:sm:3'/>"));
+        write_authenticated(c, out);
     } else {
         if (may_encrypt)
             buffer_add_str(out, tls == C2S_TLS_REQUIRED
@@ -133,11 +146,32 @@ static void write_features(struct client *c, struct buffer *out)
     buffer_add_str(out, STR("</stream:features>"));
 }
 
+void client_stream_features(struct client *c)
+{
+    struct buffer out;
+
+    buffer_init(&out, 8192);
+    write_features(c, &out);
+    client_write_buffer(c, &out);
+}
+
 /* The identity that a header's `from` claims must not change what was authenticated (RFC 6120
- * section 4.7.1). */
+ * section 4.7.1), and before that it must be one of this domain (XEP-0388 section 2.1). */
 static bool from_agrees(const struct client *c, const struct jid *from)
 {
-    return !c->jid || !from || jid_eq_bare(c->jid, from);
+    if (!from)
+        return true;
+    if (c->jid)
+        return jid_eq_bare(c->jid, from);
+    return !c2s_config(c->c2s)->c2s_sasl2 || str_eq(jid_domain(from), str_of(c->domain));
+}
+
+static void remember_from(struct client *c, struct jid *from)
+{
+    struct negotiation *n = c->negotiation;
+
+    jid_unref(n->from);
+    n->from = from && jid_local(from).len ? jid_to_bare(from) : NULL;
 }
 
 static enum stream_condition choose_domain(struct client *c, struct str to)
@@ -174,7 +208,6 @@ static void on_stream_open(void *owner, const struct stanza *header)
     enum stream_condition condition = STREAM_ERR_NONE;
     enum stream_action action = stream_next(c->state, STREAM_IN_HEADER, &condition);
     char to_out[1024];
-    struct buffer out;
 
     c->header_sent = false;
     lang = take_lang(c, lang);
@@ -185,15 +218,15 @@ static void on_stream_open(void *owner, const struct stanza *header)
     if (condition == STREAM_ERR_NONE && !from_agrees(c, sender))
         condition = STREAM_ERR_INVALID_FROM;
     client_stream_header(c, sender ? jid_full(sender) : STR_NULL, lang);
+    if (c->negotiation)
+        remember_from(c, sender);
     jid_unref(sender);
     if (condition != STREAM_ERR_NONE) {
         client_error(c, condition, NULL);
         return;
     }
     client_set_state(c, c->jid ? STREAM_UNBOUND : STREAM_NEGOTIATING, "stream header");
-    buffer_init(&out, 8192);
-    write_features(c, &out);
-    client_write_buffer(c, &out);
+    client_stream_features(c);
 }
 
 /* --- the backlog --- */
@@ -362,6 +395,12 @@ static void do_sasl_malformed(struct client *c, struct stanza *s)
     client_auth_fail(c, SASL_FAIL_MALFORMED_REQUEST);
 }
 
+static void do_sasl2_malformed(struct client *c, struct stanza *s)
+{
+    stanza_unref(s);
+    client_sasl2_malformed(c);
+}
+
 static void do_tls_failure(struct client *c, struct stanza *s)
 {
     stanza_unref(s);
@@ -394,6 +433,10 @@ static void (*const actions[])(struct client *c, struct stanza *s) = {
     [STREAM_DO_RESPONSE] = do_response,
     [STREAM_DO_ABORT] = do_abort,
     [STREAM_DO_SASL_MALFORMED] = do_sasl_malformed,
+    [STREAM_DO_AUTHENTICATE] = client_auth_begin,
+    [STREAM_DO_NEXT] = do_sasl2_malformed,
+    [STREAM_DO_TASK_DATA] = do_sasl2_malformed,
+    [STREAM_DO_SASL2_MALFORMED] = do_sasl2_malformed,
     [STREAM_DO_TLS_FAILURE] = do_tls_failure,
     [STREAM_DO_REGISTER] = client_register,
     [STREAM_DO_BIND] = client_bind,

@@ -75,6 +75,12 @@ enum error secret_load(const struct env *env, const char *name, const char *path
     char full[SECRET_PATH_MAX];
     enum error e;
 
+    if (!path[0] && loop_is_sim(env->loop)) { /* no disk, but the same at every start */
+        for (size_t i = 0; i < size - 1; i++)
+            out[i] = name[i % strlen(name)];
+        out[SECRET_CHARS < size - 1 ? SECRET_CHARS : size - 1] = '\0';
+        return ERR_OK;
+    }
     if (!path[0] && !env->data_dir[0]) {
         random_token(env->random, out, SECRET_CHARS < size - 1 ? SECRET_CHARS : size - 1);
         out[SECRET_CHARS < size - 1 ? SECRET_CHARS : size - 1] = '\0';

@@ -6,7 +6,9 @@
 static const struct trait {
     unsigned bit;
     struct str word;
-} traits_known[] = {{TRAIT_CARBONS, {"carbons", 7}}, {TRAIT_INACTIVE, {"inactive", 8}}};
+} traits_known[] = {{TRAIT_CARBONS, {"carbons", 7}},
+                    {TRAIT_INACTIVE, {"inactive", 8}},
+                    {TRAIT_BIND2, {"bind2", 5}}};
 
 #define KNOWN (sizeof traits_known / sizeof traits_known[0])
 

@@ -17,6 +17,10 @@
 #define TRAIT_CARBONS  1u /* "carbons": copies of messages (XEP-0280) */
 #define TRAIT_INACTIVE 2u /* "inactive": nobody looks at the client (XEP-0352) */
 
+/* "bind2": the server made the resource for this very client (XEP-0386), so that another session
+ * with it is an earlier one of the same client, and ends. */
+#define TRAIT_BIND2 4u
+
 #define TRAITS_TEXT 24 /* bytes that traits_write needs at most */
 
 /* The words, with spaces between them; into `out`. */

@@ -207,11 +207,11 @@ void session_take(struct session *s, const struct packet *p)
 }
 
 /* A stanza condition's name when the session may not start. */
-static struct str obstacle(const struct user *user, const struct session *same, bool resumed)
+static struct str obstacle(const struct user *user, const struct session *same, bool ours)
 {
     const struct config *config = user->sm->c->env->config;
     if (same)
-        return resumed || strcmp(config->c2s_conflict, "replace") == 0 ? STR_NULL : STR("conflict");
+        return ours || strcmp(config->c2s_conflict, "replace") == 0 ? STR_NULL : STR("conflict");
     if (user->session_count >= (uint32_t)config->sm_max_resources)
         return STR("resource-constraint");
     return STR_NULL;
@@ -251,7 +251,7 @@ void session_start(struct user *user, struct packet *p)
         adopt(same, p, b.traits);
         return;
     }
-    struct str why = obstacle(user, same, b.resumed);
+    struct str why = obstacle(user, same, b.resumed || (b.traits & TRAIT_BIND2));
     if (why.data) {
         session_answer(sm, p, SESSION_START, why);
         return;
@@ -262,7 +262,7 @@ void session_start(struct user *user, struct packet *p)
     ensure_active(user);
     struct session *s = make(user, p);
     s->interested = b.resumed; /* its client asked for the roster long ago and will not again */
-    if (b.resumed && b.acks.data)
+    if (b.acks.data)
         (void)acks_enable(s, b.acks);
     take_traits(s, b.traits);
     path_run(&sm->path, PATH_SESSION_START,

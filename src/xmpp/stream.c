@@ -1,4 +1,4 @@
-/* The client stream's state machine (RFC 6120 sections 4 to 7): one row per state, one cell per
+/* The client stream's state machine (RFC 6120 sections 4 to 7, XEP-0388): one row per state, one cell per
  * input.
  *
  * The table says only what may come when. What depends on more than the state - whether TLS is on,
@@ -32,6 +32,11 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_AUTH]            = FAIL(BAD_FORMAT),
         [STREAM_IN_RESPONSE]        = FAIL(BAD_FORMAT),
         [STREAM_IN_ABORT]           = FAIL(BAD_FORMAT),
+        [STREAM_IN_AUTHENTICATE]    = FAIL(BAD_FORMAT),
+        [STREAM_IN_RESPONSE2]       = FAIL(BAD_FORMAT),
+        [STREAM_IN_ABORT2]          = FAIL(BAD_FORMAT),
+        [STREAM_IN_NEXT]            = FAIL(BAD_FORMAT),
+        [STREAM_IN_TASK_DATA]       = FAIL(BAD_FORMAT),
         [STREAM_IN_REGISTER]        = FAIL(BAD_FORMAT),
         [STREAM_IN_BIND]            = FAIL(BAD_FORMAT),
         [STREAM_IN_SESSION]         = FAIL(BAD_FORMAT),
@@ -49,6 +54,11 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_AUTH]            = DO(AUTH),                       /* 6.4.2 */
         [STREAM_IN_RESPONSE]        = DO(SASL_MALFORMED),             /* 6.5.8; B 21 */
         [STREAM_IN_ABORT]           = DO(SASL_MALFORMED),             /* 6.5.8; B 21 */
+        [STREAM_IN_AUTHENTICATE]    = DO(AUTHENTICATE),               /* XEP-0388 2.3 */
+        [STREAM_IN_RESPONSE2]       = DO(SASL2_MALFORMED),            /* B 21: no exchange is under way */
+        [STREAM_IN_ABORT2]          = DO(SASL2_MALFORMED),            /* B 21: no exchange is under way */
+        [STREAM_IN_NEXT]            = DO(SASL2_MALFORMED),            /* B 21: no exchange is under way */
+        [STREAM_IN_TASK_DATA]       = DO(SASL2_MALFORMED),            /* B 21: no exchange is under way */
         [STREAM_IN_REGISTER]        = DO(REGISTER),                   /* XEP-0077 section 3.1 */
         [STREAM_IN_BIND]            = FAIL(NOT_AUTHORIZED),           /* 7.1, 4.9.3.12; B 16 */
         [STREAM_IN_SESSION]         = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
@@ -68,6 +78,11 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_AUTH]            = DO(IGNORE),
         [STREAM_IN_RESPONSE]        = DO(IGNORE),
         [STREAM_IN_ABORT]           = DO(IGNORE),
+        [STREAM_IN_AUTHENTICATE]    = DO(IGNORE),
+        [STREAM_IN_RESPONSE2]       = DO(IGNORE),
+        [STREAM_IN_ABORT2]          = DO(IGNORE),
+        [STREAM_IN_NEXT]            = DO(IGNORE),
+        [STREAM_IN_TASK_DATA]       = DO(IGNORE),
         [STREAM_IN_REGISTER]        = DO(IGNORE),
         [STREAM_IN_BIND]            = DO(IGNORE),
         [STREAM_IN_SESSION]         = DO(IGNORE),
@@ -85,10 +100,84 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_AUTH]            = DO(SASL_MALFORMED),             /* 6.5.8: one exchange at a time; B 21 */
         [STREAM_IN_RESPONSE]        = DO(RESPONSE),                   /* 6.4.3 */
         [STREAM_IN_ABORT]           = DO(ABORT),                      /* 6.4.4 */
+        [STREAM_IN_AUTHENTICATE]    = FAIL(POLICY_VIOLATION),         /* XEP-0388 2.4: one exchange at a time, of one profile */
+        [STREAM_IN_RESPONSE2]       = FAIL(POLICY_VIOLATION),         /* B 21 */
+        [STREAM_IN_ABORT2]          = FAIL(POLICY_VIOLATION),         /* B 21 */
+        [STREAM_IN_NEXT]            = FAIL(POLICY_VIOLATION),         /* B 21 */
+        [STREAM_IN_TASK_DATA]       = FAIL(POLICY_VIOLATION),         /* B 21 */
         [STREAM_IN_REGISTER]        = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
         [STREAM_IN_BIND]            = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12; B 16 */
         [STREAM_IN_SESSION]         = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
         [STREAM_IN_STANZA]          = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12; B 16 */
+        [STREAM_IN_OTHER_NS_STANZA] = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
+        [STREAM_IN_SM]              = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
+        [STREAM_IN_CSI]             = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
+        [STREAM_IN_ERROR]           = DO(CLOSE),                      /* 4.9.1.1 */
+        [STREAM_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),  /* 4.9.3.24 */
+        [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
+    },
+    /* XEP-0388 section 2.4: until the exchange is over, what does not belong to it ends the stream. */
+    [STREAM_SASL2] = {
+        [STREAM_IN_HEADER]          = FAIL(BAD_FORMAT),               /* 4.3.3 */
+        [STREAM_IN_STARTTLS]        = FAIL(POLICY_VIOLATION),         /* XEP-0388 2.4 */
+        [STREAM_IN_AUTH]            = FAIL(POLICY_VIOLATION),         /* XEP-0388 2.4; B 21 */
+        [STREAM_IN_RESPONSE]        = FAIL(POLICY_VIOLATION),         /* B 21 */
+        [STREAM_IN_ABORT]           = FAIL(POLICY_VIOLATION),         /* B 21 */
+        [STREAM_IN_AUTHENTICATE]    = FAIL(POLICY_VIOLATION),         /* XEP-0388 2.4, 4.8 */
+        [STREAM_IN_RESPONSE2]       = DO(RESPONSE),                   /* XEP-0388 2.5 */
+        [STREAM_IN_ABORT2]          = DO(ABORT),                      /* XEP-0388 4.5 */
+        [STREAM_IN_NEXT]            = FAIL(POLICY_VIOLATION),         /* XEP-0388 2.4 */
+        [STREAM_IN_TASK_DATA]       = FAIL(POLICY_VIOLATION),         /* XEP-0388 2.4 */
+        [STREAM_IN_REGISTER]        = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
+        [STREAM_IN_BIND]            = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
+        [STREAM_IN_SESSION]         = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
+        [STREAM_IN_STANZA]          = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
+        [STREAM_IN_OTHER_NS_STANZA] = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
+        [STREAM_IN_SM]              = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
+        [STREAM_IN_CSI]             = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
+        [STREAM_IN_ERROR]           = DO(CLOSE),                      /* 4.9.1.1 */
+        [STREAM_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),  /* 4.9.3.24 */
+        [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
+    },
+    /* XEP-0388 section 2.6.3: <continue/> has been sent, the client chooses a task. */
+    [STREAM_SASL2_TASKS] = {
+        [STREAM_IN_HEADER]          = FAIL(BAD_FORMAT),               /* 4.3.3 */
+        [STREAM_IN_STARTTLS]        = FAIL(POLICY_VIOLATION),         /* XEP-0388 2.4 */
+        [STREAM_IN_AUTH]            = FAIL(POLICY_VIOLATION),         /* XEP-0388 2.4; B 21 */
+        [STREAM_IN_RESPONSE]        = FAIL(POLICY_VIOLATION),         /* B 21 */
+        [STREAM_IN_ABORT]           = FAIL(POLICY_VIOLATION),         /* B 21 */
+        [STREAM_IN_AUTHENTICATE]    = FAIL(POLICY_VIOLATION),         /* XEP-0388 2.4, 4.8 */
+        [STREAM_IN_RESPONSE2]       = FAIL(POLICY_VIOLATION),         /* XEP-0388 2.4 */
+        [STREAM_IN_ABORT2]          = DO(ABORT),                      /* XEP-0388 4.5 */
+        [STREAM_IN_NEXT]            = DO(NEXT),                       /* XEP-0388 2.6.3 */
+        [STREAM_IN_TASK_DATA]       = FAIL(POLICY_VIOLATION),         /* XEP-0388 2.4 */
+        [STREAM_IN_REGISTER]        = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
+        [STREAM_IN_BIND]            = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
+        [STREAM_IN_SESSION]         = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
+        [STREAM_IN_STANZA]          = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
+        [STREAM_IN_OTHER_NS_STANZA] = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
+        [STREAM_IN_SM]              = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
+        [STREAM_IN_CSI]             = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
+        [STREAM_IN_ERROR]           = DO(CLOSE),                      /* 4.9.1.1 */
+        [STREAM_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),  /* 4.9.3.24 */
+        [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
+    },
+    /* A task is under way. */
+    [STREAM_SASL2_TASK] = {
+        [STREAM_IN_HEADER]          = FAIL(BAD_FORMAT),               /* 4.3.3 */
+        [STREAM_IN_STARTTLS]        = FAIL(POLICY_VIOLATION),         /* XEP-0388 2.4 */
+        [STREAM_IN_AUTH]            = FAIL(POLICY_VIOLATION),         /* XEP-0388 2.4; B 21 */
+        [STREAM_IN_RESPONSE]        = FAIL(POLICY_VIOLATION),         /* B 21 */
+        [STREAM_IN_ABORT]           = FAIL(POLICY_VIOLATION),         /* B 21 */
+        [STREAM_IN_AUTHENTICATE]    = FAIL(POLICY_VIOLATION),         /* XEP-0388 2.4, 4.8 */
+        [STREAM_IN_RESPONSE2]       = FAIL(POLICY_VIOLATION),         /* XEP-0388 2.4 */
+        [STREAM_IN_ABORT2]          = DO(ABORT),                      /* XEP-0388 4.5 */
+        [STREAM_IN_NEXT]            = FAIL(POLICY_VIOLATION),         /* XEP-0388 2.4 */
+        [STREAM_IN_TASK_DATA]       = DO(TASK_DATA),                  /* XEP-0388 2.6.3 */
+        [STREAM_IN_REGISTER]        = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
+        [STREAM_IN_BIND]            = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
+        [STREAM_IN_SESSION]         = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
+        [STREAM_IN_STANZA]          = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
         [STREAM_IN_OTHER_NS_STANZA] = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
         [STREAM_IN_SM]              = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
         [STREAM_IN_CSI]             = FAIL(NOT_AUTHORIZED),           /* 4.9.3.12 */
@@ -103,6 +192,11 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_AUTH]            = FAIL(POLICY_VIOLATION),
         [STREAM_IN_RESPONSE]        = FAIL(POLICY_VIOLATION),
         [STREAM_IN_ABORT]           = FAIL(POLICY_VIOLATION),
+        [STREAM_IN_AUTHENTICATE]    = FAIL(POLICY_VIOLATION),
+        [STREAM_IN_RESPONSE2]       = FAIL(POLICY_VIOLATION),
+        [STREAM_IN_ABORT2]          = FAIL(POLICY_VIOLATION),
+        [STREAM_IN_NEXT]            = FAIL(POLICY_VIOLATION),
+        [STREAM_IN_TASK_DATA]       = FAIL(POLICY_VIOLATION),
         [STREAM_IN_REGISTER]        = FAIL(POLICY_VIOLATION),
         [STREAM_IN_BIND]            = FAIL(POLICY_VIOLATION),
         [STREAM_IN_SESSION]         = FAIL(POLICY_VIOLATION),
@@ -120,6 +214,11 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_AUTH]            = FAIL(POLICY_VIOLATION),         /* 6.4.6: not offered again; B 21 */
         [STREAM_IN_RESPONSE]        = FAIL(POLICY_VIOLATION),         /* B 21 */
         [STREAM_IN_ABORT]           = FAIL(POLICY_VIOLATION),         /* B 21 */
+        [STREAM_IN_AUTHENTICATE]    = FAIL(POLICY_VIOLATION),         /* XEP-0388 4.8 */
+        [STREAM_IN_RESPONSE2]       = FAIL(POLICY_VIOLATION),         /* B 21 */
+        [STREAM_IN_ABORT2]          = FAIL(POLICY_VIOLATION),         /* B 21 */
+        [STREAM_IN_NEXT]            = FAIL(POLICY_VIOLATION),         /* B 21 */
+        [STREAM_IN_TASK_DATA]       = FAIL(POLICY_VIOLATION),         /* B 21 */
         [STREAM_IN_REGISTER]        = FAIL(NOT_AUTHORIZED),           /* 7.1: bind first */
         [STREAM_IN_BIND]            = DO(BIND),                       /* 7.6.1, 7.7.1 */
         [STREAM_IN_SESSION]         = FAIL(NOT_AUTHORIZED),           /* RFC 3921 section 3: after bind */
@@ -138,6 +237,11 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_AUTH]            = FAIL(POLICY_VIOLATION),         /* B 21 */
         [STREAM_IN_RESPONSE]        = FAIL(POLICY_VIOLATION),         /* B 21 */
         [STREAM_IN_ABORT]           = FAIL(POLICY_VIOLATION),         /* B 21 */
+        [STREAM_IN_AUTHENTICATE]    = FAIL(POLICY_VIOLATION),         /* XEP-0388 4.8 */
+        [STREAM_IN_RESPONSE2]       = FAIL(POLICY_VIOLATION),         /* B 21 */
+        [STREAM_IN_ABORT2]          = FAIL(POLICY_VIOLATION),         /* B 21 */
+        [STREAM_IN_NEXT]            = FAIL(POLICY_VIOLATION),         /* B 21 */
+        [STREAM_IN_TASK_DATA]       = FAIL(POLICY_VIOLATION),         /* B 21 */
         [STREAM_IN_REGISTER]        = FAIL(NOT_AUTHORIZED),           /* 7.1 */
         [STREAM_IN_BIND]            = FAIL(NOT_AUTHORIZED),           /* 7.1: one resource a stream */
         [STREAM_IN_SESSION]         = FAIL(NOT_AUTHORIZED),           /* 7.1 */
@@ -155,6 +259,11 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_AUTH]            = FAIL(POLICY_VIOLATION),         /* B 21 */
         [STREAM_IN_RESPONSE]        = FAIL(POLICY_VIOLATION),         /* B 21 */
         [STREAM_IN_ABORT]           = FAIL(POLICY_VIOLATION),         /* B 21 */
+        [STREAM_IN_AUTHENTICATE]    = FAIL(POLICY_VIOLATION),         /* XEP-0388 4.8 */
+        [STREAM_IN_RESPONSE2]       = FAIL(POLICY_VIOLATION),         /* B 21 */
+        [STREAM_IN_ABORT2]          = FAIL(POLICY_VIOLATION),         /* B 21 */
+        [STREAM_IN_NEXT]            = FAIL(POLICY_VIOLATION),         /* B 21 */
+        [STREAM_IN_TASK_DATA]       = FAIL(POLICY_VIOLATION),         /* B 21 */
         [STREAM_IN_REGISTER]        = DO(REGISTER),                   /* XEP-0077 sections 3.2 and 3.3 */
         [STREAM_IN_BIND]            = DO(STANZA),                     /* an iq that nobody serves: 8.4 answers it */
         [STREAM_IN_SESSION]         = DO(SESSION),                    /* RFC 3921 section 3 */
@@ -173,6 +282,11 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_AUTH]            = DO(IGNORE),
         [STREAM_IN_RESPONSE]        = DO(IGNORE),
         [STREAM_IN_ABORT]           = DO(IGNORE),
+        [STREAM_IN_AUTHENTICATE]    = DO(IGNORE),
+        [STREAM_IN_RESPONSE2]       = DO(IGNORE),
+        [STREAM_IN_ABORT2]          = DO(IGNORE),
+        [STREAM_IN_NEXT]            = DO(IGNORE),
+        [STREAM_IN_TASK_DATA]       = DO(IGNORE),
         [STREAM_IN_REGISTER]        = DO(IGNORE),
         [STREAM_IN_BIND]            = DO(IGNORE),
         [STREAM_IN_SESSION]         = DO(IGNORE),
@@ -201,6 +315,9 @@ const char *stream_state_name(enum stream_state s)
                                                      [STREAM_NEGOTIATING] = "negotiating",
                                                      [STREAM_TLS] = "tls",
                                                      [STREAM_SASL] = "sasl",
+                                                     [STREAM_SASL2] = "sasl2",
+                                                     [STREAM_SASL2_TASKS] = "sasl2-tasks",
+                                                     [STREAM_SASL2_TASK] = "sasl2-task",
                                                      [STREAM_WAIT_RESTART] = "wait-restart",
                                                      [STREAM_UNBOUND] = "unbound",
                                                      [STREAM_BINDING] = "binding",
@@ -247,6 +364,22 @@ static enum stream_input classify_sasl(struct str name)
     return str_is(name, "abort") ? STREAM_IN_ABORT : STREAM_IN_UNKNOWN;
 }
 
+static enum stream_input classify_sasl2(struct str name)
+{
+    static const struct {
+        const char *name;
+        enum stream_input input;
+    } elements[] = {{"authenticate", STREAM_IN_AUTHENTICATE},
+                    {"response", STREAM_IN_RESPONSE2},
+                    {"abort", STREAM_IN_ABORT2},
+                    {"next", STREAM_IN_NEXT},
+                    {"task-data", STREAM_IN_TASK_DATA}};
+    for (size_t i = 0; i < sizeof(elements) / sizeof(elements[0]); i++)
+        if (str_is(name, elements[i].name))
+            return elements[i].input;
+    return STREAM_IN_UNKNOWN;
+}
+
 enum stream_input stream_classify(const struct stanza *s, struct str domain)
 {
     struct str name = stanza_name(s, STANZA_ROOT), ns = stanza_ns(s, STANZA_ROOT);
@@ -261,6 +394,8 @@ enum stream_input stream_classify(const struct stanza *s, struct str domain)
         return STREAM_IN_OTHER_NS_STANZA;
     if (str_eq(ns, NS_SASL))
         return classify_sasl(name);
+    if (str_eq(ns, NS_SASL2))
+        return classify_sasl2(name);
     if (str_eq(ns, NS_TLS) && str_is(name, "starttls"))
         return STREAM_IN_STARTTLS;
     if (str_eq(ns, NS_SM))

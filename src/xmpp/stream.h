@@ -14,6 +14,9 @@ enum stream_state {
     STREAM_NEGOTIATING,  /* header seen, not authenticated */
     STREAM_TLS,          /* <proceed/> sent, handshake under way */
     STREAM_SASL,         /* an exchange is under way */
+    STREAM_SASL2,        /* one of XEP-0388 is under way */
+    STREAM_SASL2_TASKS,  /* <continue/> sent, no task chosen (XEP-0388 section 2.6.3) */
+    STREAM_SASL2_TASK,   /* a task is under way */
     STREAM_WAIT_RESTART, /* authenticated, new header due (section 6.4.6) */
     STREAM_UNBOUND,      /* authenticated, features sent, no resource */
     STREAM_BINDING,      /* bind asked, the sm has not answered */
@@ -28,6 +31,11 @@ enum stream_input {
     STREAM_IN_AUTH,
     STREAM_IN_RESPONSE,
     STREAM_IN_ABORT,
+    STREAM_IN_AUTHENTICATE, /* XEP-0388, with the four that follow */
+    STREAM_IN_RESPONSE2,
+    STREAM_IN_ABORT2,
+    STREAM_IN_NEXT,
+    STREAM_IN_TASK_DATA,
     STREAM_IN_REGISTER, /* iq with jabber:iq:register, addressed to the server */
     STREAM_IN_BIND,
     STREAM_IN_SESSION,         /* legacy session establishment (RFC 3921 section 3) */
@@ -49,7 +57,11 @@ enum stream_action {
     STREAM_DO_RESPONSE,
     STREAM_DO_ABORT,
     STREAM_DO_SASL_MALFORMED, /* <failure><malformed-request/></failure> */
-    STREAM_DO_TLS_FAILURE,    /* <failure/> and close (section 5.4.2.2) */
+    STREAM_DO_AUTHENTICATE,
+    STREAM_DO_NEXT,
+    STREAM_DO_TASK_DATA,
+    STREAM_DO_SASL2_MALFORMED, /* the same in the namespace of XEP-0388 */
+    STREAM_DO_TLS_FAILURE,     /* <failure/> and close (section 5.4.2.2) */
     STREAM_DO_REGISTER,
     STREAM_DO_BIND,
     STREAM_DO_SESSION,

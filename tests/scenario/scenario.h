@@ -133,6 +133,8 @@ struct client *actor_create(struct world *w, struct str name, bool verbose);
 void actor_destroy(struct client *c);
 bool actor_open(struct client *c); /* each: false with c->error set */
 bool actor_header(struct client *c, struct str domain);
+/* XEP-0388 with SCRAM-SHA-256, up to the proof; `more` goes into the <authenticate/>. */
+bool actor_auth2(struct client *c, struct str local, struct str password, const char *more);
 bool actor_auth(struct client *c, struct str local, struct str domain, struct str password);
 /* data == NULL: server-made. The bound JID is added to `full`. */
 bool actor_bind(struct client *c, struct str resource, struct buffer *full);

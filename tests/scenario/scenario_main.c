@@ -8,6 +8,9 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "xmpp/pbkdf2.h"
+#include "xmpp/sasl.h"
+#include "xmpp/scram_crypto.h"
 
 enum { CLIENTS_MAX = 256, ACCOUNTS_MAX = 256, SKIP = 77 };
 
@@ -277,6 +280,83 @@ static bool do_auth(struct run *r, struct str rest)
                  actor_auth(c, local, domain, rest.len ? rest : password_of(r, local, domain)));
 }
 
+/* A resource in the JID is the password to be tried. */
+static bool do_auth2(struct run *r, struct str rest)
+{
+    struct client *c;
+    struct str local, domain, resource;
+    struct buffer more;
+    bool ok;
+
+    if (!known(r, &rest, &c))
+        return false;
+    split_jid(script_word(&rest), &local, &domain, &resource);
+    buffer_init(&more, 16384);
+    vars_expand(&r->vars, rest, true, &more);
+    buffer_add_char(&more, '\0');
+    ok = ok_or(r, c,
+               actor_auth2(c, local, resource.len ? resource : password_of(r, local, domain),
+                           buffer_str(&more).data));
+    buffer_finish(&more);
+    return ok;
+}
+
+/* ht VAR USER TOKEN: what a client of SASL-HT says, in base64. */
+static bool do_ht(struct run *r, struct str rest)
+{
+    struct str name = script_word(&rest), user = script_word(&rest);
+    struct buffer token, message, out;
+    unsigned char mac[SCRAM_MAX_HASH];
+    struct scram_crypto crypto;
+
+    buffer_init(&token, 1024);
+    buffer_init(&message, 1024);
+    buffer_init(&out, 2048);
+    vars_expand(&r->vars, rest, false, &token);
+    scram_crypto_init(&crypto, SCRAM_SHA_256);
+    scram_crypto_hmac(&crypto, (const unsigned char *)buffer_str(&token).data, buffer_len(&token),
+                      STR("Initiator"), mac);
+    buffer_add_str(&message, user);
+    buffer_add_char(&message, '\0');
+    buffer_add(&message, (const char *)mac, crypto.size);
+    scram_crypto_finish(&crypto);
+    sasl_base64_encode(buffer_str(&message), &out);
+    vars_set(&r->vars, name, buffer_str(&out));
+    buffer_finish(&token);
+    buffer_finish(&message);
+    buffer_finish(&out);
+    return true;
+}
+
+/* salted VAR HASH PASSWORD ITERATIONS SALT: a SaltedPassword (RFC 5802), in base64 like the salt. */
+static bool do_salted(struct run *r, struct str rest)
+{
+    struct str name = script_word(&rest), mech = script_word(&rest), password = script_word(&rest);
+    enum scram_hash hash = str_is(mech, "SCRAM-SHA-512") ? SCRAM_SHA_512 : SCRAM_SHA_256;
+    unsigned char salted[SCRAM_MAX_HASH];
+    struct buffer text, salt, out;
+    struct str words, count;
+    uint64_t iterations = 0;
+    bool ok;
+
+    buffer_init(&text, 1024);
+    buffer_init(&salt, 1024);
+    buffer_init(&out, 2048);
+    vars_expand(&r->vars, rest, false, &text);
+    words = buffer_str(&text);
+    count = script_word(&words);
+    ok = str_to_u64(count, UINT32_MAX, &iterations) && sasl_base64_decode(words, &salt);
+    if (ok) {
+        pbkdf2_derive(hash, password, buffer_str(&salt), (uint32_t)iterations, salted);
+        sasl_base64_encode((struct str){(const char *)salted, scram_hash_size(hash)}, &out);
+        vars_set(&r->vars, name, buffer_str(&out));
+    }
+    buffer_finish(&text);
+    buffer_finish(&salt);
+    buffer_finish(&out);
+    return ok || fail(r, "write: salted VAR HASH PASSWORD ITERATIONS SALT");
+}
+
 static bool do_bind(struct run *r, struct str rest)
 {
     struct client *c;
@@ -453,6 +533,9 @@ static const struct {
     {"open", false, do_open},
     {"header", false, do_header},
     {"auth", false, do_auth},
+    {"auth2", false, do_auth2},
+    {"ht", false, do_ht},
+    {"salted", false, do_salted},
     {"bind", false, do_bind},
     {"close", false, do_close},
     {"cut", false, do_cut},

@@ -17,16 +17,19 @@
 /* clang-format off */
 /* Columns in the order of enum stream_input. Lower case: what is done. Upper case: the stream error. */
 static const char *const expected[STREAM_STATES] = {
-    /*                       hdr   tls   auth  resp  abort reg   bind  sess  stnza otherns sm   csi   error unkn  close */
-    [STREAM_WAIT_HEADER]  = "open  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  close",
-    [STREAM_NEGOTIATING]  = "FORM  tls  auth  badmsg  badmsg  reg  AUTH  AUTH  AUTH  AUTH  sm  AUTH  close  TYPE  close",
-    [STREAM_TLS]          = "skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip",
-    [STREAM_SASL]         = "FORM  notls  badmsg  resp  abort  AUTH  AUTH  AUTH  AUTH  AUTH  AUTH  AUTH  close  TYPE  close",
-    [STREAM_WAIT_RESTART] = "open  POL  POL  POL  POL  POL  POL  POL  POL  POL  POL  POL  close  POL  close",
-    [STREAM_UNBOUND]      = "FORM  notls  POL  POL  POL  AUTH  bind  AUTH  AUTH  AUTH  sm  skip  close  TYPE  close",
-    [STREAM_BINDING]      = "FORM  notls  POL  POL  POL  AUTH  AUTH  AUTH  AUTH  AUTH  sm  skip  close  TYPE  close",
-    [STREAM_BOUND]        = "FORM  notls  POL  POL  POL  reg  stnza  sess  stnza  NS  sm  csi  close  TYPE  close",
-    [STREAM_CLOSED]       = "skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip",
+    /*                       hdr   tls   auth  resp  abort auth2 resp2 abrt2 next  data  reg   bind  sess  stnza otherns sm   csi   error unkn  close */
+    [STREAM_WAIT_HEADER]  = "open  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  FORM  close",
+    [STREAM_NEGOTIATING]  = "FORM  tls  auth  badmsg  badmsg  auth2  bad2  bad2  bad2  bad2  reg  AUTH  AUTH  AUTH  AUTH  sm  AUTH  close  TYPE  close",
+    [STREAM_TLS]          = "skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip",
+    [STREAM_SASL]         = "FORM  notls  badmsg  resp  abort  POL  POL  POL  POL  POL  AUTH  AUTH  AUTH  AUTH  AUTH  AUTH  AUTH  close  TYPE  close",
+    [STREAM_SASL2]        = "FORM  POL  POL  POL  POL  POL  resp  abort  POL  POL  AUTH  AUTH  AUTH  AUTH  AUTH  AUTH  AUTH  close  TYPE  close",
+    [STREAM_SASL2_TASKS]  = "FORM  POL  POL  POL  POL  POL  POL  abort  next  POL  AUTH  AUTH  AUTH  AUTH  AUTH  AUTH  AUTH  close  TYPE  close",
+    [STREAM_SASL2_TASK]   = "FORM  POL  POL  POL  POL  POL  POL  abort  POL  data  AUTH  AUTH  AUTH  AUTH  AUTH  AUTH  AUTH  close  TYPE  close",
+    [STREAM_WAIT_RESTART] = "open  POL  POL  POL  POL  POL  POL  POL  POL  POL  POL  POL  POL  POL  POL  POL  POL  close  POL  close",
+    [STREAM_UNBOUND]      = "FORM  notls  POL  POL  POL  POL  POL  POL  POL  POL  AUTH  bind  AUTH  AUTH  AUTH  sm  skip  close  TYPE  close",
+    [STREAM_BINDING]      = "FORM  notls  POL  POL  POL  POL  POL  POL  POL  POL  AUTH  AUTH  AUTH  AUTH  AUTH  sm  skip  close  TYPE  close",
+    [STREAM_BOUND]        = "FORM  notls  POL  POL  POL  POL  POL  POL  POL  POL  reg  stnza  sess  stnza  NS  sm  csi  close  TYPE  close",
+    [STREAM_CLOSED]       = "skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip  skip",
 };
 /* clang-format on */
 
@@ -43,6 +46,10 @@ static const struct {
     {"resp", STREAM_DO_RESPONSE, STREAM_ERR_NONE},
     {"abort", STREAM_DO_ABORT, STREAM_ERR_NONE},
     {"badmsg", STREAM_DO_SASL_MALFORMED, STREAM_ERR_NONE},
+    {"auth2", STREAM_DO_AUTHENTICATE, STREAM_ERR_NONE},
+    {"bad2", STREAM_DO_SASL2_MALFORMED, STREAM_ERR_NONE},
+    {"next", STREAM_DO_NEXT, STREAM_ERR_NONE},
+    {"data", STREAM_DO_TASK_DATA, STREAM_ERR_NONE},
     {"reg", STREAM_DO_REGISTER, STREAM_ERR_NONE},
     {"bind", STREAM_DO_BIND, STREAM_ERR_NONE},
     {"sess", STREAM_DO_SESSION, STREAM_ERR_NONE},
