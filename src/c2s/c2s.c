@@ -31,7 +31,7 @@ static enum error read_mechanisms(const struct c2s *s, unsigned *ret)
 
     for (size_t i = 0; i < names->count; i++) {
         enum sasl_mechanism m = sasl_mechanism_parse(str_of(names->items[i]));
-        if (m == SASL_NONE) {
+        if (m == SASL_NONE || (m & SASL_BY_TOKEN)) {
             log_error(&s->component->log,
                       "c2s.mechanisms: '%s' is no mechanism; write names like SCRAM-SHA-256",
                       names->items[i]);

@@ -54,6 +54,7 @@ struct negotiation {
     struct jid *from;    /* bare: who the stream header says it is; NULL: it does not */
     struct sasl2 *sasl2; /* the exchange is one of XEP-0388; NULL: it is not */
     unsigned offered;    /* mechanisms announced on this stream */
+    unsigned tokens;     /* and those by token (XEP-0484) */
     uint8_t failures;    /* of logins */
     uint8_t register_failures;
     uint8_t fail; /* enum sasl_failure to be told when `delay` fires; NONE: look at `request` */
@@ -114,8 +115,10 @@ struct client {
     uint8_t paused; /* enum client_pause bits */
     bool anonymous; /* XEP-0175: the account ends with the session */
     bool direct_tls, tls, header_sent, in_feed, pinged, draining;
-    bool sm_counts; /* its sm knows receipts: XEP-0198 is possible */
-    bool ends;      /* the session ends with the stream, and cannot be resumed */
+    bool has_device;          /* it said which one it is (XEP-0388) */
+    unsigned char device[16]; /* the UUID */
+    bool sm_counts;           /* its sm knows receipts: XEP-0198 is possible */
+    bool ends;                /* the session ends with the stream, and cannot be resumed */
 };
 
 /* --- client.c: life --- */

@@ -14,7 +14,6 @@
 
 #define AUTH_MAX_OUT 8192 /* of one message in base64 */
 
-static void act(struct negotiation *n, enum sasl_action action, struct buffer *out);
 static void on_delay(struct loop_timer *timer);
 
 struct negotiation *client_auth_create(struct client *c)
@@ -58,16 +57,14 @@ void client_auth_forget(struct c2s *s)
     }
 }
 
-/* From here on an answer from elsewhere is due. */
-static void await(struct negotiation *n)
+void client_auth_await(struct negotiation *n)
 {
     n->awaiting = true;
     list_push(&n->c2s->logins, &n->node);
     client_pause(n->client, CLIENT_PAUSE_BUSY);
 }
 
-/* It came; false when nobody is left to hear it, and then `n` is gone. */
-static bool awaited(struct negotiation *n)
+bool client_auth_awaited(struct negotiation *n)
 {
     struct c2s *s = n->c2s;
 
@@ -97,7 +94,6 @@ static bool anonymous_only(const struct client *c)
 
 unsigned client_auth_offer(struct client *c)
 {
-    const unsigned plus = SASL_SCRAM_SHA_1_PLUS | SASL_SCRAM_SHA_256_PLUS | SASL_SCRAM_SHA_512_PLUS;
     unsigned offer = c->c2s->mechanisms & c->c2s->auth->driver->mechanisms;
     const struct tls_info *info = c->tls ? conn_tls(c->conn) : NULL;
     unsigned char exporter[32];
@@ -107,10 +103,11 @@ unsigned client_auth_offer(struct client *c)
     if (anonymous_only(c))
         return SASL_ANONYMOUS;
     if (!info) {
-        return offer & ~(plus | SASL_PLAIN); /* RFC 6120 section 13.8.3: PLAIN only under TLS */
+        return offer &
+               ~(SASL_PLUS | SASL_PLAIN); /* RFC 6120 section 13.8.3: PLAIN only under TLS */
     }
     if (info->end_point_len == 0 && !conn_tls_exporter(c->conn, exporter))
-        offer &= ~plus;
+        offer &= ~SASL_PLUS;
     return offer;
 }
 
@@ -162,8 +159,7 @@ void client_auth_fail(struct client *c, enum sasl_failure failure)
         client_error(c, STREAM_ERR_POLICY_VIOLATION, "too many failed logins on this stream");
 }
 
-/* A wrong password: counted for the address, told after a delay. */
-static void fail_slowly(struct negotiation *n, enum sasl_failure failure, const char *why)
+void client_auth_fail_slowly(struct negotiation *n, enum sasl_failure failure, const char *why)
 {
     struct client *c = n->client;
     struct c2s *s = n->c2s;
@@ -220,7 +216,7 @@ static bool upgrade(struct negotiation *n, enum error e, const struct account *a
     if (e != ERR_OK || !account || !account->exists || account->has_keys || !password.data ||
         !auth->driver->upgrade)
         return false;
-    await(n);
+    client_auth_await(n);
     auth->driver->upgrade(auth, sasl_username(n->sasl), str_of(n->client->domain), password,
                           on_checked, n);
     return true;
@@ -233,7 +229,7 @@ static void on_account(void *arg, enum error e, const struct account *account)
     struct buffer out;
     bool temporary = e != ERR_OK && e != ERR_NOT_FOUND;
 
-    if (!awaited(n))
+    if (!client_auth_awaited(n))
         return;
     buffer_init(&out, AUTH_MAX_OUT);
     if (!temporary && account && account->exists)
@@ -242,10 +238,11 @@ static void on_account(void *arg, enum error e, const struct account *account)
         buffer_finish(&out);
         return;
     }
-    act(n,
-        sasl_account(n->sasl, !temporary && account && account->has_keys ? &account->keys : NULL,
-                     temporary, &out),
-        &out);
+    client_auth_act(n,
+                    sasl_account(n->sasl,
+                                 !temporary && account && account->has_keys ? &account->keys : NULL,
+                                 temporary, &out),
+                    &out);
     buffer_finish(&out);
     client_stream_continue(c);
 }
@@ -256,10 +253,10 @@ static void on_checked(void *arg, enum error e)
     struct client *c = n->client;
     struct buffer out;
 
-    if (!awaited(n))
+    if (!client_auth_awaited(n))
         return;
     buffer_init(&out, AUTH_MAX_OUT);
-    act(n, sasl_checked(n->sasl, e == ERR_OK, e != ERR_OK && e != ERR_NOT_FOUND), &out);
+    client_auth_act(n, sasl_checked(n->sasl, e == ERR_OK, e != ERR_OK && e != ERR_NOT_FOUND), &out);
     buffer_finish(&out);
     client_stream_continue(c);
 }
@@ -270,7 +267,11 @@ static void look_up(struct negotiation *n)
     struct auth *auth = n->c2s->auth;
     struct str user = sasl_username(n->sasl), realm = str_of(n->client->domain);
 
-    await(n);
+    if (sasl_by_token(n->sasl)) {
+        client_token_look_up(n);
+        return;
+    }
+    client_auth_await(n);
     if (auth->driver->keys)
         auth->driver->keys(auth, user, realm, sasl_hash(n->sasl), on_account, n);
     else
@@ -288,15 +289,15 @@ static void verify_done(struct loop_work *work)
     struct client *c = n->client;
     struct buffer out;
 
-    if (!awaited(n))
+    if (!client_auth_awaited(n))
         return;
     buffer_init(&out, AUTH_MAX_OUT);
-    act(n, sasl_verify_done(n->sasl, &out), &out);
+    client_auth_act(n, sasl_verify_done(n->sasl, &out), &out);
     buffer_finish(&out);
     client_stream_continue(c);
 }
 
-static void act(struct negotiation *n, enum sasl_action action, struct buffer *out)
+void client_auth_act(struct negotiation *n, enum sasl_action action, struct buffer *out)
 {
     struct client *c = n->client;
 
@@ -312,7 +313,7 @@ static void act(struct negotiation *n, enum sasl_action action, struct buffer *o
             look_up(n);
         break;
     case SASL_VERIFY:
-        await(n);
+        client_auth_await(n);
         n->work.run = run_verify;
         n->work.done = verify_done;
         loop_work(c2s_loop(n->c2s), &n->work);
@@ -322,7 +323,7 @@ static void act(struct negotiation *n, enum sasl_action action, struct buffer *o
         break;
     case SASL_FAILURE:
         if (sasl_failure(n->sasl) == SASL_FAIL_NOT_AUTHORIZED)
-            fail_slowly(n, SASL_FAIL_NOT_AUTHORIZED, sasl_why(n->sasl));
+            client_auth_fail_slowly(n, SASL_FAIL_NOT_AUTHORIZED, sasl_why(n->sasl));
         else
             client_auth_fail(c, sasl_failure(n->sasl));
         break;
@@ -352,7 +353,7 @@ static void step(struct negotiation *n, struct str text, bool response)
             input = buffer_str(&in);
         else if (response) /* an empty response is an empty value, unlike an absent initial one */
             input = STR("");
-        act(n, sasl_step(n->sasl, input, &out), &out);
+        client_auth_act(n, sasl_step(n->sasl, input, &out), &out);
     }
     if (buffer_len(&in) > 0) /* a password, perhaps */
         mem_wipe(in.data + in.start, buffer_len(&in));
@@ -362,7 +363,9 @@ static void step(struct negotiation *n, struct str text, bool response)
 
 static enum sasl_failure check_mechanism(const struct client *c, enum sasl_mechanism m)
 {
-    if (m != SASL_NONE && (c->negotiation->offered & (unsigned)m))
+    const struct negotiation *n = c->negotiation;
+
+    if (m != SASL_NONE && ((n->offered | (n->sasl2 ? n->tokens : 0)) & (unsigned)m))
         return SASL_FAIL_NONE;
     /* Known, but not in the clear (section 6.5.4). */
     if (!c->tls && (c->c2s->mechanisms & (unsigned)m) &&
@@ -384,6 +387,8 @@ static void begin(struct client *c, struct stanza *auth)
 
     if (failure == SASL_FAIL_NONE)
         failure = check_mechanism(c, m);
+    if (failure == SASL_FAIL_NONE && n->sasl2)
+        failure = client_token_open(c, m);
     if (failure != SASL_FAIL_NONE) {
         client_auth_fail(c, failure);
         return;
@@ -394,8 +399,10 @@ static void begin(struct client *c, struct stanza *auth)
         channel.end_point = (struct str){(const char *)info->end_point, info->end_point_len};
     if (info)
         channel.unique = (struct str){(const char *)unique, conn_tls_unique(c->conn, unique)};
-    n->sasl = sasl_create(m, n->offered, str_of(c->domain), &channel, c->c2s->fake_secret,
-                          c->c2s->component->env->random);
+    n->sasl = sasl_create(m, n->offered | n->tokens, str_of(c->domain), &channel,
+                          c->c2s->fake_secret, c->c2s->component->env->random);
+    if (n->sasl2)
+        client_sasl2_announced(n, channel.exporter.data, channel.end_point.data);
     step(n, initial, n->sasl2 && initial.data);
 }
 

@@ -22,6 +22,7 @@ static bool possible(const struct client *c)
 
 void client_sasl2_features(struct client *c, unsigned offer, struct buffer *out)
 {
+    c->negotiation->tokens = 0;
     c->negotiation->sasl2_offered = offer != 0 && possible(c);
     if (!c->negotiation->sasl2_offered)
         return;
@@ -29,6 +30,7 @@ void client_sasl2_features(struct client *c, unsigned offer, struct buffer *out)
     client_stream_mechanisms(offer, out);
     buffer_add_str(out, STR("<inline>"));
     client_bind2_features(c, out);
+    c->negotiation->tokens = client_token_features(c, out);
     buffer_add_str(out, STR("</inline></authentication>"));
 }
 
@@ -51,6 +53,7 @@ void client_sasl2_close(struct negotiation *n)
         return;
     stanza_unref(x->request);
     buffer_finish(&x->data);
+    client_token_destroy(x->token);
     free(x);
     n->sasl2 = NULL;
 }
@@ -71,6 +74,17 @@ enum sasl_failure client_sasl2_open(struct client *c, struct stanza *authenticat
     return SASL_FAIL_NONE;
 }
 
+void client_sasl2_announced(struct negotiation *n, bool exporter, bool end_point)
+{
+    bool bindings = n->offered & SASL_PLUS;
+    struct buffer text;
+
+    buffer_init(&text, 1024);
+    sasl2_write_announced(&text, n->offered, exporter && bindings, end_point && bindings);
+    sasl_announced(n->sasl, buffer_str(&text));
+    buffer_finish(&text);
+}
+
 void client_sasl2_malformed(struct client *c)
 {
     if (!c->negotiation->sasl2)
@@ -82,18 +96,24 @@ void client_sasl2_malformed(struct client *c)
 
 void client_sasl2_proved(struct negotiation *n, struct str data)
 {
-    struct sasl2 *x = n->sasl2;
+    buffer_clear(&n->sasl2->data);
+    buffer_add_str(&n->sasl2->data, data);
+    client_token_settle(n);
+}
+
+void client_sasl2_authenticated(struct negotiation *n)
+{
     struct client *c = n->client;
     struct log log;
 
-    buffer_clear(&x->data);
-    buffer_add_str(&x->data, data);
     if (!client_authenticated(c, sasl_username(n->sasl))) {
         client_auth_fail(c, SASL_FAIL_NOT_AUTHORIZED);
         return;
     }
     sasl_destroy(n->sasl);
     n->sasl = NULL;
+    c->has_device = n->sasl2->agent.has_id;
+    memcpy(c->device, n->sasl2->agent.id, sizeof(c->device));
     log = client_log(c);
     log_debug(&log, "authenticated");
     client_bind2_begin(c);
@@ -114,6 +134,7 @@ void client_sasl2_succeed(struct client *c, struct str inner, bool features)
     if (x->resume_failed.data)
         client_acks_write_failed(&out, x->resume_failed);
     buffer_add_str(&out, inner);
+    client_token_write(x, &out);
     buffer_add_str(&out, STR("</success>"));
     client_write_buffer(c, &out);
     client_sasl2_close(c->negotiation);

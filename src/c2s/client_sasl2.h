@@ -12,7 +12,8 @@
 struct sasl2 {
     struct stanza *request; /* <authenticate/>; NULL: there was none, and a failure is due */
     struct sasl2_agent agent;
-    struct buffer data;       /* what the mechanism says with its success; empty: nothing */
+    struct buffer data;         /* what the mechanism says with its success; empty: nothing */
+    struct client_token *token; /* XEP-0484, with what is known of the client; NULL: nothing is */
     struct str resume_failed; /* stanza condition of <resume/>; data == NULL: not asked, or done */
 };
 
@@ -23,6 +24,8 @@ void client_sasl2_features(struct client *c, unsigned offer, struct buffer *out)
  */
 enum sasl_failure client_sasl2_open(struct client *c, struct stanza *authenticate,
                                     struct str *ret_initial);
+/* Has the mechanism prove what <authentication/> and XEP-0440 said. */
+void client_sasl2_announced(struct negotiation *n, bool exporter, bool end_point);
 void client_sasl2_malformed(struct client *c);  /* an element without its exchange: <failure/> */
 void client_sasl2_close(struct negotiation *n); /* nothing of it is needed any more */
 /* The mechanism has succeeded; `data` of it is copied. */
@@ -30,6 +33,30 @@ void client_sasl2_proved(struct negotiation *n, struct str data);
 /* The login is complete: <success/> with `inner` in it (may be NULL) and the features of what
  * comes next, except behind a resumption. The exchange is closed. */
 void client_sasl2_succeed(struct client *c, struct str inner, bool features);
+
+/* The bookkeeping of the login is done: the client is authenticated. */
+void client_sasl2_authenticated(struct negotiation *n);
+
+/* --- client_token.c --- */
+/* The mechanisms by token that the stream may use; written into <inline/>. */
+unsigned client_token_features(struct client *c, struct buffer *out);
+/* Checks what <authenticate/> says of tokens. */
+enum sasl_failure client_token_open(struct client *c, enum sasl_mechanism m);
+void client_token_look_up(struct negotiation *n);
+/* The mechanism has succeeded: the device is written down, tokens are used and made. Goes on with
+ * client_sasl2_authenticated, or fails the login. */
+void client_token_settle(struct negotiation *n);
+void client_token_write(const struct sasl2 *x, struct buffer *out); /* into <success/> */
+void client_token_destroy(struct client_token *t);                  /* NULL is fine */
+
+/* --- client_auth.c, for the others --- */
+/* From here on an answer from elsewhere is due. */
+void client_auth_await(struct negotiation *n);
+/* It came; false when nobody is left to hear it, and then `n` is gone. */
+bool client_auth_awaited(struct negotiation *n);
+void client_auth_act(struct negotiation *n, enum sasl_action action, struct buffer *out);
+/* Not the account's: counted for the address, told after a delay. */
+void client_auth_fail_slowly(struct negotiation *n, enum sasl_failure failure, const char *why);
 
 /* --- client_bind2.c --- */
 void client_bind2_features(const struct client *c, struct buffer *out); /* into <inline/> */

@@ -71,7 +71,6 @@ void client_stream_mechanisms(unsigned offer, struct buffer *out)
 
 static void write_mechanisms(struct client *c, struct buffer *out)
 {
-    unsigned plus = SASL_SCRAM_SHA_1_PLUS | SASL_SCRAM_SHA_256_PLUS | SASL_SCRAM_SHA_512_PLUS;
     unsigned offer = client_auth_offer(c);
     unsigned char exporter[32];
 
@@ -82,7 +81,7 @@ static void write_mechanisms(struct client *c, struct buffer *out)
     buffer_add_str(out, STR("<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"));
     client_stream_mechanisms(offer, out);
     buffer_add_str(out, STR("</mechanisms>"));
-    if (!(offer & plus))
+    if (!(offer & SASL_PLUS))
         return;
     /* XEP-0440 */
     buffer_add_str(out, STR("<sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'>"));

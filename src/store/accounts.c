@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "store/devices.h"
 #include "store/driver.h"
 
 struct get {
@@ -96,13 +97,14 @@ struct store_txn *accounts_set_keys(struct store_txn *t, struct str user, struct
 {
     store_add_text(store_add_text(store_add(t, SQL_ACCOUNT_TOUCH), user), realm);
     add_keys(t, user, realm, keys);
-    return t;
+    return devices_remove_tokens(t, user, realm);
 }
 
 struct store_txn *accounts_delete(struct store_txn *t, struct str user, struct str realm)
 {
     store_add_text(store_add_text(store_add(t, SQL_ACCOUNT_DELETE), user), realm);
-    return store_add_text(store_add_text(store_add(t, SQL_ACCOUNT_DELETE_KEYS), user), realm);
+    store_add_text(store_add_text(store_add(t, SQL_ACCOUNT_DELETE_KEYS), user), realm);
+    return devices_remove_all(t, user, realm);
 }
 
 struct store_txn *accounts_set_disabled(struct store_txn *t, struct str user, struct str realm,

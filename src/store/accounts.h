@@ -22,10 +22,10 @@ void accounts_get(struct store *s, struct str user, struct str realm, enum scram
  * already. */
 struct store_txn *accounts_create(struct store_txn *t, struct str user, struct str realm,
                                   const struct scram_keys keys[SCRAM_HASHES]);
-struct store_txn *
-accounts_set_keys(struct store_txn *t, struct str user, struct str realm,
-                  const struct scram_keys keys[SCRAM_HASHES]); /* ERR_NOT_FOUND from the commit */
-/* ERR_NOT_FOUND from the commit when there is no such account. */
+/* A new password; tokens given for the old one are gone. ERR_NOT_FOUND from the commit. */
+struct store_txn *accounts_set_keys(struct store_txn *t, struct str user, struct str realm,
+                                    const struct scram_keys keys[SCRAM_HASHES]);
+/* With its devices and tokens. ERR_NOT_FOUND from the commit when there is no such account. */
 struct store_txn *accounts_delete(struct store_txn *t, struct str user, struct str realm);
 /* Whether the account may log in. ERR_NOT_FOUND from the commit when there is none. */
 struct store_txn *accounts_set_disabled(struct store_txn *t, struct str user, struct str realm,

@@ -29,6 +29,10 @@ static const struct mechanism mechanisms[] = {
     {SASL_SCRAM_SHA_1, SCRAM_SHA_1, "SCRAM-SHA-1"},
     {SASL_PLAIN, SCRAM_SHA_256, "PLAIN"},
     {SASL_ANONYMOUS, SCRAM_SHA_256, "ANONYMOUS"},
+    {SASL_HT_SHA_256_NONE, SCRAM_SHA_256, "HT-SHA-256-NONE"},
+    {SASL_HT_SHA_256_UNIQ, SCRAM_SHA_256, "HT-SHA-256-UNIQ"},
+    {SASL_HT_SHA_256_ENDP, SCRAM_SHA_256, "HT-SHA-256-ENDP"},
+    {SASL_HT_SHA_256_EXPR, SCRAM_SHA_256, "HT-SHA-256-EXPR"},
 };
 #define MECHANISMS (sizeof(mechanisms) / sizeof(mechanisms[0]))
 
@@ -41,6 +45,10 @@ const enum sasl_mechanism sasl_preference[] = {SASL_SCRAM_SHA_512_PLUS,
                                                SASL_PLAIN,
                                                SASL_ANONYMOUS,
                                                SASL_NONE};
+
+const enum sasl_mechanism sasl_token_preference[] = {SASL_HT_SHA_256_EXPR, SASL_HT_SHA_256_UNIQ,
+                                                     SASL_HT_SHA_256_ENDP, SASL_HT_SHA_256_NONE,
+                                                     SASL_NONE};
 
 static const struct mechanism *find_mechanism(enum sasl_mechanism m)
 {
@@ -71,6 +79,7 @@ struct str sasl_failure_element(enum sasl_failure f)
         [SASL_FAIL_NONE] = {"", 0},
         [SASL_FAIL_ABORTED] = {"aborted", 7},
         [SASL_FAIL_ACCOUNT_DISABLED] = {"account-disabled", 16},
+        [SASL_FAIL_CREDENTIALS_EXPIRED] = {"credentials-expired", 19},
         [SASL_FAIL_ENCRYPTION_REQUIRED] = {"encryption-required", 19},
         [SASL_FAIL_INCORRECT_ENCODING] = {"incorrect-encoding", 18},
         [SASL_FAIL_INVALID_AUTHZID] = {"invalid-authzid", 15},
@@ -122,11 +131,18 @@ void sasl_destroy(struct sasl *s)
         mem_wipe(s->password, s->password_len);
     free(s->password);
     free(s->domain);
+    free(s->announced);
     buffer_finish(&s->binding);
     buffer_finish(&s->auth_message);
     buffer_finish(&s->nonce);
     mem_wipe(s, sizeof(*s));
     free(s);
+}
+
+void sasl_announced(struct sasl *s, struct str text)
+{
+    free(s->announced);
+    s->announced = str_dup(text);
 }
 
 enum sasl_action sasl_fail(struct sasl *s, enum sasl_failure failure, const char *why)
@@ -169,6 +185,8 @@ static enum sasl_action anonymous(struct sasl *s, struct str trace)
 
 static enum sasl_action first_message(struct sasl *s, struct str in)
 {
+    if (sasl_by_token(s))
+        return sasl_ht_first(s, in);
     if (in.len > SASL_MESSAGE_MAX || !str_utf8_valid(in))
         return sasl_fail(s, SASL_FAIL_MALFORMED_REQUEST,
                          "initial response is no UTF-8, or too long");
@@ -232,7 +250,7 @@ enum sasl_action sasl_account(struct sasl *s, const struct scram_keys *keys, boo
 {
     if (s->state != SASL_STATE_LOOKUP)
         return sasl_fail(s, SASL_FAIL_MALFORMED_REQUEST, "the exchange ended during the look-up");
-    if (temporary)
+    if (temporary || sasl_by_token(s))
         return sasl_fail(s, SASL_FAIL_TEMPORARY_AUTH_FAILURE, "the account store failed");
     /* Made up for everybody, so that the time spent tells nothing. */
     struct scram_keys nobody;
@@ -287,6 +305,11 @@ enum sasl_action sasl_verify_done(struct sasl *s, struct buffer *out)
 struct str sasl_username(const struct sasl *s)
 {
     return s->username_len ? (struct str){s->username, s->username_len} : STR_NULL;
+}
+
+bool sasl_by_token(const struct sasl *s)
+{
+    return s->mechanism & SASL_BY_TOKEN;
 }
 
 enum scram_hash sasl_hash(const struct sasl *s)

@@ -22,17 +22,28 @@ enum sasl_mechanism {
     SASL_SCRAM_SHA_512_PLUS = 1 << 5,
     SASL_PLAIN = 1 << 6,
     SASL_ANONYMOUS = 1 << 7, /* RFC 4505, XEP-0175: a name is made up */
+    /* by token: XEP-0484 offers them, and nobody else */
+    SASL_HT_SHA_256_NONE = 1 << 8,
+    SASL_HT_SHA_256_UNIQ = 1 << 9,
+    SASL_HT_SHA_256_ENDP = 1 << 10,
+    SASL_HT_SHA_256_EXPR = 1 << 11,
 };
 const char *sasl_mechanism_name(enum sasl_mechanism m);
 enum sasl_mechanism sasl_mechanism_parse(struct str name); /* SASL_NONE when unknown */
+#define SASL_PLUS (SASL_SCRAM_SHA_1_PLUS | SASL_SCRAM_SHA_256_PLUS | SASL_SCRAM_SHA_512_PLUS)
 /* Every mechanism, strongest first, ends with SASL_NONE: the order in which they are offered. */
 extern const enum sasl_mechanism sasl_preference[];
+/* The same for the mechanisms by token. */
+extern const enum sasl_mechanism sasl_token_preference[];
+#define SASL_BY_TOKEN                                                                              \
+    (SASL_HT_SHA_256_NONE | SASL_HT_SHA_256_UNIQ | SASL_HT_SHA_256_ENDP | SASL_HT_SHA_256_EXPR)
 
 /* Failure conditions: RFC 6120 section 6.5. */
 enum sasl_failure {
     SASL_FAIL_NONE,
     SASL_FAIL_ABORTED,
     SASL_FAIL_ACCOUNT_DISABLED,
+    SASL_FAIL_CREDENTIALS_EXPIRED,
     SASL_FAIL_ENCRYPTION_REQUIRED,
     SASL_FAIL_INCORRECT_ENCODING,
     SASL_FAIL_INVALID_AUTHZID,
@@ -59,6 +70,9 @@ struct sasl *sasl_create(enum sasl_mechanism m, unsigned offered, struct str dom
                          const struct sasl_channel *channel, const unsigned char fake_secret[32],
                          struct random *random);
 void sasl_destroy(struct sasl *s); /* wipes; NULL is fine */
+/* Before the first step: SCRAM is to prove what was announced (XEP-0474); `text` is the string S of
+ * its section 6.1, copied. */
+void sasl_announced(struct sasl *s, struct str text);
 
 enum sasl_action {
     SASL_CHALLENGE, /* send `out` (raw, not yet base64) as <challenge/> */
@@ -81,6 +95,14 @@ enum sasl_action sasl_checked(struct sasl *s, bool ok, bool temporary);
 struct str sasl_password(const struct sasl *s); /* PLAIN, after SASL_LOOKUP; else data == NULL */
 void sasl_verify_run(struct sasl *s);           /* any thread; touches only *s */
 enum sasl_action sasl_verify_done(struct sasl *s, struct buffer *out);
+
+/* A mechanism by token: SASL_LOOKUP is answered by sasl_tokens, or by sasl_account when it failed.
+ */
+bool sasl_by_token(const struct sasl *s);
+#define SASL_TOKENS_MAX 2 /* that one client can have: XEP-0484 section 5.1 */
+/* Those that may be used with this mechanism. *ret_which: the one it is, with SASL_SUCCESS. */
+enum sasl_action sasl_tokens(struct sasl *s, const struct str *tokens, size_t count,
+                             size_t *ret_which, struct buffer *out);
 
 struct str sasl_username(const struct sasl *s); /* prepared localpart; valid from SASL_LOOKUP on */
 enum scram_hash sasl_hash(const struct sasl *s);

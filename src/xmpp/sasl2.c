@@ -116,3 +116,41 @@ void sasl2_write_data(struct buffer *out, struct str name, struct str raw)
     buffer_add_str(out, name);
     buffer_add_char(out, '>');
 }
+
+#define SEPARATOR '\x1e'
+#define LISTS     '\x1f'
+
+/* The next name in the order of i;octet (RFC 4790 section 9.3). */
+static const char *next_name(unsigned offered, const char *after)
+{
+    const char *best = NULL;
+
+    for (const enum sasl_mechanism *m = sasl_preference; *m != SASL_NONE; m++) {
+        const char *name = sasl_mechanism_name(*m);
+        if ((offered & *m) && (!after || strcmp(name, after) > 0) &&
+            (!best || strcmp(name, best) < 0))
+            best = name;
+    }
+    return best;
+}
+
+void sasl2_write_announced(struct buffer *out, unsigned offered, bool exporter, bool end_point)
+{
+    const char *name = next_name(offered, NULL);
+
+    while (name) {
+        buffer_add_str(out, str_of(name));
+        name = next_name(offered, name);
+        if (name)
+            buffer_add_char(out, SEPARATOR);
+    }
+    if (!exporter && !end_point)
+        return;
+    buffer_add_char(out, LISTS);
+    if (exporter)
+        buffer_add_str(out, STR("tls-exporter"));
+    if (exporter && end_point)
+        buffer_add_char(out, SEPARATOR);
+    if (end_point)
+        buffer_add_str(out, STR("tls-server-end-point"));
+}

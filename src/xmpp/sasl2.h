@@ -28,6 +28,9 @@ bool sasl2_true(struct str value);
 
 /* Section 2.6.2; `text` for people, may be NULL. */
 void sasl2_write_failure(struct buffer *out, enum sasl_failure failure, const char *text);
+/* The string S of XEP-0474 section 6.1: the mechanisms in `offered`, and the channel bindings that
+ * were announced with them. */
+void sasl2_write_announced(struct buffer *out, unsigned offered, bool exporter, bool end_point);
 /* <NAME>base64</NAME>; of nothing <NAME/>. */
 void sasl2_write_data(struct buffer *out, struct str name, struct str raw);
 

@@ -38,9 +38,12 @@ struct sasl {
     struct scram_keys keys;
     bool fake; /* no such account, or without keys for our hash: goes all the way, then fails */
     /* SCRAM */
-    struct buffer binding;      /* what c= must decode to: gs2-header, then channel binding data */
-    struct buffer auth_message; /* RFC 5802 section 3, as far as it is known */
-    struct buffer nonce;        /* the client's, then ours */
+    char *announced;       /* XEP-0474; NULL: nothing is proved */
+    struct buffer binding; /* what c= must decode to: gs2-header, then channel binding data;
+                              HT: that data alone */
+    struct buffer
+        auth_message;    /* RFC 5802 section 3, as far as it is known; HT: the client's hash */
+    struct buffer nonce; /* the client's, then ours */
     /* PLAIN */
     char *password;
     size_t password_len;
@@ -58,6 +61,7 @@ bool sasl_authzid_ok(const struct sasl *s, struct str authzid);
 enum sasl_action sasl_scram_first(struct sasl *s, struct str in);
 enum sasl_action sasl_scram_account(struct sasl *s, struct buffer *out);
 enum sasl_action sasl_scram_final(struct sasl *s, struct str in, struct buffer *out);
+enum sasl_action sasl_ht_first(struct sasl *s, struct str in);
 enum sasl_action sasl_plain_first(struct sasl *s, struct str in);
 
 #endif

@@ -4,7 +4,6 @@
 #include "xmpp/scram_attr.h"
 #include "xmpp/scram_crypto.h"
 
-#define PLUS       (SASL_SCRAM_SHA_1_PLUS | SASL_SCRAM_SHA_256_PLUS | SASL_SCRAM_SHA_512_PLUS)
 #define NONCE_MAX  1024 /* the client's */
 #define NONCE_OURS 28   /* characters of 5.17 bits: 144 bits, reliability.md B 20 wants 128 */
 
@@ -22,12 +21,12 @@ static bool nonce_ok(struct str nonce)
 static enum sasl_action check_flag(struct sasl *s, struct str flag,
                                    const struct sasl_bytes **ret_data)
 {
-    bool plus = s->mechanism & PLUS;
+    bool plus = s->mechanism & SASL_PLUS;
     *ret_data = NULL;
     if (str_is(flag, "n") || str_is(flag, "y")) {
         /* "y": the client could bind and believes that we cannot. We said we can: somebody cut it
          * out of the offer. */
-        if (flag.data[0] == 'y' && s->offered & PLUS)
+        if (flag.data[0] == 'y' && s->offered & SASL_PLUS)
             return sasl_fail(s, SASL_FAIL_NOT_AUTHORIZED,
                              "downgrade: y flag though PLUS was offered");
         if (plus)
@@ -108,7 +107,22 @@ enum sasl_action sasl_scram_first(struct sasl *s, struct str in)
     return SASL_LOOKUP;
 }
 
-/* server-first-message: nonce "," salt "," iteration-count. */
+/* XEP-0474 section 6.1: the attribute h. Whoever changed what was announced cannot make the proofs
+ * fit, which cover this message. */
+static void add_announced(const struct sasl *s, struct buffer *message)
+{
+    unsigned char hash[SCRAM_MAX_HASH];
+    struct scram_crypto c;
+    if (!s->announced)
+        return;
+    scram_crypto_init(&c, s->keys.hash);
+    scram_crypto_hash(&c, str_of(s->announced), hash);
+    buffer_add_str(message, STR(",h="));
+    sasl_base64_encode((struct str){(const char *)hash, c.size}, message);
+    scram_crypto_finish(&c);
+}
+
+/* server-first-message: nonce "," salt "," iteration-count ["," extensions]. */
 enum sasl_action sasl_scram_account(struct sasl *s, struct buffer *out)
 {
     char ours[NONCE_OURS];
@@ -121,6 +135,7 @@ enum sasl_action sasl_scram_account(struct sasl *s, struct buffer *out)
     buffer_add_str(&message, STR(",s="));
     sasl_base64_encode((struct str){(const char *)s->keys.salt, s->keys.salt_len}, &message);
     buffer_printf(&message, ",i=%u", (unsigned)s->keys.iterations);
+    add_announced(s, &message);
     buffer_add_char(&s->auth_message, ',');
     buffer_add_str(&s->auth_message, buffer_str(&message));
     bool ok = !message.overflowed && buffer_add_str(out, buffer_str(&message));

@@ -328,7 +328,8 @@ static bool do_ht(struct run *r, struct str rest)
     return true;
 }
 
-/* salted VAR HASH PASSWORD ITERATIONS SALT: a SaltedPassword (RFC 5802), in base64 like the salt. */
+/* salted VAR HASH PASSWORD ITERATIONS SALT: a SaltedPassword (RFC 5802), in base64 like the salt.
+ */
 static bool do_salted(struct run *r, struct str rest)
 {
     struct str name = script_word(&rest), mech = script_word(&rest), password = script_word(&rest);
@@ -522,34 +523,20 @@ static const struct {
     bool before_start;
     command_fn run;
 } commands[] = {
-    {"domain", true, do_domain},
-    {"set", true, do_set},
-    {"sms", true, do_sms},
-    {"placement", true, do_placement},
-    {"abroad", true, do_abroad},
-    {"account", false, do_account},
-    {"connect", false, do_connect},
-    {"available", false, do_available},
-    {"open", false, do_open},
-    {"header", false, do_header},
-    {"auth", false, do_auth},
-    {"auth2", false, do_auth2},
-    {"ht", false, do_ht},
-    {"salted", false, do_salted},
-    {"bind", false, do_bind},
-    {"close", false, do_close},
-    {"cut", false, do_cut},
-    {"silence", false, do_silence},
-    {"pause", false, do_pause},
-    {"resume", false, do_resume},
-    {"advance", false, do_advance},
-    {"kill", false, do_kill},
-    {"start", false, do_start},
-    {"stop", false, do_stop},
-    {"reload", false, do_reload},
-    {"reload-refused", false, do_reload_refused},
-    {"log", false, do_log},
-    {"repeat", false, do_repeat},
+    {"domain", true, do_domain},    {"set", true, do_set},
+    {"sms", true, do_sms},          {"placement", true, do_placement},
+    {"abroad", true, do_abroad},    {"account", false, do_account},
+    {"connect", false, do_connect}, {"available", false, do_available},
+    {"open", false, do_open},       {"header", false, do_header},
+    {"auth", false, do_auth},       {"auth2", false, do_auth2},
+    {"ht", false, do_ht},           {"salted", false, do_salted},
+    {"bind", false, do_bind},       {"close", false, do_close},
+    {"cut", false, do_cut},         {"silence", false, do_silence},
+    {"pause", false, do_pause},     {"resume", false, do_resume},
+    {"advance", false, do_advance}, {"kill", false, do_kill},
+    {"start", false, do_start},     {"stop", false, do_stop},
+    {"reload", false, do_reload},   {"reload-refused", false, do_reload_refused},
+    {"log", false, do_log},         {"repeat", false, do_repeat},
 };
 
 /* ---- NAME> NAME< NAME! ---- */
