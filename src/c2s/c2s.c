@@ -14,6 +14,7 @@
 #include "c2s/lan.h"
 #include "component/listeners.h"
 #include "component/secret.h"
+#include "xmpp/sasl2.h"
 #include "xml/builder.h"
 #include "xmpp/namespaces.h"
 
@@ -244,13 +245,29 @@ static void reload(struct component *component)
 
 /* --- accounts that are not what they were --- */
 
-static size_t end_here(struct c2s *s, struct str bare, const struct client *except, const char *why)
+/* Which streams of an account end. */
+struct ending {
+    struct str bare;
+    const struct client *except; /* NULL: none */
+    bool devices;                /* only those that said which device they are (XEP-0388) ... */
+    const unsigned char *device; /* ... and are this one; NULL: any */
+};
+
+static bool ends(const struct client *c, const struct ending *what)
+{
+    if (c == what->except || !c->jid || !str_eq(jid_bare(c->jid), what->bare))
+        return false;
+    return !what->devices || (c->has_device && (!what->device || memcmp(c->device, what->device,
+                                                                        sizeof(c->device)) == 0));
+}
+
+static size_t end_here(struct c2s *s, const struct ending *what, const char *why)
 {
     size_t ended = 0;
 
     LIST_EACH_SAFE (it, &s->clients) {
         struct client *c = LIST_ENTRY(it, struct client, node);
-        if (c == except || !c->jid || !str_eq(jid_bare(c->jid), bare))
+        if (!ends(c, what))
             continue;
         client_error(c, STREAM_ERR_NOT_AUTHORIZED, why);
         ended++;
@@ -268,7 +285,7 @@ size_t c2s_end_user(struct c2s *s, struct jid *account, const struct client *exc
     builder_attr(b, STR("why"), str_of(why));
     news->stanza = builder_finish(b);
     component_send(s->component, news);
-    return end_here(s, jid_bare(account), except, why);
+    return end_here(s, &(struct ending){.bare = jid_bare(account), .except = except}, why);
 }
 
 /* Only components that know a secret of the router's can broadcast. */
@@ -284,7 +301,7 @@ static void on_broadcast(struct c2s *s, struct packet *p)
     }
     if (jid.len) {
         (void)snprintf(text, sizeof(text), "%.*s", STR_ARG(why));
-        (void)end_here(s, jid, NULL, text);
+        (void)end_here(s, &(struct ending){.bare = jid}, text);
     }
     packet_destroy(p);
 }
@@ -425,8 +442,29 @@ static json_t *end_user(struct c2s *s, const json_t *request, const char *why)
 
     if (!jid)
         return json_pack("{s:s}", "error", "the command needs a valid jid");
-    ended = end_here(s, jid_bare(jid), NULL, why); /* every process is told by itself */
+    /* every process is told by itself */
+    ended = end_here(s, &(struct ending){.bare = jid_bare(jid)}, why);
     jid_unref(jid);
+    return json_pack("{s:b, s:I}", "ok", 1, "ended", (json_int_t)ended);
+}
+
+static json_t *end_device(struct c2s *s, const json_t *request)
+{
+    const char *text = json_string_value(json_object_get(request, "jid"));
+    struct str id = str_of(json_string_value(json_object_get(request, "device")));
+    struct jid *jid = text ? jid_parse(str_of(text)) : NULL;
+    unsigned char device[16];
+    bool all = str_is(id, "all"), ok = jid && (all || (id.data && sasl2_parse_uuid(id, device)));
+    size_t ended = 0;
+
+    if (ok)
+        ended = end_here(
+            s,
+            &(struct ending){.bare = jid_bare(jid), .devices = true, .device = all ? NULL : device},
+            "the login of this device was revoked");
+    jid_unref(jid);
+    if (!ok)
+        return json_pack("{s:s}", "error", "the command needs a valid jid and device");
     return json_pack("{s:b, s:I}", "ok", 1, "ended", (json_int_t)ended);
 }
 
@@ -461,6 +499,8 @@ static json_t *command(struct component *component, const json_t *request)
         return end_user(s, request, "the account was disabled");
     if (str_is(name, "user-passwd"))
         return end_user(s, request, "the password was changed");
+    if (str_is(name, "user-device"))
+        return end_device(s, request);
     if (str_is(name, "sessions"))
         return list_sessions(s);
     return NULL;

@@ -21,6 +21,7 @@ struct cli_options {
     char *data;    /* storage of the --data set */
     char *id;      /* "sm.id=sm-2": the subcommand is an instance of a component */
     const char *sqlite, *postgres, *tables, *passwords; /* of import; NULL: not given */
+    const char *revoke;                                 /* --revoke, or NULL */
     bool force, password_stdin, json, reference, help, online, dry_run;
     int argc; /* what is left: positional arguments */
     char **argv;

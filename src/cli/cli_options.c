@@ -28,7 +28,8 @@ enum {
     OPT_SQLITE,
     OPT_POSTGRES,
     OPT_TABLES,
-    OPT_PASSWORDS
+    OPT_PASSWORDS,
+    OPT_REVOKE
 };
 
 static const struct option long_options[] = {
@@ -47,6 +48,7 @@ static const struct option long_options[] = {
     {"postgres", required_argument, NULL, OPT_POSTGRES},
     {"tables", required_argument, NULL, OPT_TABLES},
     {"passwords", required_argument, NULL, OPT_PASSWORDS},
+    {"revoke", required_argument, NULL, OPT_REVOKE},
     {NULL, 0, NULL, 0},
 };
 
@@ -105,6 +107,9 @@ static bool take_option(struct cli_options *o, int option)
         return true;
     case OPT_PASSWORDS:
         o->passwords = optarg;
+        return true;
+    case OPT_REVOKE:
+        o->revoke = optarg;
         return true;
     case OPT_ONLINE:
         return o->online = true;

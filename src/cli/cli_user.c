@@ -266,6 +266,7 @@ static const struct user_command user_commands[] = {
     {"roster", 1, 1, cli_user_roster},
     {"vcard", 1, 1, cli_user_vcard},
     {"last", 1, 1, cli_user_last},
+    {"devices", 1, 1, cli_user_devices},
     {"import", 1, 1, NULL}, /* opens the databases itself */
 };
 
@@ -279,7 +280,7 @@ static const struct user_command *find_command(const struct cli_options *o)
     }
     cli_error("write one of: user add | list | passwd | del | disable | enable | sessions | kick | "
               "roster "
-              "| vcard | last | import; `jackdaw user --help` tells what each takes");
+              "| vcard | last | devices | import; `jackdaw user --help` tells what each takes");
     return NULL;
 }
 

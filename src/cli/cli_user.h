@@ -14,5 +14,7 @@ void cli_user_tell(const struct user_store *s, const char *command, const struct
 typedef int cli_user_fn(struct cli_options *o, struct user_store *s, const struct config *config);
 cli_user_fn cli_user_disable, cli_user_enable, cli_user_sessions, cli_user_kick, cli_user_roster,
     cli_user_vcard, cli_user_last;
+/* cli_user_devices.c */
+cli_user_fn cli_user_devices;
 
 #endif

@@ -92,14 +92,14 @@ class Sasl2(Raw):
         super().send(data)
         self.flights += 1
 
-    def header(self, name=None):
+    def opening(self, name=None):
         who = f" from='{name}@{self.domain}'" if name else ''
         return (f"<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='{STREAM}'"
                 f" to='{self.domain}' version='1.0'{who}>")
 
     def begin(self, name=None):
         """The header; returns the features."""
-        self.send(self.header(name))
+        self.send(self.opening(name))
         self.features = self.next()
         return self.features
 
@@ -157,7 +157,7 @@ class Sasl2(Raw):
 
     def fast(self, name, token, mechanism, agent, more='', attributes=''):
         """One flight: the header and everything that is asked for. Returns <success/> or <failure/>."""
-        self.send(self.header(name) + self.fast_element(name, token, mechanism, agent, more, attributes))
+        self.send(self.opening(name) + self.fast_element(name, token, mechanism, agent, more, attributes))
         self.features = self.next()
         answer = self.next()
         if local(answer) == 'success':
