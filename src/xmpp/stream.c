@@ -1,5 +1,5 @@
-/* The client stream's state machine (RFC 6120 sections 4 to 7, XEP-0388): one row per state, one cell per
- * input.
+/* The client stream's state machine (RFC 6120 sections 4 to 7, XEP-0388): one row per state, one
+ * cell per input.
  *
  * The table says only what may come when. What depends on more than the state - whether TLS is on,
  * which mechanism was offered, whether registration is open - is for the caller of the action. */
