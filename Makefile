@@ -10,11 +10,14 @@ DATA    ?= data
 DOMAIN  ?= localhost
 FUZZ_SECONDS ?= 30
 BENCH_ARGS   ?=
+SEEDS        ?= 1000
+# A single seed, with everything that happened in it.
+SEED         ?=
 TEST_ARGS    ?=
 # Stops the build at the first warning; CI sets it.
 WERROR  ?= false
 
-.PHONY: all run test lint sanitize tsan fuzz bench install clean format help
+.PHONY: all run test simulate lint sanitize tsan fuzz bench install clean format help
 .DEFAULT_GOAL := all
 
 all:
@@ -30,6 +33,12 @@ test:
 	@tools/configure.sh $(TESTS) -Dtests=true -Dwerror=$(WERROR)
 	@ninja -C $(TESTS)
 	@/usr/bin/python3 tools/test.py $(TESTS) $(TEST_ARGS)
+
+simulate:
+	@tools/deps.sh build test
+	@tools/configure.sh $(TESTS) -Dtests=true -Dwerror=$(WERROR)
+	@ninja -C $(TESTS) tests/simulator/simulator
+	@$(TESTS)/tests/simulator/simulator $(if $(SEED),--seed $(SEED) --story,--seeds $(SEEDS))
 
 lint:
 	@tools/deps.sh build test lint
@@ -75,6 +84,7 @@ help:
 	@echo 'make            build/jackdaw, optimised'
 	@echo 'make run        install what it needs, build, make two accounts, start on localhost'
 	@echo 'make test       install what tests need, build, run every test'
+	@echo 'make simulate   the whole server with simulated faults: SEEDS=1000 of them, or one SEED=k and its story'
 	@echo 'make lint       format, clang-tidy, layers, banned calls, sizes'
 	@echo 'make sanitize   every test under AddressSanitizer and UBSan'
 	@echo 'make tsan       placement threads under ThreadSanitizer'

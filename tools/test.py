@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Runs every test of a finished build: tools/test.py BUILD_DIR [unit] [scenario] [fuzz] [integration] [-k EXPRESSION]
+"""Runs every test of a finished build: tools/test.py BUILD_DIR [unit] [scenario] [simulator] [fuzz] [integration] [-k EXPRESSION]
 
-Unit, scenario and fuzz-corpus tests run under meson; integration tests under pytest against BUILD_DIR/jackdaw, in
+Unit, scenario, simulator and fuzz-corpus tests run under meson; integration tests under pytest against BUILD_DIR/jackdaw, in
 both placements. The closing line counts single test cases: "N passed, N failed".
 """
 import argparse
@@ -16,7 +16,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SUITES = ['unit', 'scenario', 'fuzz', 'integration']
+SUITES = ['unit', 'scenario', 'simulator', 'fuzz', 'integration']
 
 
 class Counts:

@@ -92,20 +92,29 @@ static void detach(struct client *c)
 
 /* --- start --- */
 
+/* A new sm does not know what the client's presence is; with acknowledgements the client may send
+ * it again itself. */
+static bool owes_presence(const struct client *c)
+{
+    return c->presence && !client_stream_holds(c, c->presence) &&
+           !(client_acks_on(c) && unhandled_has(&c->acks->in, c->presence));
+}
+
 /* What the sm must know beside who it is. */
 static struct str start_reason(const struct client *c, char *out)
 {
     char text[CLIENT_ACKS_TEXT], traits[TRAITS_TEXT];
     bool counted = client_acks_on(c) || (client_bind2_on(c) && c->acks);
-    struct str words[3] = {c->state == STREAM_BOUND ? STR("resumed") : STR_NULL,
+    struct str words[4] = {c->state == STREAM_BOUND ? STR("resumed") : STR_NULL,
                            traits_write(c->traits, traits),
-                           counted ? client_acks_text(c, text) : STR_NULL};
+                           counted ? client_acks_text(c, text) : STR_NULL,
+                           counted && owes_presence(c) ? STR("presence") : STR_NULL};
     int len = 0;
 
     if (c->acks && c->acks->state == CLIENT_ACKS_RESUMING)
         len = snprintf(out, START_TEXT, "%" PRIu32 " %s", c->acks->resume_h, c->acks->id);
     else
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < 4; i++)
             if (words[i].len)
                 len += snprintf(out + len, START_TEXT - (size_t)len, "%s%.*s", len ? " " : "",
                                 STR_ARG(words[i]));
@@ -277,7 +286,10 @@ void client_session_returned(struct c2s *s, struct packet *p)
     /* The news that the sm is gone may come behind what it did not get. */
     if (c->phase == SESSION_ATTACHED)
         detach(c);
-    if (p->receipt.number) { /* it is kept: client_acks.c */
+    /* It is kept: client_acks.c. A presence without number is the one that we repeat after each
+     * start, which is no stanza of the client's to be counted. */
+    if (p->receipt.number ||
+        (client_acks_on(c) && str_is(stanza_name(stanza, STANZA_ROOT), "presence"))) {
         packet_destroy(p);
         client_session_run(s);
         return;
@@ -310,8 +322,7 @@ static void attach(struct client *c, const struct packet *p)
         client_session_forget_old(c);
         if (c->backlog)
             c->backlog->returned = NULL;
-        if (c->presence && !client_stream_holds(c, c->presence) &&
-            !(client_acks_on(c) && unhandled_has(&c->acks->in, c->presence)))
+        if (owes_presence(c))
             client_session_send(c, stanza_ref(c->presence), NULL);
         client_acks_repeat(c);
         if (c->acks && c->acks->state == CLIENT_ACKS_ASKED)

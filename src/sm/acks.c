@@ -70,6 +70,7 @@ bool acks_enable(struct session *session, struct str text)
     if (session->acks || !number(&text, &max) || !str_split(&text, ' ', &id) ||
         id.len > ACKS_ID_MAX || !number(&text, &in) || !number(&text, &out))
         return false;
+    session->presence_due = str_is(text, "presence");
     struct acks *acks = session->acks = MEM_NEW(struct acks);
     acks->refs = 1;
     acks->session = session;
@@ -146,7 +147,7 @@ bool acks_sleep(struct session *session)
     struct sm *sm = user->sm;
     struct acks *acks = session->acks;
     int64_t count, most = sm->c->env->config->sm_max_sleeping;
-    if (!acks || !acks->max || most == 0)
+    if (!acks || !acks->max || most == 0 || session->presence_due)
         return false;
     if (session->asleep)
         return true;
@@ -259,7 +260,7 @@ void acks_resume(struct user *user, struct packet *p)
     struct session *session = number(&rest, &h) ? find(user, rest) : NULL;
     struct acks *acks = session ? session->acks : NULL;
     uint32_t news = acks ? h - (acks->out - acks->waiting) : 0;
-    if (!acks || news > acks->waiting) {
+    if (!acks || news > acks->waiting || session->presence_due) {
         session_answer(sm, p, SESSION_RESUME, STR("item-not-found"));
         return;
     }

@@ -9,7 +9,6 @@
 #include "sm/outbox.h"
 #include "sm/owed.h"
 #include "sm/send.h"
-#include "xmpp/delay.h"
 
 #define SETTLE_MS 1500u  /* after the link is back: the others have found the router, too */
 #define AWAY_MS   30000u /* what waits for s2s is tried again */
@@ -260,8 +259,7 @@ static void redeliver(struct sm *sm, struct flight *f)
     } else if (send_kind_of(p->stanza) == SEND_PRESENCE || !deliver_addresses(p)) {
         packet_destroy(p);
     } else {
-        if (!p->delay && send_kind_of(p->stanza) == SEND_MESSAGE)
-            p->delay = delay_create(jid_domain(p->to), sent, NULL);
+        send_delay(sm, p, jid_domain(p->to), sent, NULL);
         deliver_returned(sm, p, number);
     }
 }

@@ -6,7 +6,6 @@
 #include "sm/acks.h"
 #include "sm/offline.h"
 #include "sm/send.h"
-#include "xmpp/delay.h"
 
 struct owed {
     struct promise promise;
@@ -40,8 +39,8 @@ bool owed_take(struct sm *sm, struct packet *p)
     p->promise = &o->promise;
     struct session *session = p->sm.len ? session_find(sm, &p->sm) : NULL;
     acks_came(session ? session->acks : NULL, &o->place, r->place);
-    if (r->since && !p->delay && send_kind_of(p->stanza) == SEND_MESSAGE && p->to)
-        p->delay = delay_create(str_of(sm->domains.names[0]), r->since, "Sent again");
+    if (r->since && !p->failed)
+        send_delay(sm, p, str_of(sm->domains.names[0]), r->since, "Sent again");
     *r = (struct receipt){0};
     return true;
 }

@@ -240,10 +240,12 @@ void presence_from_client(struct session *session, struct packet *p)
         if (p->to) {
             directed(session, p, unavailable);
         } else if (unavailable) {
+            session->presence_due = false;
             keep_status(session->user, p->stanza);
             leave(session, p->stanza);
             packet_destroy(p);
         } else {
+            session->presence_due = false;
             available(session, p);
         }
     } else if (subscription_event_parse(type, &event) && p->to) {

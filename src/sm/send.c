@@ -3,6 +3,7 @@
 
 #include "sm/flight.h"
 #include "sm/owed.h"
+#include "xmpp/delay.h"
 #include "xmpp/namespaces.h"
 
 void send_packet(struct sm *sm, struct packet *p)
@@ -136,6 +137,23 @@ enum send_kind send_kind_of(const struct stanza *s)
     if (str_eq(name, STR("presence")))
         return SEND_PRESENCE;
     return str_eq(name, STR("iq")) ? SEND_IQ : SEND_UNKNOWN;
+}
+
+bool send_is_our_delay(const struct sm *sm, const struct stanza *s, stanza_el el)
+{
+    return stanza_is(s, el, STR("delay"), NS_DELAY) &&
+           sm_domain(sm, stanza_attr(s, el, STR("from"))) != NULL;
+}
+
+void send_delay(struct sm *sm, struct packet *p, struct str by, int64_t since, const char *reason)
+{
+    const struct stanza *s = p->stanza;
+    if (p->delay || send_kind_of(s) != SEND_MESSAGE)
+        return;
+    for (stanza_el el = stanza_first(s, STANZA_ROOT); el != STANZA_NONE; el = stanza_next(s, el))
+        if (send_is_our_delay(sm, s, el))
+            return;
+    p->delay = delay_create(by, since, reason);
 }
 
 struct str send_type(const struct stanza *s)

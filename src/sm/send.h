@@ -32,6 +32,10 @@ enum stanza_condition send_condition(enum error e);
 
 enum send_kind { SEND_MESSAGE, SEND_PRESENCE, SEND_IQ, SEND_UNKNOWN };
 enum send_kind send_kind_of(const struct stanza *s);
+/* A <delay/> (XEP-0203) in the name of one of our domains. */
+bool send_is_our_delay(const struct sm *sm, const struct stanza *s, stanza_el el);
+/* Marks a message as late, in the name of the domain `by`; nothing when it is marked already. */
+void send_delay(struct sm *sm, struct packet *p, struct str by, int64_t since, const char *reason);
 /* The root's type attribute. */
 struct str send_type(const struct stanza *s);
 

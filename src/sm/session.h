@@ -28,6 +28,9 @@ struct session {
     bool stale;      /* the link was lost since we heard of it */
     bool lost;       /* the link was lost since its c2s started it: it may start it anew */
     bool asleep;     /* its stream broke, and it may be resumed: acks.h */
+    /* Its c2s has said that it will repeat the presence. Who resumed it without would never get
+     * anything again. */
+    bool presence_due;
 };
 
 static inline bool session_available(const struct session *s)

@@ -605,14 +605,14 @@ static void sm_destroy(struct component *c)
     struct session *s;
     for (size_t i = 0; (s = hash_next(&sm->sessions, &i));)
         forget_session(s);
+    if (sm->receipts)
+        flight_finish(sm); /* its promises know users: offline.c */
     struct user *user;
     for (size_t i = 0; (user = hash_next(&sm->users, &i));)
         user_destroy(user);
     struct peer *peer;
     for (size_t i = 0; (peer = hash_next(&sm->peers, &i));)
         free(peer);
-    if (sm->receipts)
-        flight_finish(sm);
     receipts_destroy(sm->receipts);
     hash_finish(&sm->sessions);
     hash_finish(&sm->users);

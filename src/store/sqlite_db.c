@@ -56,9 +56,16 @@ static const char writer_pragmas[] = "PRAGMA journal_mode = WAL; PRAGMA synchron
 static const char common_pragmas[] = "PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY;"
                                      "PRAGMA trusted_schema = OFF;";
 
+/* In a VFS that makes its own files. */
+static bool is_uri(const struct sqlite_db *db)
+{
+    return strncmp(db->path, "file:/", 6) == 0;
+}
+
+/* Whoever closes it loses it. */
 static bool in_memory(const struct sqlite_db *db)
 {
-    return strcmp(db->path, ":memory:") == 0 || strncmp(db->path, "file:/", 6) == 0;
+    return strcmp(db->path, ":memory:") == 0 || (is_uri(db) && strstr(db->path, "?vfs=memdb"));
 }
 
 /* Makes a missing file ourselves, for its mode. A file that is there is not opened: closing it
@@ -119,7 +126,7 @@ static enum error open_handle(struct sqlite_db *db, char *why, size_t why_size)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
     enum error e = ERR_OK;
-    if (in_memory(db))
+    if (in_memory(db) || is_uri(db))
         flags |= SQLITE_OPEN_CREATE | SQLITE_OPEN_URI;
     else if (db->role == SQLITE_WRITER)
         e = make_file(db, why, why_size);
@@ -178,6 +185,14 @@ uint64_t sqlite_db_reserved(struct sqlite_db *db)
         reserved = (uint64_t)sqlite3_column_int64(st, 0);
     sqlite3_finalize(st);
     return reserved;
+}
+
+struct sqlite_delay sqlite_db_delay(struct sqlite_db *db)
+{
+    struct sqlite_delay delay = {0};
+    if (db->handle)
+        sqlite3_file_control(db->handle, "main", SQLITE_DB_DELAY, &delay);
+    return delay;
 }
 
 /* --- statements --- */

@@ -26,10 +26,10 @@ struct store;
 
 enum store_kind { STORE_ACCOUNTS, STORE_USERS };
 
-/* url: "sqlite:PATH", "postgresql://...", "memory:", or "memory:NAME" (shared by all who open that
- * name in the process). Creates the file (mode 0600) and applies migrations (with a backup first);
- * blocks, so at start only. `why` takes a sentence for the operator. Errors: STORE, PERMISSION,
- * INVALID, BUSY.
+/* url: "sqlite:PATH", "postgresql://...", "memory:", "memory:NAME" (shared by all who open that
+ * name in the process), or "memory:NAME?vfs=VFS" (on a disk that a test simulates). Creates the
+ * file (mode 0600) and applies migrations (with a backup first); blocks, so at start only. `why`
+ * takes a sentence for the operator. Errors: STORE, PERMISSION, INVALID, BUSY.
  */
 enum error store_open(struct loop *l, struct log log, enum store_kind kind, const char *url,
                       struct store **ret, char *why, size_t why_size);

@@ -1,5 +1,5 @@
-/* The driver for tests and simulation: SQLite in memory, run on the loop, one batch in the turn
- * after the submissions. */
+/* The driver for tests and simulation: SQLite on the loop, one batch at a time - in memory, or in a
+ * VFS of a test, which says how long its disk takes. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,9 +9,12 @@
 struct memory {
     struct store *store;
     struct sqlite_db *db;
-    struct txn_list waiting;
+    struct txn_list waiting; /* submitted */
+    struct txn_list done;    /* run, and not handed back yet: the disk has not said so */
     struct loop_task turn;
-    bool posted;
+    struct loop_timer timer;
+    uint32_t after;
+    bool busy; /* `turn` is posted, or `timer` runs */
 };
 
 static void run(struct memory *m, struct txn_list *batch)
@@ -21,15 +24,50 @@ static void run(struct memory *m, struct txn_list *batch)
     sqlite_db_finish(m->db, batch->first);
 }
 
-static void on_turn(struct loop_task *task)
+/* The next batch, as soon as the disk lets us. */
+static void begin(struct memory *m)
 {
-    struct memory *m = MEM_CONTAINER(task, struct memory, turn);
+    struct sqlite_delay delay = sqlite_db_delay(m->db);
+    m->busy = true;
+    m->after = delay.after;
+    if (delay.before)
+        loop_timer_start(&m->timer, delay.before);
+    else
+        loop_post(m->store->loop, &m->turn);
+}
+
+static void hand_back(struct memory *m)
+{
     struct txn_list batch;
     txn_list_init(&batch);
-    txn_list_append(&batch, &m->waiting);
-    m->posted = false;
-    run(m, &batch);
+    txn_list_append(&batch, &m->done);
+    m->busy = false;
+    if (m->waiting.first)
+        begin(m);
     store_done(m->store, batch.first);
+}
+
+static void go_on(struct memory *m)
+{
+    if (!m->done.first) {
+        txn_list_append(&m->done, &m->waiting);
+        run(m, &m->done);
+        if (m->after) {
+            loop_timer_start(&m->timer, m->after);
+            return;
+        }
+    }
+    hand_back(m);
+}
+
+static void on_turn(struct loop_task *task)
+{
+    go_on(MEM_CONTAINER(task, struct memory, turn));
+}
+
+static void on_timer(struct loop_timer *timer)
+{
+    go_on(MEM_CONTAINER(timer, struct memory, timer));
 }
 
 static enum error memory_open(struct store *s, const char *rest, uint64_t *reserved, char *why,
@@ -37,9 +75,11 @@ static enum error memory_open(struct store *s, const char *rest, uint64_t *reser
 {
     struct memory *m = MEM_NEW(struct memory);
     char path[128] = ":memory:";
-    /* "memory:NAME" outlives each of its users, as a file would, until the last has closed it. */
+    /* "memory:NAME" outlives each of its users, as a file would, until the last has closed it;
+     * "memory:NAME?vfs=VFS" as long as that VFS keeps it. */
     if (rest[0])
-        (void)snprintf(path, sizeof path, "file:/%s?vfs=memdb", rest);
+        (void)snprintf(path, sizeof path, strchr(rest, '?') ? "file:/%s" : "file:/%s?vfs=memdb",
+                       rest);
     enum error e = sqlite_db_open(s->log, s->kind, SQLITE_WRITER, path, &m->db, why, why_size);
     if (e != ERR_OK) {
         free(m);
@@ -47,7 +87,9 @@ static enum error memory_open(struct store *s, const char *rest, uint64_t *reser
     }
     m->store = s;
     txn_list_init(&m->waiting);
+    txn_list_init(&m->done);
     loop_task_init(&m->turn, on_turn);
+    loop_timer_init(&m->timer, s->loop, on_timer);
     *reserved = sqlite_db_reserved(m->db);
     s->state = m;
     return ERR_OK;
@@ -57,16 +99,15 @@ static void memory_submit(struct store *s, struct store_txn *t)
 {
     struct memory *m = s->state;
     txn_list_push(&m->waiting, t);
-    if (m->posted)
-        return;
-    m->posted = true;
-    loop_post(s->loop, &m->turn);
+    if (!m->busy)
+        begin(m);
 }
 
 static void memory_close(struct store *s)
 {
     struct memory *m = s->state;
     loop_post_cancel(s->loop, &m->turn);
+    loop_timer_stop(&m->timer);
     run(m, &m->waiting);
     sqlite_db_close(m->db);
     free(m);

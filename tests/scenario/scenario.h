@@ -87,16 +87,30 @@ struct world {
     bool started;
     /* Another server, in the same net; NULL: there is none. Always one process. */
     struct world *abroad;
-    bool federates; /* it has an s2s */
-    const char *ip; /* of all that this server opens */
+    bool federates;   /* it has an s2s */
+    const char *ip;   /* of all that this server opens */
+    uint64_t seed;    /* 0 in scenarios */
+    const char *disk; /* the VFS that its databases are in; NULL: in memory */
 };
 void world_init(struct world *w, enum placement placement, FILE *log, bool verbose);
+/* The simulator's (tests/simulator). */
+struct world_options {
+    FILE *log;
+    bool verbose;
+    uint64_t seed;
+    const char *disk;
+};
+void world_init_seeded(struct world *w, enum placement placement,
+                       const struct world_options *options);
 void world_set(struct world *w, const char *setting);
 void world_add_domain(struct world *w, struct str domain);
 bool world_start(struct world *w); /* false after a message */
 void world_run(struct world *w, uint64_t ms);
 bool world_kill(struct world *w, struct str name);
 bool world_start_one(struct world *w, struct str name);
+/* The same while the clock stands still. */
+bool world_kill_now(struct world *w, struct str name);
+bool world_start_now(struct world *w, struct str name);
 bool world_stop(struct world *w, struct str name);
 /* Another server comes to be, which serves that domain; both speak with each other. */
 void world_add_abroad(struct world *w, struct str domain);

@@ -47,7 +47,10 @@ static void set_defaults(struct world *w)
         world_set(w, defaults[i]);
     set_by(w, "c2s.address=%s", w->ip);
     set_by(w, "router.address=%s", w->ip);
-    if (getenv("JACKDAW_TEST_POSTGRES")) { /* of tests/postgres.py */
+    if (w->disk) {
+        set_by(w, "store.url=memory:users?vfs=%s", w->disk);
+        set_by(w, "store.accounts_url=memory:accounts?vfs=%s", w->disk);
+    } else if (getenv("JACKDAW_TEST_POSTGRES")) { /* of tests/postgres.py */
         set_by(w, "store.url=%s", getenv("JACKDAW_TEST_POSTGRES"));
     } else {
         set_by(w, "store.url=memory:users-%s", w->ip);
@@ -58,15 +61,25 @@ static void set_defaults(struct world *w)
 
 void world_init(struct world *w, enum placement placement, FILE *log, bool verbose)
 {
+    struct world_options options = {.log = log, .verbose = verbose};
+
+    world_init_seeded(w, placement, &options);
+}
+
+void world_init_seeded(struct world *w, enum placement placement,
+                       const struct world_options *options)
+{
     memset(w, 0, sizeof(*w));
     w->placement = placement;
     w->ip = HOME_IP;
     w->sms = 1;
+    w->seed = options->seed;
+    w->disk = options->disk;
     w->loop = loop_create_sim(WALL_START);
-    w->random = random_create_seeded(20260101);
-    w->net = net_create_sim(w->loop, 1);
+    w->random = random_create_seeded(20260101 + w->seed);
+    w->net = net_create_sim(w->loop, 1 + w->seed);
     w->parsers = parser_pool_create(w->random);
-    w->log_sink = log_sink_create(log, verbose ? LOG_DEBUG : LOG_INFO, LOG_TEXT);
+    w->log_sink = log_sink_create(options->log, options->verbose ? LOG_DEBUG : LOG_INFO, LOG_TEXT);
     if (placement == PLACEMENT_THREADS)
         w->shared = shared_create();
     set_defaults(w);
@@ -136,7 +149,8 @@ static bool make_env(struct world *w, struct process *p)
     p->env = (struct env){
         .loop = w->loop,
         .net = w->net,
-        .random = own ? random_create_seeded(loop_now(w->loop) * 16 + (uint64_t)(p - w->processes))
+        .random = own ? random_create_seeded((w->seed << 40) + loop_now(w->loop) * 16 +
+                                             (uint64_t)(p - w->processes))
                       : w->random,
         .config = p->config,
         .log = {.sink = w->log_sink},
@@ -218,7 +232,7 @@ static bool open_stores(struct world *w)
     struct log log = {.sink = w->log_sink};
     char why[256];
 
-    if (getenv("JACKDAW_TEST_POSTGRES")) /* which keeps itself */
+    if (w->disk || getenv("JACKDAW_TEST_POSTGRES")) /* which keep themselves */
         return true;
     for (int i = 0; i < 2; i++) {
         char url[64];
@@ -285,7 +299,7 @@ void world_run(struct world *w, uint64_t ms)
     loop_sim_advance(w->loop, ms);
 }
 
-bool world_kill(struct world *w, struct str name)
+bool world_kill_now(struct world *w, struct str name)
 {
     struct process *p = find(w, name);
 
@@ -294,18 +308,30 @@ bool world_kill(struct world *w, struct str name)
     component_destroy(p->component);
     p->component = NULL;
     free_env(w, p);
-    world_run(w, 20);
     return true;
+}
+
+bool world_kill(struct world *w, struct str name)
+{
+    bool ok = world_kill_now(w, name);
+
+    world_run(w, 20);
+    return ok;
+}
+
+bool world_start_now(struct world *w, struct str name)
+{
+    struct process *p = find(w, name);
+
+    return p && start_process(w, p);
 }
 
 bool world_start_one(struct world *w, struct str name)
 {
-    struct process *p = find(w, name);
+    bool ok = world_start_now(w, name);
 
-    if (!p || !start_process(w, p))
-        return false;
     world_run(w, 2000);
-    return true;
+    return ok;
 }
 
 static bool stop_one(struct world *w, struct process *p)

@@ -16,7 +16,6 @@
 #include "sm/session.h"
 #include "sm/stored.h"
 #include "store/users.h"
-#include "xmpp/delay.h"
 #include "xmpp/namespaces.h"
 
 #define PAGE 100u /* messages handed over at a time */
@@ -95,9 +94,8 @@ static enum path_result at_offline(struct path_event *e)
         send_error(e->sm, NULL, e->packet, STANZA_ERR_SERVICE_UNAVAILABLE, NULL);
         return PATH_DONE;
     }
-    if (!e->packet->delay)
-        e->packet->delay =
-            delay_create(jid_domain(e->user->jid), loop_wall(e->sm->loop), "Offline Storage");
+    send_delay(e->sm, e->packet, jid_domain(e->user->jid), loop_wall(e->sm->loop),
+               "Offline Storage");
     deposit(e->user, e->packet);
     return PATH_DONE;
 }

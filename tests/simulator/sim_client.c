@@ -1,0 +1,425 @@
+/* A client of the simulation: it logs in, comes back to its session, acknowledges and asks for
+ * acknowledgements (XEP-0198), and tells the account what it sent and what it got. */
+#include "sim.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "xmpp/sasl.h"
+#include "xmpp/scram.h"
+
+#define NS_SM      "urn:xmpp:sm:3"
+#define RETRY_MS   200u
+#define PASSWORD   STR("secret")
+#define MAX_RESUME "xmlns='" NS_SM "' resume='true'"
+
+static const struct parser_limits limits = {
+    .stanza_bytes = 1 << 20, .depth = 100, .attributes = 100, .namespaces = 100, .children = 10000};
+
+static void on_header(void *owner, const struct stanza *header)
+{
+    (void)header;
+    ((struct sim_client *)owner)->header_seen = true;
+}
+
+/* --- writing --- */
+
+static void send_bytes(struct sim_client *c, struct str bytes)
+{
+    if (c->conn)
+        (void)conn_write(c->conn, bytes.data, bytes.len);
+}
+
+__attribute__((format(printf, 2, 3))) static void send_fmt(struct sim_client *c, const char *fmt,
+                                                           ...)
+{
+    char text[2048];
+    va_list args;
+    va_start(args, fmt);
+    int len = vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    send_bytes(c, (struct str){text, (size_t)len});
+}
+
+/* A stanza, which counts. `message`: its place in the account, or -1. */
+static void send_stanza(struct sim_client *c, int message, const char *xml)
+{
+    send_bytes(c, str_of(xml));
+    if (!c->acks)
+        return;
+    size_t len = strlen(xml);
+    struct sim_sent *sent = mem_alloc(sizeof(*sent) + len + 1);
+    sent->message = message;
+    sent->len = len;
+    memcpy(sent->xml, xml, len + 1);
+    list_push(&c->unacked, &sent->node);
+}
+
+void sim_client_write(struct sim_client *c, int to)
+{
+    char xml[256];
+    int message = sim_account_sent(c->sim, c->index, to);
+    if (message < 0)
+        return;
+    (void)snprintf(xml, sizeof(xml),
+                   "<message to='%s@example.net' type='chat' id='m%d'><body>%d</body></message>",
+                   c->sim->clients[to].local, message, message);
+    send_stanza(c, message, xml);
+}
+
+void sim_client_ask(struct sim_client *c)
+{
+    if (c->state != SIM_ON || !c->acks || c->asked || list_empty(&c->unacked))
+        return;
+    c->asked = true;
+    send_bytes(c, STR("<r xmlns='" NS_SM "'/>"));
+}
+
+/* --- the account of what it sent --- */
+
+static void acknowledged(struct sim_client *c, uint32_t h)
+{
+    struct sim *s = c->sim;
+    while (c->told != h) {
+        struct list *node = list_pop(&c->unacked);
+        if (!node) {
+            sim_complain(s, "%s: h=%" PRIu32 " is more than it has sent", c->local, h);
+            c->told = h;
+            return;
+        }
+        struct sim_sent *sent = LIST_ENTRY(node, struct sim_sent, node);
+        c->told++;
+        if (sent->message >= 0) {
+            s->messages[sent->message].acked = sim_now(s);
+            sim_trace(s, "%s: m%d is acknowledged", c->local, sent->message);
+        }
+        free(sent);
+    }
+}
+
+static void give_up(struct sim_client *c)
+{
+    struct list *node;
+    while ((node = list_pop(&c->unacked))) {
+        struct sim_sent *sent = LIST_ENTRY(node, struct sim_sent, node);
+        if (sent->message >= 0)
+            c->sim->messages[sent->message].given_up = true;
+        free(sent);
+    }
+}
+
+/* --- logging in --- */
+
+static void stream(struct sim_client *c, enum sim_client_state next)
+{
+    if (c->header_seen)
+        parser_restart(c->parser);
+    c->header_seen = false;
+    c->state = next;
+    send_bytes(c, STR("<stream:stream xmlns='jabber:client' "
+                      "xmlns:stream='http://etherx.jabber.org/streams' to='example.net' "
+                      "version='1.0'>"));
+}
+
+static void send_base64(struct sim_client *c, const char *before, const struct buffer *raw,
+                        const char *after)
+{
+    struct buffer text;
+    buffer_init(&text, 65536);
+    buffer_add_str(&text, str_of(before));
+    sasl_base64_encode(buffer_str(raw), &text);
+    buffer_add_str(&text, str_of(after));
+    send_bytes(c, buffer_str(&text));
+    buffer_finish(&text);
+}
+
+static void disconnect(struct sim_client *c)
+{
+    if (c->conn && c->paused)
+        conn_resume(c->conn);
+    c->paused = false;
+    conn_close(c->conn, 0);
+    c->conn = NULL;
+    c->state = SIM_OFF;
+    c->next_try = sim_now(c->sim) + RETRY_MS + sim_dice(c->sim, 800);
+}
+
+static void authenticate(struct sim_client *c)
+{
+    struct buffer out;
+    scram_client_destroy(c->scram);
+    c->scram = scram_client_create(str_of(c->local), PASSWORD, c->sim->random);
+    buffer_init(&out, 8192);
+    (void)scram_client_first(c->scram, &out);
+    c->state = SIM_CHALLENGE;
+    send_base64(c, "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-256'>",
+                &out, "</auth>");
+    buffer_finish(&out);
+}
+
+static bool respond(struct sim_client *c, const struct stanza *challenge)
+{
+    struct buffer in, out;
+    buffer_init(&in, 8192);
+    buffer_init(&out, 8192);
+    bool ok = sasl_base64_decode(stanza_text(challenge, STANZA_ROOT), &in) &&
+              scram_client_final(c->scram, buffer_str(&in), &out);
+    if (ok) {
+        c->state = SIM_SUCCESS;
+        send_base64(c, "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>", &out, "</response>");
+    }
+    buffer_finish(&in);
+    buffer_finish(&out);
+    return ok;
+}
+
+static void bind(struct sim_client *c)
+{
+    c->session[0] = '\0';
+    give_up(c);
+    c->state = SIM_BINDING;
+    send_bytes(c, STR("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"
+                      "<resource>test</resource></bind></iq>"));
+}
+
+static void enter(struct sim_client *c)
+{
+    c->state = SIM_ON;
+    c->asked = false;
+    sim_trace(c->sim, "%s is there", c->local);
+}
+
+static void resume_or_bind(struct sim_client *c)
+{
+    if (!c->session[0]) {
+        bind(c);
+        return;
+    }
+    c->state = SIM_RESUMING;
+    send_fmt(c, "<resume xmlns='" NS_SM "' previd='%s' h='%" PRIu32 "'/>", c->session, c->heard);
+}
+
+/* XEP-0198 section 5 */
+static void resumed(struct sim_client *c, const struct stanza *s)
+{
+    uint64_t h = 0;
+    (void)str_to_u64(stanza_attr(s, STANZA_ROOT, STR("h")), UINT32_MAX, &h);
+    sim_trace(c->sim, "%s resumes, h=%" PRIu64, c->local, h);
+    acknowledged(c, (uint32_t)h);
+    LIST_EACH (it, &c->unacked) {
+        const struct sim_sent *sent = LIST_ENTRY(it, const struct sim_sent, node);
+        send_bytes(c, (struct str){sent->xml, sent->len});
+    }
+    enter(c);
+}
+
+static void bound(struct sim_client *c)
+{
+    if (c->acks) {
+        c->state = SIM_ENABLING;
+        send_bytes(c, STR("<enable " MAX_RESUME "/>"));
+        return;
+    }
+    enter(c);
+    send_stanza(c, -1, "<presence/>");
+}
+
+static void enabled(struct sim_client *c, const struct stanza *s)
+{
+    struct str id = stanza_attr(s, STANZA_ROOT, STR("id"));
+    (void)snprintf(c->session, sizeof(c->session), "%.*s", STR_ARG(id));
+    c->heard = c->told = 0;
+    enter(c);
+    send_stanza(c, -1, "<presence/>");
+}
+
+/* --- what comes --- */
+
+static bool is(const struct stanza *s, const char *name)
+{
+    return str_is(stanza_name(s, STANZA_ROOT), name);
+}
+
+static bool is_result(const struct stanza *s)
+{
+    return is(s, "iq") && str_is(stanza_attr(s, STANZA_ROOT, STR("type")), "result");
+}
+
+/* False: not what was due. */
+static bool negotiate(struct sim_client *c, const struct stanza *s)
+{
+    switch (c->state) {
+    case SIM_FEATURES:
+        if (is(s, "features"))
+            authenticate(c);
+        return is(s, "features");
+    case SIM_CHALLENGE:
+        return is(s, "challenge") && respond(c, s);
+    case SIM_SUCCESS:
+        if (is(s, "success"))
+            stream(c, SIM_FEATURES_AGAIN);
+        return is(s, "success");
+    case SIM_FEATURES_AGAIN:
+        if (is(s, "features"))
+            resume_or_bind(c);
+        return is(s, "features");
+    case SIM_RESUMING:
+        if (is(s, "resumed")) {
+            resumed(c, s);
+        } else if (is(s, "failed")) {
+            sim_trace(c->sim, "%s cannot resume", c->local);
+            bind(c);
+        } else {
+            return false;
+        }
+        return true;
+    case SIM_BINDING:
+        if (is_result(s))
+            bound(c);
+        return is_result(s);
+    case SIM_ENABLING:
+        if (is(s, "enabled"))
+            enabled(c, s);
+        return is(s, "enabled");
+    default:
+        return true;
+    }
+}
+
+static void manage(struct sim_client *c, const struct stanza *s)
+{
+    uint64_t h = 0;
+    if (is(s, "r")) {
+        send_fmt(c, "<a xmlns='" NS_SM "' h='%" PRIu32 "'/>", c->heard);
+    } else if (is(s, "a")) {
+        (void)str_to_u64(stanza_attr(s, STANZA_ROOT, STR("h")), UINT32_MAX, &h);
+        c->asked = false;
+        acknowledged(c, (uint32_t)h);
+    }
+}
+
+static void on_stanza(void *owner, struct stanza *s)
+{
+    struct sim_client *c = owner;
+    if (is(s, "error")) {
+        struct str why = stanza_name(s, stanza_first(s, STANZA_ROOT));
+        sim_trace(c->sim, "%s: stream error %.*s", c->local, STR_ARG(why));
+    } else if (c->state < SIM_ON) {
+        if (!negotiate(c, s)) {
+            sim_trace(c->sim, "%s does not get in: %.*s", c->local,
+                      STR_ARG(stanza_name(s, STANZA_ROOT)));
+            parser_stop(c->parser);
+            disconnect(c);
+        }
+    } else if (str_is(stanza_ns(s, STANZA_ROOT), NS_SM)) {
+        manage(c, s);
+    } else {
+        c->heard++;
+        if (is(s, "message"))
+            sim_account_came(c->sim, c->index, s);
+    }
+    stanza_unref(s);
+}
+
+static void on_stream_close(void *owner)
+{
+    struct sim_client *c = owner;
+    if (c->state != SIM_LEAVING)
+        sim_trace(c->sim, "%s: the server ends the stream", c->local);
+    else
+        c->session[0] = '\0';
+    parser_stop(c->parser);
+    disconnect(c);
+}
+
+static const struct parser_events parser_events = {
+    .stream_open = on_header, .stanza = on_stanza, .stream_close = on_stream_close};
+
+static void on_data(void *owner, const char *bytes, size_t len)
+{
+    struct sim_client *c = owner;
+    if (parser_feed(c->parser, bytes, len) != PARSER_OK && c->conn) {
+        sim_complain(c->sim, "%s got what is no XML: %s", c->local, parser_why(c->parser));
+        disconnect(c);
+    }
+}
+
+static void on_close(void *owner, enum error e, const char *why)
+{
+    struct sim_client *c = owner;
+    (void)e;
+    sim_trace(c->sim, "%s is disconnected: %s", c->local, why);
+    disconnect(c);
+}
+
+static void on_ready(void *owner)
+{
+    struct sim_client *c = owner;
+    stream(c, SIM_FEATURES);
+}
+
+static const struct conn_events conn_events = {
+    .on_data = on_data, .on_ready = on_ready, .on_close = on_close};
+
+/* --- life --- */
+
+void sim_client_init(struct sim_client *c, struct sim *sim, int index, bool acks)
+{
+    memset(c, 0, sizeof(*c));
+    c->sim = sim;
+    c->index = index;
+    c->acks = acks;
+    c->wanted = true;
+    (void)snprintf(c->local, sizeof(c->local), "%s%d", acks ? "acking" : "plain", index);
+    list_init(&c->unacked);
+}
+
+void sim_client_finish(struct sim_client *c)
+{
+    conn_close(c->conn, 0);
+    c->conn = NULL;
+    give_up(c);
+    parser_destroy(c->parser);
+    scram_client_destroy(c->scram);
+}
+
+void sim_client_connect(struct sim_client *c)
+{
+    struct net_address at = {.port = 5222};
+    (void)snprintf(at.ip, sizeof(at.ip), "%s", c->sim->world.ip);
+    parser_destroy(c->parser);
+    c->parser = parser_create(c->sim->world.parsers, &limits, &parser_events, c);
+    c->header_seen = false;
+    c->state = SIM_CONNECTING;
+    c->since = sim_now(c->sim);
+    c->conn = conn_connect(c->sim->world.net, &at, &conn_events, c);
+}
+
+void sim_client_vanish(struct sim_client *c)
+{
+    sim_trace(c->sim, "%s vanishes", c->local);
+    disconnect(c);
+}
+
+void sim_client_leave(struct sim_client *c)
+{
+    sim_trace(c->sim, "%s leaves", c->local);
+    c->state = SIM_LEAVING;
+    c->since = sim_now(c->sim);
+    send_bytes(c, STR("</stream:stream>"));
+}
+
+void sim_client_pause(struct sim_client *c, bool on)
+{
+    if (!c->conn || c->paused == on)
+        return;
+    sim_trace(c->sim, "%s %s", c->local, on ? "stops reading" : "reads again");
+    c->paused = on;
+    if (on)
+        conn_pause(c->conn);
+    else
+        conn_resume(c->conn);
+}
