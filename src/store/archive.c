@@ -142,21 +142,6 @@ void archive_take_name(sqlite3_stmt *st, int column, char out[TABLE_NAME_MAX])
     snprintf(out, TABLE_NAME_MAX, "%s", ok ? text : "invalid");
 }
 
-static struct value cell_of(sqlite3_stmt *st, int column, enum value_type type)
-{
-    struct value v = {.type = VALUE_NULL};
-    if (sqlite3_column_type(st, column) == SQLITE_NULL)
-        return v;
-    v.type = type;
-    if (type == VALUE_INT) {
-        v.number = sqlite3_column_int64(st, column);
-        return v;
-    }
-    const char *bytes = sqlite3_column_blob(st, column);
-    v.bytes = (struct str){bytes ? bytes : "", (size_t)sqlite3_column_bytes(st, column)};
-    return v;
-}
-
 /* Every row of an archive's table to `c`. */
 enum error archive_read_table(struct archive *a, enum store_kind kind, struct archive_copy *c)
 {
@@ -171,7 +156,7 @@ enum error archive_read_table(struct archive *a, enum store_kind kind, struct ar
     buffer_finish(&sql);
     while (code == SQLITE_OK && c->error == ERR_OK && (code = sqlite3_step(st)) == SQLITE_ROW) {
         for (unsigned i = 0; i < c->table->columns; i++)
-            values[i] = cell_of(st, (int)i, c->table->type[i]);
+            values[i] = tables_cell(st, (int)i, c->table->type[i]);
         (void)archive_on_row(c, values);
         code = SQLITE_OK;
     }

@@ -70,6 +70,8 @@ const struct tables_driver *tables_driver_of(const char *url);
 /* SELECT of all columns; for the drivers. */
 void tables_select(struct buffer *to, const struct table *table);
 void tables_add_columns(struct buffer *to, const struct table *table);
+/* One column of SQLite's present row; borrowed until its next step. */
+struct value tables_cell(sqlite3_stmt *st, int column, enum value_type type);
 enum error tables_fail(const struct tables_why *why, enum error e, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

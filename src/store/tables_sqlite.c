@@ -144,7 +144,7 @@ static enum error sqlite_tables_list(struct tables *t, struct table_list *ret)
     return e;
 }
 
-static struct value cell_of(sqlite3_stmt *st, int column, enum value_type type)
+struct value tables_cell(sqlite3_stmt *st, int column, enum value_type type)
 {
     struct value v = {.type = VALUE_NULL};
     if (sqlite3_column_type(st, column) == SQLITE_NULL)
@@ -175,7 +175,7 @@ static enum error sqlite_tables_scan(struct tables *t, const struct table *table
     buffer_finish(&sql);
     while (code == SQLITE_OK && go_on && (code = sqlite3_step(st)) == SQLITE_ROW) {
         for (unsigned i = 0; i < table->columns; i++)
-            values[i] = cell_of(st, (int)i, table->type[i]);
+            values[i] = tables_cell(st, (int)i, table->type[i]);
         go_on = fn(arg, values);
         code = SQLITE_OK;
     }

@@ -7,6 +7,7 @@
 #include "config/admin_entry.h"
 #include "sm/admin.h"
 #include "sm/command.h"
+#include "sm/kept.h"
 #include "sm/send.h"
 #include "xmpp/namespaces.h"
 
@@ -21,7 +22,7 @@ struct grant {
 
 static struct list *grants_of(const struct sm *sm)
 {
-    return sm->state[FEATURE_admin_grants];
+    return kept_list(sm, FEATURE_admin_grants);
 }
 
 static struct str grant_domain(const struct grant *g)
@@ -29,9 +30,10 @@ static struct str grant_domain(const struct grant *g)
     return (struct str){g->domain, g->domain_len};
 }
 
-static void drop(struct grant *g)
+static void drop(struct list *node)
 {
-    list_remove(&g->node);
+    struct grant *g = LIST_ENTRY(node, struct grant, node);
+    list_remove(node);
     jid_unref(g->admin);
     free(g);
 }
@@ -62,14 +64,9 @@ bool admin_granted(const struct sm *sm, struct str bare, struct str domain)
 static void on_loaded(void *arg, enum error e, const struct store_rows *rows)
 {
     struct sm *sm = arg;
-    if (e == ERR_CANCELLED)
+    if (!kept_read(sm, e, "administrators"))
         return;
-    if (e) {
-        log_error(&sm->c->log, "cannot read the administrators: %s", error_text(e));
-        return;
-    }
-    while (!list_empty(grants_of(sm)))
-        drop(LIST_ENTRY(grants_of(sm)->next, struct grant, node));
+    kept_clear(grants_of(sm), drop);
     for (size_t i = 0; i < store_rows_count(rows); i++) {
         struct jid *admin = jid_parse(store_text(rows, i, 0));
         if (admin)
@@ -81,11 +78,9 @@ static void on_loaded(void *arg, enum error e, const struct store_rows *rows)
 /* `gone` NULL: read them again; else the rights of that account end. */
 static void tell_others(struct sm *sm, const struct jid *gone)
 {
-    struct packet *p = packet_create(PACKET_BROADCAST, STR_NULL, str_of(sm->c->id));
     struct builder *b = builder_create(STR("admins"), NS_INTERNAL);
     builder_attr(b, STR("gone"), gone ? jid_full(gone) : STR_NULL);
-    p->stanza = builder_finish(b);
-    component_send(sm->c, p);
+    kept_tell(sm, b);
 }
 
 static bool forget(struct sm *sm, struct str bare)
@@ -95,7 +90,7 @@ static bool forget(struct sm *sm, struct str bare)
         struct grant *g = LIST_ENTRY(it, struct grant, node);
         if (!str_eq(jid_full(g->admin), bare))
             continue;
-        drop(g);
+        drop(it);
         any = true;
     }
     return any;
@@ -103,10 +98,9 @@ static bool forget(struct sm *sm, struct str bare)
 
 static enum path_result at_internal(struct path_event *e)
 {
-    const struct stanza *s = e->packet->stanza;
-    if (e->packet->error || !stanza_is(s, STANZA_ROOT, STR("admins"), NS_INTERNAL))
+    if (!kept_told(e->packet, "admins"))
         return PATH_PASS;
-    struct str gone = stanza_attr(s, STANZA_ROOT, STR("gone"));
+    struct str gone = stanza_attr(e->packet->stanza, STANZA_ROOT, STR("gone"));
     if (gone.data)
         (void)forget(e->sm, gone);
     else
@@ -218,20 +212,14 @@ static const struct command commands[] = {
 
 static enum path_result at_start(struct path_event *e)
 {
-    struct list *grants = MEM_NEW(struct list);
-    list_init(grants);
-    e->sm->state[FEATURE_admin_grants] = grants;
+    (void)kept_start(e->sm, FEATURE_admin_grants);
     admins_list(e->sm->store, on_loaded, e->sm);
     return PATH_PASS;
 }
 
 static enum path_result at_stop(struct path_event *e)
 {
-    struct list *grants = grants_of(e->sm);
-    while (grants && !list_empty(grants))
-        drop(LIST_ENTRY(grants->next, struct grant, node));
-    free(grants);
-    e->sm->state[FEATURE_admin_grants] = NULL;
+    kept_stop(e->sm, FEATURE_admin_grants, drop);
     return PATH_PASS;
 }
 

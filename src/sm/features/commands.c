@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "sm/admin.h"
 #include "sm/command.h"
+#include "sm/disco.h"
 #include "xmpp/namespaces.h"
 
 #define ENDED_IDS                                                                                  \
@@ -274,18 +275,10 @@ static enum stanza_condition on_list_items(struct iq *iq)
 
 static void answer_info(struct iq *iq, const char *type, const char *name)
 {
-    static const struct str *const features[] = {&NS_COMMANDS, &NS_DATA};
     struct builder *b = disco_open(iq, NS_DISCO_INFO);
-    builder_start(b, STR("identity"), STR_NULL);
-    builder_attr(b, STR("category"), STR("automation"));
-    builder_attr(b, STR("type"), str_of(type));
-    builder_attr(b, STR("name"), str_of(name));
-    builder_end(b);
-    for (size_t i = 0; i < 2; i++) {
-        builder_start(b, STR("feature"), STR_NULL);
-        builder_attr(b, STR("var"), *features[i]);
-        builder_end(b);
-    }
+    disco_add_identity(b, "automation", type, name);
+    disco_add_feature(b, NS_COMMANDS);
+    disco_add_feature(b, NS_DATA);
     builder_end(b);
     iq_result_send(iq, b);
 }
@@ -326,11 +319,8 @@ static enum stanza_condition on_node_items(struct iq *iq)
 /* An administrator's own account can do what the domain can. */
 static void extend_account(struct iq *iq, struct builder *b)
 {
-    if (!may(iq, NULL))
-        return;
-    builder_start(b, STR("feature"), STR_NULL);
-    builder_attr(b, STR("var"), NS_COMMANDS);
-    builder_end(b);
+    if (may(iq, NULL))
+        disco_add_feature(b, NS_COMMANDS);
 }
 
 /* --- execution --- */

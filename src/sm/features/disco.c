@@ -1,28 +1,38 @@
 /* Service discovery (XEP-0030) of domains and accounts. What is told comes from the features'
  * registrations: nothing is advertised that is not there. */
+#include "sm/disco.h"
+
 #include "sm/disco_items.h"
 #include "sm/iq.h"
 #include "sm/services.h"
 #include "xmpp/namespaces.h"
 
+void disco_add_identity(struct builder *b, const char *category, const char *type, const char *name)
+{
+    builder_start(b, STR("identity"), STR_NULL);
+    builder_attr(b, STR("category"), str_of(category));
+    builder_attr(b, STR("type"), str_of(type));
+    builder_attr(b, STR("name"), str_of(name));
+    builder_end(b);
+}
+
+void disco_add_feature(struct builder *b, struct str var)
+{
+    builder_start(b, STR("feature"), STR_NULL);
+    builder_attr(b, STR("var"), var);
+    builder_end(b);
+}
+
 static void add_identity(struct builder *b, const struct feature_identity *identity)
 {
-    if (!identity)
-        return;
-    builder_start(b, STR("identity"), STR_NULL);
-    builder_attr(b, STR("category"), str_of(identity->category));
-    builder_attr(b, STR("type"), str_of(identity->type));
-    builder_attr(b, STR("name"), str_of(identity->name));
-    builder_end(b);
+    if (identity)
+        disco_add_identity(b, identity->category, identity->type, identity->name);
 }
 
 static void add_features(struct builder *b, const struct str *const *features)
 {
-    for (; features && *features; features++) {
-        builder_start(b, STR("feature"), STR_NULL);
-        builder_attr(b, STR("var"), **features);
-        builder_end(b);
-    }
+    for (; features && *features; features++)
+        disco_add_feature(b, **features);
 }
 
 /* Section 3.2: empty is as good as absent. */

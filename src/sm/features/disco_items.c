@@ -4,6 +4,7 @@
  * node of the user's own. */
 #include "sm/disco_items.h"
 
+#include "sm/disco.h"
 #include "sm/send.h"
 #include "store/users.h"
 #include "xmpp/namespaces.h"
@@ -80,13 +81,8 @@ static void on_info(void *arg, enum error e, const struct store_rows *rows)
     struct builder *b = iq_result_open(iq);
     builder_start(b, STR("query"), NS_DISCO_INFO);
     builder_attr(b, STR("node"), node_of(iq));
-    builder_start(b, STR("identity"), STR_NULL);
-    builder_attr(b, STR("category"), STR("hierarchy"));
-    builder_attr(b, STR("type"), STR("branch"));
-    builder_end(b);
-    builder_start(b, STR("feature"), STR_NULL);
-    builder_attr(b, STR("var"), NS_DISCO_ITEMS);
-    builder_end(b);
+    disco_add_identity(b, "hierarchy", "branch", NULL);
+    disco_add_feature(b, NS_DISCO_ITEMS);
     builder_end(b);
     iq_result_send(iq, b);
     iq_finish(iq, STANZA_ERR_NONE);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/mem.h"
+#include "sm/disco.h"
 #include "sm/iq.h"
 #include "sm/send.h"
 #include "sm/stored.h"
@@ -48,13 +49,8 @@ static void on_count(void *arg, enum error e, const struct store_rows *rows)
     struct builder *b = iq_result_open(iq);
     builder_start(b, STR("query"), NS_DISCO_INFO);
     builder_attr(b, STR("node"), NS_OFFLINE_RETRIEVAL);
-    builder_start(b, STR("identity"), STR_NULL);
-    builder_attr(b, STR("category"), STR("automation"));
-    builder_attr(b, STR("type"), STR("message-list"));
-    builder_end(b);
-    builder_start(b, STR("feature"), STR_NULL);
-    builder_attr(b, STR("var"), NS_OFFLINE_RETRIEVAL);
-    builder_end(b);
+    disco_add_identity(b, "automation", "message-list", NULL);
+    disco_add_feature(b, NS_OFFLINE_RETRIEVAL);
     data_form_open(b, "result", NULL, NULL, NS_OFFLINE_RETRIEVAL);
     data_form_add_number(b, &number, (uint64_t)store_int(rows, 0, 0));
     data_form_close(b);

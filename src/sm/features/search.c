@@ -4,6 +4,7 @@
  * begins like it, whatever the case; a search without any finds nothing. */
 #include <stdlib.h>
 #include "base/mem.h"
+#include "sm/disco.h"
 #include "sm/iq.h"
 #include "sm/send.h"
 #include "store/users.h"
@@ -205,11 +206,8 @@ static enum stanza_condition on_set(struct iq *iq)
 
 static void extend(struct sm *sm, struct str domain, struct builder *b)
 {
-    if (!sm->c->env->config->sm_search)
-        return;
-    builder_start(b, STR("feature"), STR_NULL);
-    builder_attr(b, STR("var"), NS_SEARCH);
-    builder_end(b);
+    if (sm->c->env->config->sm_search)
+        disco_add_feature(b, NS_SEARCH);
 }
 
 static const struct iq_handler iqs[] = {{&NS_SEARCH, "query", IQ_TO_SERVER | IQ_GET, on_get},

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include "base/mem.h"
 #include "sm/change.h"
+#include "sm/kept.h"
 #include "sm/presence.h"
 #include "sm/send.h"
 #include "xmpp/namespaces.h"
@@ -315,17 +316,14 @@ static enum path_result at_account(struct path_event *e)
         merge(ss, e->user);
     if (!ss->everybody)
         return PATH_PASS;
-    struct packet *p = packet_create(PACKET_BROADCAST, STR_NULL, str_of(e->sm->c->id));
-    p->stanza = builder_finish(builder_create(STR("accounts"), NS_INTERNAL));
-    component_send(e->sm->c, p);
+    kept_tell(e->sm, builder_create(STR("accounts"), NS_INTERNAL));
     refresh(ss);
     return PATH_PASS;
 }
 
 static enum path_result at_internal(struct path_event *e)
 {
-    if (e->packet->error ||
-        !stanza_is(e->packet->stanza, STANZA_ROOT, STR("accounts"), NS_INTERNAL))
+    if (!kept_told(e->packet, "accounts"))
         return PATH_PASS;
     refresh(state_of(e->sm));
     packet_destroy(e->packet);

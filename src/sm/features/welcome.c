@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include "base/mem.h"
 #include "sm/command.h"
+#include "sm/kept.h"
 #include "sm/send.h"
 #include "sm/stored.h"
 #include "xmpp/namespaces.h"
@@ -17,7 +18,7 @@ struct welcome {
 
 static struct list *welcomes_of(const struct sm *sm)
 {
-    return sm->state[FEATURE_welcome];
+    return kept_list(sm, FEATURE_welcome);
 }
 
 static struct welcome *find(const struct sm *sm, struct str domain)
@@ -30,9 +31,10 @@ static struct welcome *find(const struct sm *sm, struct str domain)
     return NULL;
 }
 
-static void drop(struct welcome *w)
+static void drop(struct list *node)
 {
-    list_remove(&w->node);
+    struct welcome *w = LIST_ENTRY(node, struct welcome, node);
+    list_remove(node);
     jid_unref(w->domain);
     stanza_unref(w->message);
     free(w);
@@ -41,13 +43,9 @@ static void drop(struct welcome *w)
 static void on_loaded(void *arg, enum error e, const struct store_rows *rows)
 {
     struct sm *sm = arg;
-    if (e) {
-        if (e != ERR_CANCELLED)
-            log_error(&sm->c->log, "cannot read the welcome messages: %s", error_text(e));
+    if (!kept_read(sm, e, "welcome messages"))
         return;
-    }
-    while (!list_empty(welcomes_of(sm)))
-        drop(LIST_ENTRY(welcomes_of(sm)->next, struct welcome, node));
+    kept_clear(welcomes_of(sm), drop);
     for (size_t i = 0; i < store_rows_count(rows); i++) {
         struct jid *domain = jid_parse(store_text(rows, i, 0));
         struct stanza *message = stored_parse(sm->c->env->parsers, store_text(rows, i, 1));
@@ -68,7 +66,7 @@ static void reload(struct sm *sm)
 
 static enum path_result at_internal(struct path_event *e)
 {
-    if (e->packet->error || !stanza_is(e->packet->stanza, STANZA_ROOT, STR("welcome"), NS_INTERNAL))
+    if (!kept_told(e->packet, "welcome"))
         return PATH_PASS;
     reload(e->sm);
     packet_destroy(e->packet);
@@ -139,9 +137,7 @@ static void on_changed(void *arg, enum error e, const struct store_rows *rows)
     if (e) {
         command_refuse(c->call, send_condition(e));
     } else {
-        struct packet *p = packet_create(PACKET_BROADCAST, STR_NULL, str_of(c->sm->c->id));
-        p->stanza = builder_finish(builder_create(STR("welcome"), NS_INTERNAL));
-        component_send(c->sm->c, p);
+        kept_tell(c->sm, builder_create(STR("welcome"), NS_INTERNAL));
         reload(c->sm);
         command_done(c->call, "The welcome message is changed.");
     }
@@ -205,20 +201,14 @@ static const struct command commands[] = {
 
 static enum path_result at_start(struct path_event *e)
 {
-    struct list *welcomes = MEM_NEW(struct list);
-    list_init(welcomes);
-    e->sm->state[FEATURE_welcome] = welcomes;
+    (void)kept_start(e->sm, FEATURE_welcome);
     reload(e->sm);
     return PATH_PASS;
 }
 
 static enum path_result at_stop(struct path_event *e)
 {
-    struct list *welcomes = welcomes_of(e->sm);
-    while (welcomes && !list_empty(welcomes))
-        drop(LIST_ENTRY(welcomes->next, struct welcome, node));
-    free(welcomes);
-    e->sm->state[FEATURE_welcome] = NULL;
+    kept_stop(e->sm, FEATURE_welcome, drop);
     return PATH_PASS;
 }
 
