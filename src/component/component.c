@@ -11,6 +11,8 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "link/spread.h"
+#include "xml/builder.h"
+#include "xmpp/namespaces.h"
 
 #define COMPONENT_BIND_RETRY_MS 1000
 
@@ -42,6 +44,8 @@ struct component_impl {
     struct list binds, requests;
     struct hash peers; /* name -> struct peer, those that are up */
     struct loop_timer retry;
+    struct loop_timer halt; /* runs between component_halt and the end */
+    bool restart;
     uint64_t started, received, sent, bounced;
     struct log_limit refused_limit;
     struct component *owner;
@@ -257,14 +261,57 @@ bool component_peer_up(const struct component *c, struct str name)
 
 /* --- the link's events --- */
 
+/* --- the end of the whole server, as an administrator asks for it: <halt [restart='1']/> --- */
+
+#define HALT_LAST_MS 1000u
+
+static void ask_for_halt(struct component *c)
+{
+    const struct env *env = c->env;
+
+    if (env->halt)
+        env->halt(env->halt_arg, c->impl->restart);
+}
+
+static void on_halt(struct loop_timer *timer)
+{
+    ask_for_halt(MEM_CONTAINER(timer, struct component_impl, halt)->owner);
+}
+
+void component_halt(struct component *c, bool restart)
+{
+    struct packet *p = packet_create(PACKET_BROADCAST, STR_NULL, str_of(c->id));
+    struct builder *b = builder_create(STR("halt"), NS_INTERNAL);
+
+    builder_attr(b, STR("restart"), restart ? STR("1") : STR_NULL);
+    p->stanza = builder_finish(b);
+    component_send(c, p);
+    c->impl->restart = restart;
+    loop_timer_start(&c->impl->halt, HALT_LAST_MS);
+}
+
+/* True, and the packet is gone: another component has asked. */
+static bool halt_heard(struct component *c, struct packet *p)
+{
+    if (p->error || !p->stanza || !stanza_is(p->stanza, STANZA_ROOT, STR("halt"), NS_INTERNAL))
+        return false;
+    c->impl->restart = stanza_attr(p->stanza, STANZA_ROOT, STR("restart")).data != NULL;
+    ask_for_halt(c);
+    packet_destroy(p);
+    return true;
+}
+
 static void on_packet(void *owner, struct packet *p)
 {
     struct component *c = owner;
 
     switch (p->kind) {
+    case PACKET_BROADCAST:
+        if (halt_heard(c, p))
+            return;
+        /* fall through */
     case PACKET_STANZA:
     case PACKET_SESSION:
-    case PACKET_BROADCAST:
     case PACKET_LOG:
         c->impl->received++;
         c->impl->bounced += p->error != 0;
@@ -305,6 +352,7 @@ static void on_down(void *owner, const char *why)
 
     log_warn(&c->log, "lost the router (%s): %s", link_peer(c->link), why);
     loop_timer_stop(&c->impl->retry);
+    loop_timer_stop(&c->impl->halt);
     forget_requests(c);
     forget_peers(c, true);
     if (c->ops->link_state)
@@ -343,6 +391,7 @@ struct component *component_create(const struct component_ops *ops, const struct
     list_init(&impl->requests);
     hash_init(&impl->peers, seed);
     loop_timer_init(&impl->retry, env->loop, on_retry);
+    loop_timer_init(&impl->halt, env->loop, on_halt);
     c->impl = impl;
     c->ops = ops;
     c->env = env;
@@ -407,6 +456,7 @@ void component_destroy(struct component *c)
         c->ops->destroy(c);
     link_close(c->link);
     loop_timer_stop(&c->impl->retry);
+    loop_timer_stop(&c->impl->halt);
     forget_requests(c);
     forget_peers(c, false);
     hash_finish(&c->impl->peers);

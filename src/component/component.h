@@ -29,6 +29,10 @@ struct env {
     struct shared *shared; /* with the process's other loops; NULL: there is one loop */
     unsigned seat;  /* which of the process's loops this is; 0, the first, has what is there once */
     unsigned seats; /* how many loops there are; 0 is as good as 1 */
+    /* An administrator wants the process to end, for good or to be started again (component_halt);
+     * from any of its loops. */
+    void (*halt)(void *arg, bool restart);
+    void *halt_arg;
 };
 
 struct component;
@@ -130,6 +134,10 @@ struct str component_owner(const struct component *c, struct str name, struct st
 /* How many share `name`; 0 when the router does not say: one alone, or nobody. */
 size_t component_owners(const struct component *c, struct str name);
 void component_stopped(struct component *c);
+/* The whole server is to end in an orderly way, or to start anew. Tells the other processes'
+ * components, whose names may be on other machines; the one that asks goes a second later, so that
+ * they still find it. */
+void component_halt(struct component *c, bool restart);
 
 /* The components there are; each is defined in its own folder's <name>.c. */
 extern const struct component_ops router_component, c2s_component, sm_component, resolver_component,

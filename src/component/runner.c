@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -24,6 +25,7 @@
 #include "component/sandbox.h"
 #include "component/seats.h"
 #include "component/secret.h"
+#include "component/supervisor.h"
 #include "net/service_manager.h"
 
 #define RUNNER_DRAIN_MS  10000 /* at most, for all components together */
@@ -51,6 +53,9 @@ struct runner {
     uint64_t drain_deadline;
     bool draining;
     bool told_to_stop; /* before everything had started */
+    struct loop_task halt;  /* an administrator's order, from whatever loop it was given on */
+    atomic_bool halt_given; /* before `restart` is read */
+    bool restart;
 };
 
 const char *runner_component_id(const struct component_ops *ops, const struct config *config)
@@ -197,6 +202,33 @@ static void on_stop_signal(void *arg, int signum)
     r->stopping = r->count;
     stop_group(r);
     loop_timer_start(&r->drain, RUNNER_POLL_MS);
+}
+
+/* --- an administrator's order --- */
+
+/* The supervisor stops all its processes in their order, ours among them. */
+static void on_halt(struct loop_task *task)
+{
+    struct runner *r = MEM_CONTAINER(task, struct runner, halt);
+
+    if (r->draining)
+        return;
+    log_info(&r->env->log, "an administrator has this server %s",
+             r->restart ? "start anew" : "shut down");
+    if (!supervisor_tell(r->restart))
+        on_stop_signal(r, SIGTERM);
+    else
+        r->restart = false;
+}
+
+static void halt(void *arg, bool restart)
+{
+    struct runner *r = arg;
+
+    if (atomic_exchange(&r->halt_given, true))
+        return;
+    r->restart = restart;
+    loop_post(r->env->loop, &r->halt);
 }
 
 /* --- the service manager --- */
@@ -446,7 +478,7 @@ static void on_settle(struct loop_timer *timer)
 static void environment_create(struct runner *r)
 {
     const struct runner_options *o = r->options;
-    struct env common = {.config = o->config, .data_dir = o->data_dir};
+    struct env common = {.config = o->config, .data_dir = o->data_dir, .halt = halt, .halt_arg = r};
 
     r->config = o->config;
     r->sink = log_sink_create(stderr, LOG_INFO, LOG_TEXT);
@@ -456,6 +488,7 @@ static void environment_create(struct runner *r)
     r->env = seats_env(r->seats, 0);
     loop_timer_init(&r->drain, r->env->loop, on_drain);
     loop_timer_init(&r->settle, r->env->loop, on_settle);
+    loop_task_init(&r->halt, on_halt);
     r->settle_deadline = loop_now(r->env->loop) + RUNNER_SETTLE_MS;
     loop_timer_init(&r->watchdog, r->env->loop, on_watchdog);
 }
@@ -463,6 +496,7 @@ static void environment_create(struct runner *r)
 static void environment_destroy(struct runner *r)
 {
     seats_stop(r->seats);
+    loop_post_cancel(r->env->loop, &r->halt);
     loop_timer_stop(&r->watchdog);
     control_close(r->control);
     reload_destroy(r->reload);
@@ -587,5 +621,7 @@ int runner_run(const struct runner_options *options)
         log_info(&r.env->log, "stopped");
     }
     environment_destroy(&r);
+    if (started && r.restart)
+        return RUNNER_EXIT_RESTART;
     return started || r.told_to_stop ? 0 : 1;
 }

@@ -1,11 +1,14 @@
 /* Runner: one process that runs one or more components - the whole server on one loop or several,
  * or a single one. It owns the environment (loop, net, random, parsers, log), the locks, the
  * control socket, and the signals: SIGTERM and SIGINT drain and end with exit code 0, SIGHUP
- * reloads. */
+ * reloads. An administrator's order (component_halt) does what SIGTERM does; to be started again is
+ * for whoever supervises: the supervisor gets a signal, anybody else an exit code. */
 #ifndef JACKDAW_COMPONENT_RUNNER_H
 #define JACKDAW_COMPONENT_RUNNER_H
 
 #include "component/component.h"
+
+#define RUNNER_EXIT_RESTART 75 /* EX_TEMPFAIL: systemd's Restart=on-failure starts it again */
 
 struct runner_options {
     const char *name;        /* of the process: its control socket is DATA/run/NAME.sock */
@@ -23,7 +26,8 @@ struct runner_options {
 };
 
 /* Runs until told to stop; prints "ready ..." on stdout when every listener is open. Returns the
- * exit code: 0 after an orderly stop, 1 when something could not start (said on stderr). */
+ * exit code: 0 after an orderly stop, RUNNER_EXIT_RESTART when it is to be started again, 1 when
+ * something could not start (said on stderr). */
 int runner_run(const struct runner_options *options);
 
 /* The name an instance has on the router: the `id` setting of its section, else the component's own

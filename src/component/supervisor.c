@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -13,6 +14,8 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/str.h"
+#include "component/runner.h"
 #include "loop/loop.h"
 #include "net/service_manager.h"
 
@@ -21,6 +24,7 @@
 #define SUPERVISOR_DELAY_MAX_MS 3000 /* with its start and the link's retry: 5 s (G7) */
 #define SUPERVISOR_STABLE_MS    60000
 #define SUPERVISOR_KILL_MS      15000
+#define SUPERVISOR_PID          "JACKDAW_SUPERVISOR" /* in the children's environment */
 
 struct supervisor;
 
@@ -44,7 +48,7 @@ struct supervisor {
     struct child children[SUPERVISOR_MAX_CHILDREN];
     size_t count;
     size_t stopping; /* while stopping: children below this index still run */
-    bool stopped_by_signal, announced, failed;
+    bool stopped_by_signal, announced, failed, restart;
     struct loop_timer kill_timer, watchdog;
     pid_t reload_pid; /* of a `jackdaw reload` under way, or 0 */
     bool reload_again;
@@ -52,16 +56,27 @@ struct supervisor {
 
 /* --- one child --- */
 
+bool supervisor_tell(bool restart)
+{
+    const char *text = getenv(SUPERVISOR_PID);
+    uint64_t pid;
+
+    return text && str_to_u64(str_of(text), INT32_MAX, &pid) && (pid_t)pid == getppid() &&
+           kill((pid_t)pid, restart ? SIGUSR1 : SIGTERM) == 0;
+}
+
 /* This very program, with another subcommand and the same options. */
 static void exec_self(const struct supervisor_options *o, const char *name)
 {
-    char *argv[SUPERVISOR_MAX_ARGS + 3] = {"jackdaw", (char *)name};
+    char *argv[SUPERVISOR_MAX_ARGS + 3] = {"jackdaw", (char *)name}, pid[24];
     size_t n = 2;
 
     for (size_t i = 0; o->arguments[i] && n < SUPERVISOR_MAX_ARGS + 2; i++)
         argv[n++] = o->arguments[i];
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* never outlive a supervisor that was killed */
     service_manager_forget();
+    (void)snprintf(pid, sizeof(pid), "%ld", (long)getppid());
+    (void)setenv(SUPERVISOR_PID, pid, 1);
     execv("/proc/self/exe", argv);
     _exit(127);
 }
@@ -232,6 +247,14 @@ static void on_stop_signal(void *arg, int signum)
         begin_stop(s);
 }
 
+static void on_restart_signal(void *arg, int signum)
+{
+    struct supervisor *s = arg;
+
+    s->restart = true;
+    on_stop_signal(s, signum);
+}
+
 /* `jackdaw reload` has all of them agree; SIGHUP to each would not. */
 static void on_reload_signal(void *arg, int signum)
 {
@@ -281,6 +304,7 @@ int supervisor_run(const struct supervisor_options *options)
     loop_on_signal(s.loop, SIGTERM, on_stop_signal, &s);
     loop_on_signal(s.loop, SIGINT, on_stop_signal, &s);
     loop_on_signal(s.loop, SIGHUP, on_reload_signal, &s);
+    loop_on_signal(s.loop, SIGUSR1, on_restart_signal, &s); /* supervisor_tell */
     s.count = options->count < SUPERVISOR_MAX_CHILDREN ? options->count : SUPERVISOR_MAX_CHILDREN;
     for (size_t i = 0; i < s.count; i++) {
         struct child *child = &s.children[i];
@@ -293,5 +317,7 @@ int supervisor_run(const struct supervisor_options *options)
     }
     loop_run(s.loop);
     loop_destroy(s.loop);
+    if (!s.failed && s.restart)
+        return RUNNER_EXIT_RESTART;
     return s.failed ? 1 : 0;
 }

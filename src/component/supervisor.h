@@ -15,8 +15,10 @@ struct supervisor_options {
 };
 
 /* Starts the children, prints "ready ..." on stdout when all have said so, has them reload together
- * on SIGHUP, and on SIGTERM or SIGINT ends them. Returns the exit code: 0 after an orderly stop, 1
- * when a child could not start at all. */
+ * on SIGHUP, and on SIGTERM or SIGINT ends them. Returns the exit code: 0 after an orderly stop,
+ * RUNNER_EXIT_RESTART when a child said so, 1 when a child could not start at all. */
 int supervisor_run(const struct supervisor_options *options);
+/* For a child: the whole server is to end, or to start anew. False when nobody supervises it. */
+bool supervisor_tell(bool restart);
 
 #endif

@@ -68,6 +68,7 @@ struct process {
     struct env env;
     struct config *config;
     struct component *component; /* NULL: not running */
+    const char *ordered;         /* an administrator's order: "restart", "shutdown"; NULL: none */
 };
 struct world {
     enum placement placement;
@@ -120,6 +121,8 @@ bool world_kill_abroad(struct world *w);
 bool world_start_abroad(struct world *w);
 void world_cut_abroad(struct world *w);              /* the connections between the two */
 void world_silence_abroad(struct world *w, bool on); /* nothing gets through, nobody is told */
+/* What an administrator has ordered of all but the router; "nothing", or "not of all". */
+const char *world_ordered(const struct world *w);
 /* All processes or none; false when it did not go as expected. */
 bool world_reload(struct world *w, const char *setting, bool refused);
 void world_finish(struct world *w);

@@ -476,6 +476,13 @@ static bool do_reload_refused(struct run *r, struct str rest)
     return ok || fail(r, "the reload should have been refused");
 }
 
+static bool do_ordered(struct run *r, struct str rest)
+{
+    const char *ordered = world_ordered(&r->world);
+
+    return str_is(rest, ordered) || fail(r, "%s was ordered", ordered);
+}
+
 static bool do_log(struct run *r, struct str rest)
 {
     printf("%s:%d: %.*s\n", r->path, r->line->number, STR_ARG(rest));
@@ -536,7 +543,8 @@ static const struct {
     {"advance", false, do_advance}, {"kill", false, do_kill},
     {"start", false, do_start},     {"stop", false, do_stop},
     {"reload", false, do_reload},   {"reload-refused", false, do_reload_refused},
-    {"log", false, do_log},         {"repeat", false, do_repeat},
+    {"ordered", false, do_ordered}, {"log", false, do_log},
+    {"repeat", false, do_repeat},
 };
 
 /* ---- NAME> NAME< NAME! ---- */

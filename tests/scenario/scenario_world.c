@@ -139,6 +139,29 @@ static struct process *find(struct world *w, struct str name)
     return NULL;
 }
 
+static void on_halt(void *arg, bool restart)
+{
+    struct process *p = arg;
+
+    p->ordered = restart ? "restart" : "shutdown";
+}
+
+const char *world_ordered(const struct world *w)
+{
+    const char *all = NULL;
+
+    for (size_t i = 0; i < w->process_count; i++) {
+        const struct process *p = &w->processes[i];
+        const char *one = p->ordered ? p->ordered : "nothing";
+        if (p->ops == &router_component)
+            continue;
+        if (all && strcmp(all, one) != 0)
+            return "not of all";
+        all = one;
+    }
+    return all;
+}
+
 static bool make_env(struct world *w, struct process *p)
 {
     bool own = w->placement != PLACEMENT_INLINE;
@@ -158,6 +181,8 @@ static bool make_env(struct world *w, struct process *p)
         .shared = w->shared,
         .seat = p->seat,
         .seats = w->placement == PLACEMENT_THREADS ? WORLD_SEATS : 1,
+        .halt = on_halt,
+        .halt_arg = p,
     };
     p->env.parsers = own ? parser_pool_create(p->env.random) : w->parsers;
     return true;
