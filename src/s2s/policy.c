@@ -75,7 +75,8 @@ struct policy policy_of(const struct s2s *s, struct str domain)
                        .certificate = config->s2s_require_certificate};
 
     p.allowed = !listed(&config->s2s_deny, domain) &&
-                (config->s2s_allow.count == 0 || listed(&config->s2s_allow, domain));
+                (config->s2s_allow.count == 0 || listed(&config->s2s_allow, domain)) &&
+                s2s_peers_allow(s, domain);
     if (strcmp(config->s2s_tls, "off") == 0)
         return p;
     for (size_t i = 0; i < config->s2s_policies.count; i++) {

@@ -144,7 +144,7 @@ static void packet(struct component *component, struct packet *p)
 
     if (receipts_take(s->receipts, p))
         return;
-    if (p->kind != PACKET_STANZA || !p->stanza)
+    if (s2s_peers_told(s, p) || p->kind != PACKET_STANZA || !p->stanza)
         packet_destroy(p);
     else if (str_eq(stanza_ns(p->stanza, STANZA_ROOT), NS_RESOLVER))
         s2s_resolve_answer(s, p);
@@ -159,6 +159,8 @@ static void peer(struct component *component, struct str name, bool up)
     if (!component->state)
         return;
     s2s_flow_domain(component->state, name, up);
+    if (up)
+        s2s_peers_ask(component->state, name);
     if (up && str_is(name, "resolver"))
         s2s_resolve_again(component->state);
 }
@@ -236,6 +238,7 @@ static void destroy(struct component *component)
     hash_finish(&s->queries);
     hash_finish(&s->addresses);
     s2s_tls_destroy(s->tls);
+    s2s_peers_finish(s);
     domains_finish(&s->domains);
     domains_finish(&s->fresh.domains);
     mem_wipe(s->secret, sizeof(s->secret));

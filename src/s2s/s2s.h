@@ -51,6 +51,11 @@ struct s2s_counters {
     uint64_t subscribes_refused; /* by s2s.subscribe_rate */
 };
 
+struct s2s_names {
+    char **items;
+    size_t count, cap;
+};
+
 struct s2s {
     struct component *component;
     struct domains domains;
@@ -72,7 +77,8 @@ struct s2s {
     size_t conn_count;
     struct loop_task reaper;
     struct loop_timer stop_timer;
-    bool by_default; /* nobody has said s2s.enabled */
+    struct s2s_names black, white; /* an administrator's: s2s_peers.c */
+    bool by_default;               /* nobody has said s2s.enabled */
     bool stopping;
     struct s2s_counters count;
     struct log_limit limit_accept, limit_stream, limit_remote, limit_packet, limit_spam;
@@ -119,6 +125,14 @@ struct policy policy_of(const struct s2s *s, struct str domain);
 bool policy_federates(const struct s2s *s, struct str local);
 /* Says in the log what of the configuration makes no sense; false then. */
 bool policy_check(const struct s2s *s);
+
+/* --- s2s_peers.c: the lists that administrators keep --- */
+bool s2s_peers_allow(const struct s2s *s, struct str domain);
+/* True for a packet that tells them; it stays the caller's. */
+bool s2s_peers_told(struct s2s *s, const struct packet *p);
+/* A name has come to the router: whoever serves one of our domains is asked. */
+void s2s_peers_ask(struct s2s *s, struct str name);
+void s2s_peers_finish(struct s2s *s);
 
 /* --- where a domain can be reached --- */
 struct target {

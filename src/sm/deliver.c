@@ -10,6 +10,7 @@
 #include "sm/change.h"
 #include "sm/iq.h"
 #include "sm/offline.h"
+#include "sm/peer_lists.h"
 #include "sm/presence.h"
 #include "sm/send.h"
 #include "xmpp/namespaces.h"
@@ -227,6 +228,13 @@ void deliver(struct sm *sm, struct packet *p)
     }
     if (!sm_domain(sm, jid_domain(p->to))) {
         send_error(sm, NULL, p, STANZA_ERR_SERVICE_UNAVAILABLE, NULL);
+        return;
+    }
+    if (peer_lists_refuse(sm, p->from)) {
+        if (send_kind_of(p->stanza) == SEND_PRESENCE)
+            packet_destroy(p);
+        else
+            send_error(sm, NULL, p, STANZA_ERR_NOT_ALLOWED, NULL);
         return;
     }
     if (!p->to->local_len) {

@@ -3,11 +3,17 @@
 
 #include "sm/flight.h"
 #include "sm/owed.h"
+#include "sm/peer_lists.h"
 #include "xmpp/delay.h"
 #include "xmpp/namespaces.h"
 
 void send_packet(struct sm *sm, struct packet *p)
 {
+    /* Errors may leave: RFC 6120 section 8.2.3 wants an answer to every request. */
+    if (peer_lists_refuse(sm, p->to) && !str_is(send_type(p->stanza), "error")) {
+        packet_destroy(p);
+        return;
+    }
     sm->counters.to_router++;
     if (p->promise && owed_durable(p->stanza)) {
         flight_route(sm, p);

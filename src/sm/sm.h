@@ -75,6 +75,7 @@ struct sm {
     struct sm_counters counters;
     void *state[FEATURES]; /* the features' own, made at PATH_START */
     uint64_t started;      /* loop_now */
+    bool peers_listed;     /* there is a black or a white list: peer_lists.h */
     bool closing;          /* being destroyed: the store's last callbacks run */
 };
 

@@ -1,4 +1,5 @@
-/* What administrators set for a domain: the message to new accounts, and further administrators. */
+/* What administrators set: the message to new accounts and further administrators of a domain, and
+ * the black and the white list of the server. */
 #include "store/driver.h"
 #include "store/users.h"
 
@@ -34,4 +35,21 @@ struct store_txn *admins_add(struct store_txn *t, struct str owner, struct str d
 struct store_txn *admins_clear(struct store_txn *t, struct str domain)
 {
     return store_add_text(store_add(t, SQL_ADMINS_CLEAR), domain);
+}
+
+void server_lists_load(struct store *s, store_fn fn, void *arg)
+{
+    store_read(store_add(store_begin(s), SQL_SERVER_LISTS_LOAD), fn, arg);
+}
+
+struct store_txn *server_lists_add(struct store_txn *t, struct str list, struct str jid)
+{
+    int64_t sequence = (int64_t)store_sequence(t->store);
+    store_add_int(store_add_text(store_add(t, SQL_SERVER_LISTS_ADD), list), sequence);
+    return store_add_text(t, jid);
+}
+
+struct store_txn *server_lists_clear(struct store_txn *t, struct str list)
+{
+    return store_add_text(store_add(t, SQL_SERVER_LISTS_CLEAR), list);
 }

@@ -73,6 +73,11 @@ void admins_list(struct store *s, store_fn fn, void *arg); /* rows: bare JID, do
 struct store_txn *admins_add(struct store_txn *t, struct str owner, struct str domain);
 struct store_txn *admins_clear(struct store_txn *t, struct str domain);
 
+/* ---- server-lists: whom the server lets speak with its users ---- */
+void server_lists_load(struct store *s, store_fn fn, void *arg); /* rows: list, JID */
+struct store_txn *server_lists_add(struct store_txn *t, struct str list, struct str jid);
+struct store_txn *server_lists_clear(struct store_txn *t, struct str list);
+
 /* ---- queue: offline messages, exact order ---- */
 /* `xml`: the whole stanza in canonical bytes with its delay; `id` strictly growing per owner,
  * chosen by the caller (store_sequence): the "object-sequence" of the row. The commit fails with
