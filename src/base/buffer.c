@@ -128,3 +128,44 @@ bool buffer_printf(struct buffer *b, const char *fmt, ...)
     free(large);
     return added;
 }
+
+/* Characters that are not printable are all in the basic plane, of at most three bytes. */
+static size_t decode(struct str s, unsigned *ret)
+{
+    const unsigned char *p = (const unsigned char *)s.data;
+    *ret = p[0];
+    if (p[0] < 0xc0 || s.len < 2)
+        return 1;
+    if (p[0] < 0xe0) {
+        *ret = (p[0] & 0x1fu) << 6 | (p[1] & 0x3fu);
+        return 2;
+    }
+    if (p[0] >= 0xf0 || s.len < 3)
+        return 1;
+    *ret = (p[0] & 0x0fu) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu);
+    return 3;
+}
+
+bool buffer_add_json(struct buffer *b, struct str text)
+{
+    size_t before = buffer_len(b);
+    bool ok = buffer_add_char(b, '"');
+    while (ok && text.len) {
+        size_t len = str_printable(text);
+        unsigned c;
+        if (len == 0) {
+            len = decode(text, &c);
+            ok = buffer_printf(b, "\\u%04x", c);
+        } else if (*text.data == '\\' || *text.data == '"') {
+            ok = buffer_printf(b, "\\%c", *text.data);
+        } else {
+            ok = buffer_add(b, text.data, len);
+        }
+        text.data += len;
+        text.len -= len;
+    }
+    if (ok && buffer_add_char(b, '"'))
+        return true;
+    b->end = b->start + before;
+    return false;
+}

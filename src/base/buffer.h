@@ -34,6 +34,9 @@ bool buffer_add(struct buffer *b, const void *bytes, size_t len);
 bool buffer_add_str(struct buffer *b, struct str s);
 bool buffer_add_char(struct buffer *b, char c);
 bool buffer_printf(struct buffer *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The UTF-8 text as a JSON string, quotes and all (RFC 8259 section 7). What a terminal or a reader
+ * of lines could take for something else is escaped. */
+bool buffer_add_json(struct buffer *b, struct str text);
 /* Room for `len` bytes at the end, or NULL; buffer_commit then says how many were written. */
 char *buffer_reserve(struct buffer *b, size_t len);
 void buffer_commit(struct buffer *b, size_t len);

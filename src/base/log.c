@@ -109,32 +109,11 @@ static void put_text(struct line *line, const char *text)
     put(line, text, strlen(text));
 }
 
-/* Length of the printable sequence at `p`; 0 for control characters (C0, DEL, C1, line and
- * paragraph separator, the bidirectional overrides that make a terminal show something else) and
- * for anything not UTF-8. */
-static size_t printable(const char *p, size_t left)
-{
-    unsigned char first = (unsigned char)p[0];
-    if (first < 0x80)
-        return first >= 0x20 && first != 0x7f;
-    size_t len = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-    if (len > left || !str_utf8_valid((struct str){p, len}))
-        return 0;
-    unsigned char second = (unsigned char)p[1], third = len > 2 ? (unsigned char)p[2] : 0;
-    if (first == 0xc2 && second < 0xa0)
-        return 0;
-    if (first == 0xe2 && second == 0x80 && third >= 0xa8 && third <= 0xae)
-        return 0;
-    if (first == 0xe2 && second == 0x81 && third >= 0xa6 && third <= 0xa9)
-        return 0;
-    return len;
-}
-
 static void put_escaped(struct line *line, const char *text, bool json)
 {
     size_t left = strlen(text);
     while (left) {
-        size_t len = printable(text, left);
+        size_t len = str_printable((struct str){text, left});
         char escape[8];
         if (len == 0) { /* JSON has no \x; U+00NN names the byte as well */
             int n =

@@ -127,3 +127,22 @@ void str_hex(const void *bytes, size_t len, char *out)
         out[2 * i + 1] = digits[in[i] & 15];
     }
 }
+
+size_t str_printable(struct str s)
+{
+    const char *p = s.data;
+    unsigned char first = s.len ? (unsigned char)p[0] : 0;
+    if (first < 0x80)
+        return first >= 0x20 && first != 0x7f;
+    size_t len = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+    if (len > s.len || !str_utf8_valid((struct str){p, len}))
+        return 0;
+    unsigned char second = (unsigned char)p[1], third = len > 2 ? (unsigned char)p[2] : 0;
+    if (first == 0xc2 && second < 0xa0)
+        return 0;
+    if (first == 0xe2 && second == 0x80 && third >= 0xa8 && third <= 0xae)
+        return 0;
+    if (first == 0xe2 && second == 0x81 && third >= 0xa6 && third <= 0xa9)
+        return 0;
+    return len;
+}

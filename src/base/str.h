@@ -42,6 +42,10 @@ bool str_to_u64(struct str s, uint64_t max, uint64_t *ret);
 char *str_dup(struct str s); /* NUL-terminated copy; free() */
 /* True when the bytes are well-formed UTF-8 (RFC 3629: no overlong, no surrogates, <= U+10FFFF). */
 bool str_utf8_valid(struct str s);
+/* Length of the printable sequence that the bytes begin with; 0 for control characters (C0, DEL,
+ * C1, line and paragraph separator, the bidirectional overrides that make a terminal show something
+ * else), for anything not UTF-8, and for nothing. */
+size_t str_printable(struct str s);
 /* Compares without a data-dependent branch; lengths are not secret. */
 bool str_eq_secret(struct str a, struct str b);
 

@@ -7,12 +7,18 @@ const struct feature *const path_features[FEATURES] = {
 #undef X
 };
 
-void path_init(struct path *path)
+static bool belongs(const struct feature *feature, enum path_point point, const struct sm *sm)
+{
+    return feature->at[point] &&
+           (point < PATH_FROM_CLIENT || !feature->wanted || feature->wanted(sm));
+}
+
+void path_init(struct path *path, const struct sm *sm)
 {
     for (int point = 0; point < PATH_POINTS; point++) {
         path->counts[point] = 0;
         for (int f = 0; f < FEATURES; f++)
-            if (path_features[f]->at[point])
+            if (belongs(path_features[f], (enum path_point)point, sm))
                 path->fns[point][path->counts[point]++] = path_features[f]->at[point];
     }
 }

@@ -70,6 +70,9 @@ struct feature_identity {
 struct feature {
     const char *name;
     path_fn at[PATH_POINTS];
+    /* Whether the configuration wants it on the way of stanzas at all; NULL: always. Where it does
+     * not, its handlers from FROM_CLIENT on are not called. */
+    bool (*wanted)(const struct sm *sm);
     const struct iq_handler *iqs;              /* ends with ns == NULL */
     const struct feature_node *nodes;          /* ends with node == NULL */
     const struct str *const *server_features;  /* disco#info of a domain; ends with NULL */
@@ -101,7 +104,8 @@ struct path {
     path_fn fns[PATH_POINTS][FEATURES];
     uint8_t counts[PATH_POINTS];
 };
-void path_init(struct path *path);
+/* Anew after a reload. */
+void path_init(struct path *path, const struct sm *sm);
 enum path_result path_run(struct path *path, enum path_point point, struct path_event *e);
 /* The handler for a request, or NULL. `to` is IQ_TO_SERVER or IQ_TO_ACCOUNT, `type` IQ_GET or
  * IQ_SET. */

@@ -438,7 +438,7 @@ static enum error sm_start(struct component *c)
     loop_timer_init(&sm->reaper, sm->loop, session_reap_timer);
     loop_timer_init(&sm->drain, sm->loop, on_drain);
     loop_timer_init(&sm->leave, sm->loop, on_leave);
-    path_init(&sm->path);
+    path_init(&sm->path, sm);
     init_hashes(sm);
     enum error e = domains_read(&sm->domains, c);
     if (!e)
@@ -484,6 +484,7 @@ static void sm_reload(struct component *c)
     struct sm *sm = c->state;
     domains_replace(&sm->domains, &sm->fresh_domains, on_domain, sm);
     services_reload(sm);
+    path_init(&sm->path, sm);
     path_run(&sm->path, PATH_RELOAD, &(struct path_event){.sm = sm});
 }
 

@@ -120,6 +120,34 @@ static void behaves_like_a_queue(void **state)
     random_destroy(r);
 }
 
+static void json_text(void **state)
+{
+    static const struct {
+        const char *text, *json;
+    } cases[] = {
+        {"", "\"\""},
+        {"caf\u00e9 \U0001f600", "\"caf\u00e9 \U0001f600\""},
+        {"a\"b\\c", "\"a\\\"b\\\\c\""},
+        {"one\ntwo\r\n\t\x7f", "\"one\\u000atwo\\u000d\\u000a\\u0009\\u007f\""},
+        /* what some readers take for the end of a line, and what turns writing round */
+        {"\xc2\x85\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xae", "\"\\u0085\\u2028\\u2029\\u202e\""},
+        {"\xff", "\"\\u00ff\""},
+    };
+    struct buffer b;
+    buffer_init(&b, 64);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_true(buffer_add_json(&b, str_of(cases[i].text)));
+        assert_true(str_is(buffer_str(&b), cases[i].json));
+        buffer_clear(&b);
+    }
+    /* nothing of what does not fit */
+    assert_true(buffer_add_str(&b, STR("x")));
+    assert_false(buffer_add_json(
+        &b, STR("0123456789012345678901234567890123456789012345678901234567890123456789")));
+    assert_true(str_is(buffer_str(&b), "x"));
+    buffer_finish(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +156,7 @@ int main(void)
         cmocka_unit_test(shrink_keeps_content),
         cmocka_unit_test(reserve_and_commit),
         cmocka_unit_test(printing),
+        cmocka_unit_test(json_text),
         cmocka_unit_test(behaves_like_a_queue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
