@@ -196,7 +196,7 @@ static void on_signal(void *arg, int signum)
 
 bool auth_keeper_path(const char *data_dir, const char *c2s_id, char *ret, size_t size)
 {
-    int len = snprintf(ret, size, "unix:%s/run/auth-%s.sock", data_dir, c2s_id);
+    int len = snprintf(ret, size, "unix:%s/run/auth-%s.helper", data_dir, c2s_id);
 
     return len > 0 && (size_t)len < size;
 }

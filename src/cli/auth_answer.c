@@ -64,6 +64,10 @@ int cli_auth(struct cli_options *o)
         return auth_answer_ldap(o);
     if (strcmp(what, "pam") == 0)
         return auth_answer_pam(o);
-    cli_error("say `jackdaw auth ldap` or `jackdaw auth pam`");
+    if (strcmp(what, "groups") == 0)
+        return ldap_groups(o);
+    if (strcmp(what, "group-server") == 0)
+        return ldap_groups_serve(o);
+    cli_error("say `jackdaw auth ldap`, `jackdaw auth pam` or `jackdaw auth groups`");
     return 2;
 }

@@ -17,9 +17,12 @@ struct auth_answer {
 
 int auth_answer_run(const struct auth_answer *a);
 
-/* The programs there are: `jackdaw auth ldap`, `jackdaw auth pam`. */
+/* The programs there are: `jackdaw auth ldap`, `jackdaw auth pam`, and ldap_groups.c's. */
 struct cli_options;
 int auth_answer_ldap(struct cli_options *o);
 int auth_answer_pam(struct cli_options *o);
+/* `jackdaw auth groups` prints them; `group-server` answers a session manager on a socket. */
+int ldap_groups(struct cli_options *o);
+int ldap_groups_serve(struct cli_options *o);
 
 #endif

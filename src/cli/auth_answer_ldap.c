@@ -12,21 +12,9 @@
 #include "base/mem.h"
 #include "cli/auth_answer.h"
 #include "cli/cli.h"
+#include "cli/ldap_directory.h"
 
 #define LDAP_TEXT_MAX 4096
-
-struct directory {
-    const struct config *config;
-    char bind_password[256];
-};
-
-static bool told(int e, const char *what, const struct config *config)
-{
-    if (e == LDAP_SUCCESS)
-        return true;
-    cli_error("LDAP %s: cannot %s: %s", config->ldap_url, what, ldap_err2string(e));
-    return false;
-}
 
 /* --- writing DNs and filters: what a name has of their syntax is escaped --- */
 
@@ -65,40 +53,8 @@ static char *fill(const char *pattern, const char *user, const char *realm)
 
 /* --- the directory --- */
 
-static int bind_as(LDAP *ldap, const char *dn, const char *password)
-{
-    struct berval credentials = {.bv_len = strlen(password), .bv_val = (char *)password};
-
-    return ldap_sasl_bind_s(ldap, dn, LDAP_SASL_SIMPLE, &credentials, NULL, NULL, NULL);
-}
-
-static LDAP *open_connection(const struct config *config)
-{
-    const struct timeval limit = {.tv_sec = config->auth_timeout};
-    int version = LDAP_VERSION3, demand = LDAP_OPT_X_TLS_DEMAND;
-    LDAP *ldap = NULL;
-
-    if (!told(ldap_initialize(&ldap, config->ldap_url), "use this URL", config))
-        return NULL;
-    (void)ldap_set_option(ldap, LDAP_OPT_PROTOCOL_VERSION, &version);
-    (void)ldap_set_option(ldap, LDAP_OPT_NETWORK_TIMEOUT, &limit);
-    (void)ldap_set_option(ldap, LDAP_OPT_TIMEOUT, &limit);
-    (void)ldap_set_option(ldap, LDAP_OPT_REFERRALS, LDAP_OPT_OFF);
-    (void)ldap_set_option(ldap, LDAP_OPT_X_TLS_REQUIRE_CERT, &demand);
-    if (config->ldap_ca_file[0])
-        (void)ldap_set_option(ldap, LDAP_OPT_X_TLS_CACERTFILE, config->ldap_ca_file);
-    demand = 0;
-    (void)ldap_set_option(ldap, LDAP_OPT_X_TLS_NEWCTX, &demand);
-    if (config->ldap_starttls && strncmp(config->ldap_url, "ldap://", 7) == 0 &&
-        !told(ldap_start_tls_s(ldap, NULL, NULL), "start TLS", config)) {
-        (void)ldap_unbind_ext_s(ldap, NULL, NULL);
-        return NULL;
-    }
-    return ldap;
-}
-
 /* The DN of the one entry that the filter finds; *ret stays NULL when there is none or several. */
-static bool search(const struct directory *d, LDAP *ldap, const char *filter, char **ret)
+static bool search(const struct ldap_directory *d, LDAP *ldap, const char *filter, char **ret)
 {
     char *attributes[] = {LDAP_NO_ATTRS, NULL};
     LDAPMessage *found = NULL;
@@ -108,7 +64,7 @@ static bool search(const struct directory *d, LDAP *ldap, const char *filter, ch
 
     if (e == LDAP_SIZELIMIT_EXCEEDED)
         count = 2;
-    else if (!told(e, "search", d->config))
+    else if (!ldap_directory_told(e, "search", d->config))
         count = -1;
     if (count == 1)
         *ret = ldap_get_dn(ldap, ldap_first_entry(ldap, found));
@@ -118,7 +74,7 @@ static bool search(const struct directory *d, LDAP *ldap, const char *filter, ch
     return count >= 0;
 }
 
-static bool find_dn(const struct directory *d, LDAP *ldap, const char *user, const char *realm,
+static bool find_dn(const struct ldap_directory *d, LDAP *ldap, const char *user, const char *realm,
                     char **ret)
 {
     const struct config *config = d->config;
@@ -131,8 +87,7 @@ static bool find_dn(const struct directory *d, LDAP *ldap, const char *user, con
         free(dn);
         return true;
     }
-    if (!told(bind_as(ldap, config->ldap_bind_dn, d->bind_password), "bind as ldap.bind_dn",
-              config))
+    if (!ldap_directory_bind(d, ldap))
         return false;
     filter = fill(config->ldap_filter, user, realm);
     ok = !filter || search(d, ldap, filter, ret);
@@ -143,7 +98,7 @@ static bool find_dn(const struct directory *d, LDAP *ldap, const char *user, con
 static enum auth_verdict check_dn(const struct config *config, LDAP *ldap, const char *dn,
                                   const char *password)
 {
-    int e = bind_as(ldap, dn, password);
+    int e = ldap_directory_bind_as(ldap, dn, password);
 
     switch (e) {
     case LDAP_SUCCESS:
@@ -154,21 +109,21 @@ static enum auth_verdict check_dn(const struct config *config, LDAP *ldap, const
     case LDAP_INAPPROPRIATE_AUTH:
         return VERDICT_NO;
     default:
-        (void)told(e, "bind as a user", config);
+        (void)ldap_directory_told(e, "bind as a user", config);
         return VERDICT_BROKEN;
     }
 }
 
 static enum auth_verdict check(void *arg, const char *user, const char *realm, const char *password)
 {
-    const struct directory *d = arg;
+    const struct ldap_directory *d = arg;
     enum auth_verdict verdict = VERDICT_BROKEN;
     char *dn = NULL;
     LDAP *ldap;
 
     if (!password[0])
         return VERDICT_NO;
-    ldap = open_connection(d->config);
+    ldap = ldap_directory_open(d->config);
     if (!ldap)
         return VERDICT_BROKEN;
     if (find_dn(d, ldap, user, realm, &dn))
@@ -178,35 +133,17 @@ static enum auth_verdict check(void *arg, const char *user, const char *realm, c
     return verdict;
 }
 
-static bool read_password(struct directory *d)
-{
-    const char *path = d->config->ldap_bind_password_file;
-    FILE *file = path[0] ? fopen(path, "re") : NULL;
-
-    if (!path[0])
-        return true;
-    if (!file || !fgets(d->bind_password, sizeof(d->bind_password), file)) {
-        cli_error("cannot read a password from ldap.bind_password_file %s", path);
-        if (file)
-            (void)fclose(file);
-        return false;
-    }
-    d->bind_password[strcspn(d->bind_password, "\r\n")] = '\0';
-    (void)fclose(file);
-    return true;
-}
-
 int auth_answer_ldap(struct cli_options *o)
 {
     struct config *config = cli_config(o);
-    struct directory d = {.config = config};
+    struct ldap_directory d = {.config = NULL};
     const struct auth_answer answer = {.check = check, .arg = &d};
     int code = 1;
 
     if (config && !config->ldap_dn[0] && !config->ldap_base[0])
         cli_error("auth.driver=ldap needs ldap.dn (how a user's DN is written) or ldap.base (where "
                   "to search)");
-    else if (config && read_password(&d))
+    else if (config && ldap_directory_init(&d, config))
         code = auth_answer_run(&answer);
     mem_wipe(d.bind_password, sizeof(d.bind_password));
     config_destroy(config);

@@ -22,6 +22,7 @@
 #include "sm/presence.h"
 #include "sm/send.h"
 #include "sm/services.h"
+#include "sm/shared_directory.h"
 #include "xmpp/namespaces.h"
 
 #define DRAIN_POLL_MS 20
@@ -644,5 +645,7 @@ const struct component_ops sm_component = {
     .stop = sm_stop,
     .status = sm_status,
     .destroy = sm_destroy,
+    .helper_wanted = shared_directory_wanted,
+    .helper = shared_directory_helper,
     .command = sm_command,
 };

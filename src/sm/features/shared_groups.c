@@ -1,8 +1,9 @@
-/* Shared groups (sm.shared_groups): whoever is in one has all the others of it as contacts, in a
- * group of that name, subscribed both ways, without anybody's asking. The items are in the roster
- * in memory like the user's own (so presence, probes and who may ask what follow by themselves) and
- * are never written to the store; a name and groups that the user gives are kept beside. They
- * cannot be removed, and subscription stanzas between members change nothing.
+/* Shared groups (sm.shared_groups, and those of an LDAP directory): whoever is in one has all the
+ * others of it as contacts, in a group of that name, subscribed both ways, without anybody's
+ * asking. The items are in the roster in memory like the user's own (so presence, probes and who
+ * may ask what follow by themselves) and are never written to the store; a name and groups that the
+ * user gives are kept beside. They cannot be removed, and subscription stanzas between members
+ * change nothing.
  *
  * "@DOMAIN" as a member is everybody who has an account there: read when the server starts, at a
  * reload, and when an account is made or goes. A roster with such items is told without versions
@@ -14,6 +15,7 @@
 #include "sm/kept.h"
 #include "sm/presence.h"
 #include "sm/send.h"
+#include "sm/shared_directory.h"
 #include "xmpp/namespaces.h"
 
 #define GROUPS_MAX  100u
@@ -36,6 +38,7 @@ struct shared_state {
     unsigned pending;        /* reads */
     bool everybody;          /* some group has "@DOMAIN" */
     bool again;              /* something changed while it was read */
+    struct shared_directory *directory;
 };
 
 static struct shared_state *state_of(const struct sm *sm)
@@ -284,6 +287,24 @@ static void add_group(struct shared_state *ss, size_t i, struct str text)
     }
 }
 
+/* Those of the directory, behind those of the configuration. */
+static void add_directory(struct shared_state *ss)
+{
+    struct str text = shared_directory_text(ss->directory), line, word;
+    struct groups *gs = &ss->next;
+    bool full = false;
+    while (str_split(&text, '\n', &line)) {
+        str_split(&line, ' ', &word);
+        if (str_is(word, "group")) {
+            full = gs->count == GROUPS_MAX;
+            if (!full)
+                gs->list[gs->count++].name = str_dup(line);
+        } else if (str_is(word, "member") && gs->count && !full) {
+            add_member(&gs->list[gs->count - 1], line);
+        }
+    }
+}
+
 static void refresh(struct shared_state *ss)
 {
     const struct config_list *list = &ss->sm->c->env->config->sm_shared_groups;
@@ -292,10 +313,11 @@ static void refresh(struct shared_state *ss)
         return;
     ss->everybody = false;
     ss->next.count = list->count < GROUPS_MAX ? list->count : GROUPS_MAX;
-    ss->next.list = mem_alloc_array(ss->next.count + 1, sizeof *ss->next.list);
+    ss->next.list = mem_alloc_array(GROUPS_MAX, sizeof *ss->next.list);
     ss->pending = 1; /* until all are begun */
     for (size_t i = 0; i < ss->next.count; i++)
         add_group(ss, i, str_of(list->items[i]));
+    add_directory(ss);
     if (--ss->pending == 0)
         adopt(ss);
 }
@@ -305,6 +327,7 @@ static void refresh(struct shared_state *ss)
 static enum path_result at_reload(struct path_event *e)
 {
     refresh(state_of(e->sm));
+    shared_directory_refresh(state_of(e->sm)->directory);
     return PATH_PASS;
 }
 
@@ -330,10 +353,16 @@ static enum path_result at_internal(struct path_event *e)
     return PATH_DONE;
 }
 
+static void on_directory(void *arg)
+{
+    refresh(arg);
+}
+
 static enum path_result at_start(struct path_event *e)
 {
     struct shared_state *ss = MEM_NEW(struct shared_state);
     ss->sm = e->sm;
+    ss->directory = shared_directory_create(e->sm, on_directory, ss);
     e->sm->state[FEATURE_shared_groups] = ss;
     refresh(ss);
     return PATH_PASS;
@@ -344,6 +373,7 @@ static enum path_result at_stop(struct path_event *e)
     struct shared_state *ss = state_of(e->sm);
     if (!ss)
         return PATH_PASS;
+    shared_directory_destroy(ss->directory);
     groups_free(&ss->now);
     groups_free(&ss->next);
     free(ss);
