@@ -52,7 +52,7 @@ struct runner {
     uint64_t settle_deadline;
     uint64_t drain_deadline;
     bool draining;
-    bool told_to_stop; /* before everything had started */
+    bool told_to_stop;      /* before everything had started */
     struct loop_task halt;  /* an administrator's order, from whatever loop it was given on */
     atomic_bool halt_given; /* before `restart` is read */
     bool restart;

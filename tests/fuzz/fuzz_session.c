@@ -78,6 +78,8 @@ static void open_world(struct fuzz *f)
                                 .router_user = "jackdaw",
                                 .router_max_queue = 1 << 24,
                                 .c2s_conflict = "replace",
+                                .audit_file = "",
+                                .ldap_group_base = "",
                                 .store_url = "memory:",
                                 .sm_max_resources = 2,
                                 .sm_max_roster = 10,

@@ -214,6 +214,7 @@ static void defaults(struct config *config)
     config->router_max_queue = 1 << 24;
     config->c2s_conflict = "replace";
     config->store_url = "memory:";
+    config->audit_file = config->ldap_group_base = "";
     config->sm_max_resources = 20;
     config->sm_max_roster = 100;
     config->sm_max_offline = 1000;

@@ -4,7 +4,7 @@
  * the place of an earlier one. */
 #include <stdlib.h>
 #include "base/mem.h"
-#include "sm/announce.h"
+#include "sm/announcing.h"
 #include "xmpp/announcement.h"
 
 struct service_state {

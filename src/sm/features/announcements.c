@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include "base/mem.h"
 #include "sm/admin.h"
-#include "sm/announce.h"
+#include "sm/announcing.h"
 #include "sm/broadcast.h"
 #include "sm/kept.h"
 #include "sm/send.h"

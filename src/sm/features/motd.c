@@ -5,7 +5,7 @@
  * managers tell each other. */
 #include <stdlib.h>
 #include "base/mem.h"
-#include "sm/announce.h"
+#include "sm/announcing.h"
 #include "sm/kept.h"
 #include "sm/send.h"
 #include "sm/stored.h"

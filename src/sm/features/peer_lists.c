@@ -25,6 +25,7 @@ static const char *const vars[LISTS] = {[BLACK] = "blacklistjids", [WHITE] = "wh
 struct peer_lists {
     struct sm *sm;
     struct hash jids[LISTS]; /* text -> struct jid */
+    bool prepared;
     struct loop_timer retry;
 };
 
@@ -75,9 +76,20 @@ static enum path_result at_client(struct path_event *e)
 
 /* --- in memory --- */
 
-static void clear(struct peer_lists *lists)
+/* Their hashes are made with the first entry: most servers have none. */
+static void prepare(struct peer_lists *lists)
 {
     for (int i = 0; i < LISTS; i++) {
+        uint64_t seed[2];
+        random_fill(lists->sm->c->env->random, seed, sizeof seed);
+        hash_init(&lists->jids[i], seed);
+    }
+    lists->prepared = true;
+}
+
+static void clear(struct peer_lists *lists)
+{
+    for (int i = 0; lists->prepared && i < LISTS; i++) {
         struct jid *jid;
         for (size_t at = 0; (jid = hash_next(&lists->jids[i], &at));) {
             hash_del(&lists->jids[i], jid_full(jid));
@@ -123,6 +135,8 @@ static void on_loaded(void *arg, enum error e, const struct store_rows *rows)
         return;
     }
     clear(lists);
+    if (store_rows_count(rows) && !lists->prepared)
+        prepare(lists);
     for (size_t i = 0; i < store_rows_count(rows); i++)
         for (int k = 0; k < LISTS; k++)
             if (str_is(store_text(rows, i, 0), names[k]))
@@ -282,12 +296,7 @@ static const struct command commands[] = {
 static enum path_result at_start(struct path_event *e)
 {
     struct peer_lists *lists = MEM_NEW(struct peer_lists);
-    uint64_t seed[2];
     lists->sm = e->sm;
-    for (int i = 0; i < LISTS; i++) {
-        random_fill(e->sm->c->env->random, seed, sizeof seed);
-        hash_init(&lists->jids[i], seed);
-    }
     loop_timer_init(&lists->retry, e->sm->loop, on_retry);
     e->sm->state[FEATURE_peer_lists] = lists;
     load(e->sm);
@@ -300,7 +309,7 @@ static enum path_result at_stop(struct path_event *e)
     if (!lists)
         return PATH_PASS;
     clear(lists);
-    for (int i = 0; i < LISTS; i++)
+    for (int i = 0; lists->prepared && i < LISTS; i++)
         hash_finish(&lists->jids[i]);
     loop_timer_stop(&lists->retry);
     free(lists);

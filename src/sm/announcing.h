@@ -1,7 +1,7 @@
-/* Announce: messages of administrators to everybody of a domain, now (features/announcements.c) or
+/* Announcing: messages of administrators to everybody of a domain, now (features/announcements.c) or
  * at the next login, too (features/motd.c). */
-#ifndef JACKDAW_SM_ANNOUNCE_H
-#define JACKDAW_SM_ANNOUNCE_H
+#ifndef JACKDAW_SM_ANNOUNCING_H
+#define JACKDAW_SM_ANNOUNCING_H
 
 #include "sm/command.h"
 
