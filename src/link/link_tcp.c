@@ -88,14 +88,16 @@ static void flush(struct link_tcp *l)
     while (!list_empty(&l->queue)) {
         struct packet *p = LIST_ENTRY(l->queue.next, struct packet, node);
         bool written = write_packet(l, p);
-        if (!written && conn_queued(l->conn) > 0)
+        /* No room yet; or the connection is broken and will say so: then all come back, and the
+         * owner knows why. */
+        if (!written && (conn_queued(l->conn) > 0 || l->form->size(p) <= TCP_PACKET_MAX))
             return;
         list_remove(&p->node);
         l->queue_bytes -= p->queued;
         if (written)
             packet_destroy(p);
         else
-            link_give_back(&l->base, p); /* too large, or the connection is broken */
+            link_give_back(&l->base, p); /* too large */
     }
 }
 
