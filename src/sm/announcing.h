@@ -1,5 +1,5 @@
-/* Announcing: messages of administrators to everybody of a domain, now (features/announcements.c) or
- * at the next login, too (features/motd.c). */
+/* Announcing: messages of administrators to everybody of a domain, now (features/announcements.c)
+ * or at the next login, too (features/motd.c). */
 #ifndef JACKDAW_SM_ANNOUNCING_H
 #define JACKDAW_SM_ANNOUNCING_H
 
