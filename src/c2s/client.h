@@ -51,15 +51,16 @@ struct negotiation {
         *request; /* an <auth/> that must wait; later the bind iq that is not answered yet */
     struct loop_timer delay; /* until a failure may be told, or an <auth/> looked at */
     struct loop_work work;
-    struct jid *from;    /* bare: who the stream header says it is; NULL: it does not */
-    struct sasl2 *sasl2; /* the exchange is one of XEP-0388; NULL: it is not */
-    unsigned offered;    /* mechanisms announced on this stream */
-    unsigned tokens;     /* and those by token (XEP-0484) */
-    uint8_t failures;    /* of logins */
+    struct jid *from;       /* bare: who the stream header says it is; NULL: it does not */
+    struct sasl2 *sasl2;    /* the exchange is one of XEP-0388; NULL: it is not */
+    unsigned offered;       /* mechanisms announced on this stream */
+    unsigned sasl2_offered; /* the same in XEP-0388 */
+    unsigned lacking;       /* what the account of `from` has no keys for */
+    unsigned tokens;        /* and those by token (XEP-0484) */
+    uint8_t failures;       /* of logins */
     uint8_t register_failures;
     uint8_t fail; /* enum sasl_failure to be told when `delay` fires; NONE: look at `request` */
     bool awaiting, disabled, renamed;
-    bool sasl2_offered;
 };
 
 /* Stanzas that came before they could be worked on. */

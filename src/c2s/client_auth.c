@@ -361,11 +361,15 @@ static void step(struct negotiation *n, struct str text, bool response)
     buffer_finish(&out);
 }
 
+/* By the profile that the client speaks. */
+static unsigned offered(const struct negotiation *n)
+{
+    return n->sasl2 ? n->sasl2_offered | n->tokens : n->offered;
+}
+
 static enum sasl_failure check_mechanism(const struct client *c, enum sasl_mechanism m)
 {
-    const struct negotiation *n = c->negotiation;
-
-    if (m != SASL_NONE && ((n->offered | (n->sasl2 ? n->tokens : 0)) & (unsigned)m))
+    if (m != SASL_NONE && (offered(c->negotiation) & (unsigned)m))
         return SASL_FAIL_NONE;
     /* Known, but not in the clear (section 6.5.4). */
     if (!c->tls && (c->c2s->mechanisms & (unsigned)m) &&
@@ -399,8 +403,8 @@ static void begin(struct client *c, struct stanza *auth)
         channel.end_point = (struct str){(const char *)info->end_point, info->end_point_len};
     if (info)
         channel.unique = (struct str){(const char *)unique, conn_tls_unique(c->conn, unique)};
-    n->sasl = sasl_create(m, n->offered | n->tokens, str_of(c->domain), &channel,
-                          c->c2s->fake_secret, c->c2s->component->env->random);
+    n->sasl = sasl_create(m, offered(n), str_of(c->domain), &channel, c->c2s->fake_secret,
+                          c->c2s->component->env->random);
     if (n->sasl2)
         client_sasl2_announced(n, channel.exporter.data, channel.end_point.data);
     step(n, initial, n->sasl2 && initial.data);

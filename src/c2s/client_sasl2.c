@@ -14,7 +14,7 @@
 
 /* Section 3: only behind TLS. Where the operator has switched TLS off, something in front has it.
  */
-static bool possible(const struct client *c)
+bool client_sasl2_possible(const struct client *c)
 {
     return c2s_config(c->c2s)->c2s_sasl2 &&
            (c->tls || c2s_tls_of(c->c2s, c->domain) == C2S_TLS_OFF);
@@ -22,16 +22,20 @@ static bool possible(const struct client *c)
 
 void client_sasl2_features(struct client *c, unsigned offer, struct buffer *out)
 {
-    c->negotiation->tokens = 0;
-    c->negotiation->sasl2_offered = offer != 0 && possible(c);
-    if (!c->negotiation->sasl2_offered)
+    struct negotiation *n = c->negotiation;
+
+    n->tokens = 0;
+    n->sasl2_offered = client_sasl2_possible(c) ? offer & ~n->lacking : 0;
+    if (n->sasl2_offered == 0)
         return;
     buffer_add_str(out, STR("<authentication xmlns='urn:xmpp:sasl:2'>"));
-    client_stream_mechanisms(offer, out);
+    client_stream_mechanisms(n->sasl2_offered, out);
     buffer_add_str(out, STR("<inline>"));
     client_bind2_features(c, out);
-    c->negotiation->tokens = client_token_features(c, out);
-    buffer_add_str(out, STR("</inline></authentication>"));
+    n->tokens = client_token_features(c, out);
+    buffer_add_str(out, STR("</inline>"));
+    client_upgrade_features(c, out);
+    buffer_add_str(out, STR("</authentication>"));
 }
 
 /* --- begin and end --- */
@@ -54,6 +58,7 @@ void client_sasl2_close(struct negotiation *n)
     stanza_unref(x->request);
     buffer_finish(&x->data);
     client_token_destroy(x->token);
+    mem_wipe(&x->keys, sizeof(x->keys));
     free(x);
     n->sasl2 = NULL;
 }
@@ -76,11 +81,11 @@ enum sasl_failure client_sasl2_open(struct client *c, struct stanza *authenticat
 
 void client_sasl2_announced(struct negotiation *n, bool exporter, bool end_point)
 {
-    bool bindings = n->offered & SASL_PLUS;
+    bool bindings = n->sasl2_offered & SASL_PLUS;
     struct buffer text;
 
     buffer_init(&text, 1024);
-    sasl2_write_announced(&text, n->offered, exporter && bindings, end_point && bindings);
+    sasl2_write_announced(&text, n->sasl2_offered, exporter && bindings, end_point && bindings);
     sasl_announced(n->sasl, buffer_str(&text));
     buffer_finish(&text);
 }
@@ -98,7 +103,7 @@ void client_sasl2_proved(struct negotiation *n, struct str data)
 {
     buffer_clear(&n->sasl2->data);
     buffer_add_str(&n->sasl2->data, data);
-    client_token_settle(n);
+    client_upgrade_begin(n);
 }
 
 void client_sasl2_authenticated(struct negotiation *n)

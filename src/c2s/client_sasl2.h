@@ -14,10 +14,14 @@ struct sasl2 {
     struct sasl2_agent agent;
     struct buffer data;         /* what the mechanism says with its success; empty: nothing */
     struct client_token *token; /* XEP-0484, with what is known of the client; NULL: nothing is */
+    unsigned upgrades;          /* XEP-0480: tasks that are still to be done, bits */
+    struct scram_keys keys;     /* of the task under way */
     struct str resume_failed; /* stanza condition of <resume/>; data == NULL: not asked, or done */
 };
 
 /* --- client_sasl2.c --- */
+/* Whether this stream may have it at all. */
+bool client_sasl2_possible(const struct client *c);
 /* <authentication/>, when the stream may have it; `offer` is what <mechanisms/> has. */
 void client_sasl2_features(struct client *c, unsigned offer, struct buffer *out);
 /* Takes up an <authenticate/> (not moved); its first message into *ret_initial, data == NULL: none.
@@ -36,6 +40,17 @@ void client_sasl2_succeed(struct client *c, struct str inner, bool features);
 
 /* The bookkeeping of the login is done: the client is authenticated. */
 void client_sasl2_authenticated(struct negotiation *n);
+
+/* --- client_upgrade.c --- */
+void client_upgrade_features(const struct client *c, struct buffer *out); /* <upgrade/> */
+/* XEP-0388 section 2.1: only what the account of the stream's `from` can log in with is offered.
+ * True: the features are written when that is known. */
+bool client_upgrade_look_up(struct client *c);
+/* The mechanism has succeeded: what the client asked for and the account lacks is done, then goes
+ * on with client_token_settle. */
+void client_upgrade_begin(struct negotiation *n);
+void client_upgrade_next(struct client *c, struct stanza *next); /* <next/>; moves */
+void client_upgrade_data(struct client *c, struct stanza *data); /* <task-data/>; moves */
 
 /* --- client_token.c --- */
 /* The mechanisms by token that the stream may use; written into <inline/>. */

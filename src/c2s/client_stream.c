@@ -225,7 +225,8 @@ static void on_stream_open(void *owner, const struct stanza *header)
         return;
     }
     client_set_state(c, c->jid ? STREAM_UNBOUND : STREAM_NEGOTIATING, "stream header");
-    client_stream_features(c);
+    if (!client_upgrade_look_up(c))
+        client_stream_features(c);
 }
 
 /* --- the backlog --- */
@@ -433,8 +434,8 @@ static void (*const actions[])(struct client *c, struct stanza *s) = {
     [STREAM_DO_ABORT] = do_abort,
     [STREAM_DO_SASL_MALFORMED] = do_sasl_malformed,
     [STREAM_DO_AUTHENTICATE] = client_auth_begin,
-    [STREAM_DO_NEXT] = do_sasl2_malformed,
-    [STREAM_DO_TASK_DATA] = do_sasl2_malformed,
+    [STREAM_DO_NEXT] = client_upgrade_next,
+    [STREAM_DO_TASK_DATA] = client_upgrade_data,
     [STREAM_DO_SASL2_MALFORMED] = do_sasl2_malformed,
     [STREAM_DO_TLS_FAILURE] = do_tls_failure,
     [STREAM_DO_REGISTER] = client_register,

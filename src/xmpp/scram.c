@@ -51,24 +51,31 @@ static bool keys_from_salted(struct scram_crypto *c, const unsigned char *salted
     return !c->failed;
 }
 
+bool scram_derive_salted(struct scram_keys *keys, const unsigned char *salted)
+{
+    unsigned char client_key[SCRAM_MAX_HASH];
+    struct scram_crypto c;
+    scram_crypto_init(&c, keys->hash);
+    bool ok = keys_from_salted(&c, salted, client_key, keys->stored_key, keys->server_key);
+    scram_crypto_finish(&c);
+    mem_wipe(client_key, sizeof(client_key));
+    return ok;
+}
+
 bool scram_derive(enum scram_hash h, struct str password, const unsigned char *salt,
                   size_t salt_len, uint32_t iterations, struct scram_keys *ret)
 {
-    unsigned char salted[SCRAM_MAX_HASH], client_key[SCRAM_MAX_HASH];
+    unsigned char salted[SCRAM_MAX_HASH];
     struct scram_keys keys = {.hash = h, .iterations = iterations, .salt_len = salt_len};
     if (salt_len > sizeof(keys.salt) ||
         !salted_password(h, password, (struct str){(const char *)salt, salt_len}, iterations,
                          salted))
         return false;
     memcpy(keys.salt, salt, salt_len);
-    struct scram_crypto c;
-    scram_crypto_init(&c, h);
-    bool ok = keys_from_salted(&c, salted, client_key, keys.stored_key, keys.server_key);
-    scram_crypto_finish(&c);
+    bool ok = scram_derive_salted(&keys, salted);
     if (ok)
         *ret = keys;
     mem_wipe(salted, sizeof(salted));
-    mem_wipe(client_key, sizeof(client_key));
     mem_wipe(&keys, sizeof(keys));
     return ok;
 }

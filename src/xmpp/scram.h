@@ -29,6 +29,9 @@ size_t scram_hash_size(enum scram_hash h);
  * thread. False when the password is empty or cannot be prepared. */
 bool scram_derive(enum scram_hash h, struct str password, const unsigned char *salt,
                   size_t salt_len, uint32_t iterations, struct scram_keys *ret);
+/* The same from the SaltedPassword (RFC 5802 section 3; scram_hash_size bytes) that hash, salt and
+ * iterations in *keys belong to: cheap. */
+bool scram_derive_salted(struct scram_keys *keys, const unsigned char *salted);
 bool scram_verify_password(const struct scram_keys *keys,
                            struct str password); /* constant-time compare */
 

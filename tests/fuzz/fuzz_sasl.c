@@ -1,7 +1,8 @@
 /* SASL: no sequence of messages, answers and calls may crash, and none may end in success without
- * the password.
+ * the password, or without the token.
  *
- * The input is a script. Its first two bytes choose the mechanism and what was offered; then each
+ * The input is a script. Its first two bytes choose the mechanism (one by token from 0x80 on) and
+ * what was offered; then each
  * line is a call: its first byte says which, the rest is the message. One call builds a right proof
  * and changes it as the line says: base64 and syntax being strict, any change at all must fail. */
 #include <stdint.h>
@@ -108,6 +109,43 @@ static void nearly_right(struct run *r, unsigned offered, struct str how)
     buffer_finish(&changed);
 }
 
+static const struct str tokens[] = {{"not to be guessed: 77a0c1", 25}, {"nor this: 0f4e21", 16}};
+
+/* HT-SHA-256: the right message, up to the change. */
+static void nearly_right_token(struct run *r, struct str how)
+{
+    static const unsigned char fake[32] = {1};
+    struct buffer right, changed;
+    unsigned char mac[SCRAM_MAX_HASH];
+    struct scram_crypto c;
+    struct random *random = random_create_seeded(7);
+    struct sasl *s =
+        sasl_create(SASL_HT_SHA_256_NONE, SASL_BY_TOKEN, STR("example.com"), NULL, fake, random);
+    size_t which = 0;
+    buffer_init(&right, 100);
+    buffer_init(&changed, 65536);
+    buffer_clear(&r->out);
+    scram_crypto_init(&c, SCRAM_SHA_256);
+    scram_crypto_hmac(&c, (const unsigned char *)tokens[1].data, tokens[1].len, STR("Initiator"),
+                      mac);
+    buffer_add(&right, "user", 5);
+    buffer_add(&right, (const char *)mac, c.size);
+    scram_crypto_finish(&c);
+    buffer_add_str(&changed, buffer_str(&right));
+    change(&changed, how);
+    bool success = sasl_step(s, buffer_str(&changed), &r->out) == SASL_LOOKUP &&
+                   sasl_tokens(s, tokens, 2, &which, &r->out) == SASL_SUCCESS;
+    /* the name may change: whose tokens were looked up is the caller's to say */
+    struct str hash = {buffer_str(&right).data + 5, 32}, said = buffer_str(&changed);
+    bool same = said.len >= 33 && str_eq((struct str){said.data + said.len - 32, 32}, hash);
+    must(!success || (same && which == 1 && buffer_len(&r->out) == 32));
+    must(success || !str_eq(said, buffer_str(&right)));
+    sasl_destroy(s);
+    random_destroy(random);
+    buffer_finish(&right);
+    buffer_finish(&changed);
+}
+
 static enum sasl_action step_decoded(struct run *r, struct str text)
 {
     struct buffer decoded;
@@ -130,6 +168,7 @@ static void call(struct run *r, unsigned offered, struct str line)
     struct str message = {line.data + 1, line.len - 1};
     enum sasl_action action = SASL_FAILURE;
     struct scram_keys other = r->keys;
+    size_t which;
     switch (line.data[0]) {
     case 's':
         action = sasl_step(r->s, message, &r->out);
@@ -159,6 +198,15 @@ static void call(struct run *r, unsigned offered, struct str line)
     case 'd':
         action = sasl_verify_done(r->s, &r->out);
         break;
+    case 'k':
+        action = sasl_tokens(r->s, tokens, message.len % 4, &which, &r->out);
+        break;
+    case 'h':
+        nearly_right_token(r, message);
+        break;
+    case 'p':
+        sasl_announced(r->s, message);
+        break;
     case 'x':
         nearly_right(r, offered, message);
         break;
@@ -178,15 +226,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     struct run r = {0};
     struct random *random = random_create_seeded(size);
-    enum sasl_mechanism m = sasl_preference[data[0] % 7];
+    bool by_token = data[0] & 0x80;
+    enum sasl_mechanism m =
+        by_token ? sasl_token_preference[data[0] % 4] : sasl_preference[data[0] % 7];
+    unsigned offered = data[1] | (by_token ? SASL_BY_TOKEN : 0);
     buffer_init(&r.out, 65536);
-    r.s = sasl_create(m, data[1], STR("example.com"), &channel, fake, random);
+    r.s = sasl_create(m, offered, STR("example.com"), &channel, fake, random);
     r.hash = sasl_hash(r.s);
     must(scram_derive(r.hash, PASSWORD, salt, sizeof(salt), 1, &r.keys));
     struct str rest = {(const char *)data + 2, size - 2}, line;
     for (int calls = 0; calls < 32 && str_split(&rest, '\n', &line); calls++)
         if (line.len)
-            call(&r, data[1], line);
+            call(&r, offered, line);
     sasl_destroy(r.s);
     random_destroy(random);
     buffer_finish(&r.out);
