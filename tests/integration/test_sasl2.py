@@ -11,7 +11,6 @@ from raw import Raw, bodies, local
 from sasl2 import BIND2, FAST, S2, SM, Sasl2, agent, condition
 
 THREADS = True
-DATABASES = ['sqlite', 'postgres']
 
 
 @pytest.fixture(scope='module')
