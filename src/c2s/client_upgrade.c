@@ -29,7 +29,7 @@ static const struct {
 
 void client_upgrade_features(const struct client *c, struct buffer *out)
 {
-    if (!auth_accounts(c->c2s->auth))
+    if (!auth_accounts(c->c2s->auth) || (c->negotiation->offered & SASL_ANONYMOUS))
         return;
     for (size_t i = 0; i < TASKS; i++)
         if (c->c2s->mechanisms & hashes[i].mechanisms)

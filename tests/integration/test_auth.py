@@ -11,6 +11,7 @@ import slixmpp
 
 from conftest import DOMAIN, PASSWORD, Server, free_port, need
 from raw import NS, Raw, local
+from sasl2 import BIND2, FAST, S2, Sasl2, agent, b64, condition
 
 PROGRAM = '''#!/usr/bin/python3
 import base64, json, os, signal, sys, time
@@ -93,6 +94,28 @@ def test_a_program_checks_passwords(program):
     assert juliet.wait_for('message').findtext('c:body', namespaces=NS) == 'soft'
     assert failure(server, 'romeo', PASSWORD, 'SCRAM-SHA-256') == 'invalid-mechanism'
     server.stop()
+
+
+def test_a_program_and_sasl2(program):
+    """XEP-0388 by PLAIN, with a resource in the same step; a token would outlive what the program revokes."""
+    server = program()
+    login(server, 'romeo', PASSWORD).ping()  # the session manager is there
+    client = Sasl2(server)
+    features = client.begin('romeo')
+    assert client.offered() == ['PLAIN']
+    assert features.find(f'.//{{{FAST}}}fast') is None
+    for password in 'wrong', PASSWORD:
+        answer = b64(f'\0romeo\0{password}'.encode())
+        client.send(f"<authenticate xmlns='{S2}' mechanism='PLAIN'><initial-response>{answer}</initial-response>{agent(1)}"
+                    f"<request-token xmlns='{FAST}' mechanism='HT-SHA-256-NONE'/><bind xmlns='{BIND2}'/></authenticate>")
+        success = client.next()
+        if password == 'wrong':
+            assert condition(success) == 'not-authorized'
+    assert local(success) == 'success'
+    assert success.find(f'{{{BIND2}}}bound') is not None and success.find(f'{{{FAST}}}token') is None
+    assert local(client.next()) == 'features'
+    client.ping()
+    client.close()
 
 
 def test_a_program_that_only_tells_passwords(program):
