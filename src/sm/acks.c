@@ -242,6 +242,8 @@ static void go_on(struct session *session)
         tell_presence(session);
     flight_repeat(session);
     csi_set(session, false); /* XEP-0352 section 5.2 */
+    path_run(&sm->path, PATH_SESSION_WAKE,
+             &(struct path_event){.sm = sm, .user = session->user, .session = session});
 }
 
 static struct session *find(const struct user *user, struct str id)

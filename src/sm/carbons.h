@@ -22,5 +22,10 @@ void carbons_received(struct user *user, const struct packet *p, enum deliver_ac
 /* The stanza is a carbon of ours: <sent/> and <received/> of others are taken out of what comes in
  * (features/forged.c). */
 bool carbons_is_copy(const struct stanza *s);
+/* The message that a carbon brings, within its stanza; of any other stanza the root. */
+stanza_el carbons_message(const struct stanza *s);
+/* A message that was received is for all devices of the user to see (section 6.1), whichever it was
+ * addressed to. */
+bool carbons_concern(const struct user *user, const struct packet *p);
 
 #endif

@@ -12,6 +12,7 @@
 #include "sm/offline.h"
 #include "sm/peer_lists.h"
 #include "sm/presence.h"
+#include "sm/push.h"
 #include "sm/send.h"
 #include "xmpp/namespaces.h"
 
@@ -97,6 +98,8 @@ static void deliver_by_rule(struct user *user, struct packet *p, bool copies)
     enum deliver_action action = deliver_rule(case_of(user, p, match), deliver_kind_of(p->stanza));
     if (copies && user->carbons.enabled && action != DELIVER_REFUSE)
         carbons_received(user, p, action);
+    if (copies && user->pushes && action != DELIVER_REFUSE)
+        push_message(user, p, action);
     switch (action) {
     case DELIVER_ONE:
         send_session_packet(match, p);

@@ -150,6 +150,7 @@ static struct session *make(struct user *user, const struct packet *p)
     s->jid = jid_ref(p->target);
     s->c2s = p->c2s;
     list_init(&s->flights);
+    list_init(&s->push.watched);
     session_id_make(&s->sm, sm->c->env->random);
     s->peer = peer_get(sm, p->route_from);
     list_push(&s->peer->sessions, &s->peer_node);
@@ -191,6 +192,8 @@ static void adopt(struct session *s, struct packet *p, unsigned traits)
     answer_started(s, p);
     flight_repeat(s);
     take_traits(s, traits);
+    path_run(&s->user->sm->path, PATH_SESSION_WAKE,
+             &(struct path_event){.sm = s->user->sm, .user = s->user, .session = s});
 }
 
 void session_take(struct session *s, const struct packet *p)
@@ -313,6 +316,10 @@ void session_close(struct session *s, enum session_action action, struct str rea
 
 void session_lost(struct session *s)
 {
-    if (!acks_sleep(s))
+    struct user *user = s->user;
+    if (acks_sleep(s))
+        path_run(&user->sm->path, PATH_SESSION_SLEEP,
+                 &(struct path_event){.sm = user->sm, .user = user, .session = s});
+    else
         session_end(s);
 }

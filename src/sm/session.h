@@ -4,6 +4,13 @@
 
 #include "sm/user.h"
 
+/* XEP-0357: sm/push.h */
+struct session_push {
+    struct list watched; /* in the publisher's list */
+    uint64_t at;         /* loop_now when it is looked at */
+    uint64_t upto;       /* the flights up to this number have been counted */
+};
+
 struct session {
     struct user *user;
     struct session *next; /* of the user, oldest first */
@@ -17,6 +24,7 @@ struct session {
     struct stanza *presence; /* the last broadcast; NULL: not available */
     struct jid **directed;   /* who got directed presence and is to hear of the end; sorted */
     uint32_t directed_count;
+    struct session_push push;
     int8_t priority;
     uint64_t takes_since; /* of a session that takes messages: what flies under a greater number
                              found it */

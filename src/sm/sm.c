@@ -20,6 +20,7 @@
 #include "sm/outbox.h"
 #include "sm/owed.h"
 #include "sm/presence.h"
+#include "sm/push.h"
 #include "sm/send.h"
 #include "sm/services.h"
 #include "sm/shared_directory.h"
@@ -212,8 +213,11 @@ static void on_session_end(struct sm *sm, struct packet *p)
 static void on_session_state(struct sm *sm, struct packet *p)
 {
     struct session *session = session_find(sm, &p->sm);
-    if (session && str_eq(session_id_str(&session->c2s), session_id_str(&p->c2s)))
+    if (session && str_eq(session_id_str(&session->c2s), session_id_str(&p->c2s))) {
         csi_set(session, str_is(p->reason, "inactive"));
+        if (!session->csi)
+            push_here(session);
+    }
     packet_destroy(p);
 }
 
@@ -306,7 +310,7 @@ static void on_bounce(struct sm *sm, struct packet *p)
         ask_session_answered(sm, p);
     if (p->kind == PACKET_STANZA && p->receipt.number && flight_bounced(sm, p))
         return;
-    if (p->kind == PACKET_STANZA && p->from && p->to) {
+    if (p->kind == PACKET_STANZA && p->from && p->to && !push_bounced(sm, p)) {
         enum stanza_condition condition = sm_domain(sm, jid_domain(p->to))
                                               ? STANZA_ERR_SERVICE_UNAVAILABLE
                                               : stanza_error_from_route(p->error);

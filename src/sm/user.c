@@ -7,6 +7,7 @@
 #include "sm/acks.h"
 #include "sm/deliver.h"
 #include "sm/privacy_change.h"
+#include "sm/push.h"
 #include "sm/send.h"
 #include "sm/session.h"
 #include "sm/subscribe.h"
@@ -37,6 +38,7 @@ void user_destroy(struct user *user)
     while (list_pop(&user->offline.pages))
         continue;
     free(user->carbons.copied);
+    push_forget(user);
     privacy_drop_waiting(user->privacy);
     privacy_destroy(user->privacy);
     roster_finish(&user->roster);
@@ -176,6 +178,14 @@ static void on_privacy_rows(void *arg, enum error e, const struct store_rows *ro
     user_load_end(user, e);
 }
 
+static void on_push_rows(void *arg, enum error e, const struct store_rows *rows)
+{
+    struct user *user = arg;
+    if (!e)
+        push_add_rows(user, rows);
+    user_load_end(user, e);
+}
+
 static void on_user_row(void *arg, enum error e, const struct store_rows *rows)
 {
     enum {
@@ -184,7 +194,8 @@ static void on_user_row(void *arg, enum error e, const struct store_rows *rows)
         PHOTO_HASH,
         VACATION_START,
         VACATION_END,
-        PRIVACY_ITEMS
+        PRIVACY_ITEMS,
+        PUSHES
     };
     struct user *user = arg;
     if (!e && store_rows_count(rows) > 0) {
@@ -198,6 +209,10 @@ static void on_user_row(void *arg, enum error e, const struct store_rows *rows)
         if (store_int(rows, 0, PRIVACY_ITEMS)) {
             user_load_begin(user);
             privacy_load(user->sm->store, jid_full(user->jid), on_privacy_rows, user);
+        }
+        if (store_int(rows, 0, PUSHES)) {
+            user_load_begin(user);
+            push_load(user->sm->store, jid_full(user->jid), on_push_rows, user);
         }
     }
     user_load_end(user, e);

@@ -67,6 +67,7 @@ struct user {
     struct user_offline offline;
     struct user_behind behind;
     struct user_carbons carbons;
+    struct push *pushes;     /* XEP-0357: sm/push.h; NULL: none */
     struct packet *deletion; /* the request to answer when the account has gone */
 };
 

@@ -215,6 +215,19 @@ void outbox_load(struct store *s, struct str sm, uint64_t after, uint64_t upto, 
                  store_fn fn, void *arg);
 struct store_txn *outbox_delete(struct store_txn *t, struct str owner, uint64_t id);
 
+/* ---- push: app servers of a user's devices (XEP-0357) ---- */
+struct push_row {
+    struct str jid, node; /* node "": none */
+    struct str resource;  /* of the session that asked for it */
+    struct str options;   /* a form; data == NULL: none */
+};
+/* Rows: jid, node, resource, options, and in each the number of messages in the owner's queue; the
+ * last one set is the last. */
+void push_load(struct store *s, struct str owner, store_fn fn, void *arg);
+struct store_txn *push_set(struct store_txn *t, struct str owner, const struct push_row *row);
+struct store_txn *push_delete(struct store_txn *t, struct str owner, struct str jid,
+                              struct str node);
+
 /* ---- vacation-settings, vacation-answered ---- */
 struct vacation_row {
     int64_t start, end; /* seconds since 1970; end is never 0 */

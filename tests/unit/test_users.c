@@ -202,6 +202,35 @@ static void test_queue(void **state)
     assert_string_equal(f->cells[0][0], "10");
 }
 
+static void test_pushes(void **state)
+{
+    struct fixture *f = *state;
+    struct push_row row = {STR("push.example"), STR("n1"), STR("phone"), STR("<x/>")};
+    COMMIT(f, push_set(store_begin(f->store), ROMEO, &row));
+    row.node = STR("");
+    row.options = STR_NULL;
+    COMMIT(f, push_set(store_begin(f->store), ROMEO, &row));
+    row.node = STR("n1"); /* once more: the last word counts, and it is the last now */
+    row.resource = STR("tablet");
+    COMMIT(f, push_set(store_begin(f->store), ROMEO, &row));
+    COMMIT(f, push_set(store_begin(f->store), JULIET, &row));
+    COMMIT(f, push(f, ROMEO, 5, 10));
+    READ(f, push_load(f->store, ROMEO, DONE(f)));
+    assert_int_equal(f->rows, 2);
+    assert_string_equal(f->cells[0][1], "");
+    assert_string_equal(f->cells[1][1], "n1");
+    assert_string_equal(f->cells[1][2], "tablet");
+    assert_string_equal(f->cells[1][4], "1");
+    COMMIT(f, push_delete(store_begin(f->store), ROMEO, row.jid, row.node));
+    READ(f, push_load(f->store, ROMEO, DONE(f)));
+    assert_int_equal(f->rows, 1);
+    COMMIT(f, users_delete(store_begin(f->store), ROMEO));
+    READ(f, push_load(f->store, ROMEO, DONE(f)));
+    assert_int_equal(f->rows, 0);
+    READ(f, push_load(f->store, JULIET, DONE(f)));
+    assert_int_equal(f->rows, 1);
+}
+
 static void test_delete_leaves_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -248,7 +277,7 @@ int main(void)
         BOTH(test_active_and_logout),      BOTH(test_list),
         BOTH(test_roster_items),           BOTH(test_roster_removal),
         BOTH(test_tombstones_are_bounded), BOTH(test_queue),
-        BOTH(test_delete_leaves_nothing),
+        BOTH(test_pushes),                 BOTH(test_delete_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

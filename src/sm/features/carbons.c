@@ -112,8 +112,8 @@ static bool remembered(const struct user *user, struct str id, const struct jid 
     return false;
 }
 
-static bool eligible(struct user *user, const struct packet *p, const struct jid *peer,
-                     bool received)
+static bool judge(const struct user *user, const struct packet *p, const struct jid *peer,
+                  bool received)
 {
     const struct stanza *s = p->stanza;
     struct str id = stanza_attr(s, STANZA_ROOT, STR("id"));
@@ -127,10 +127,22 @@ static bool eligible(struct user *user, const struct packet *p, const struct jid
         return false;
     if (kind == DELIVER_ERROR)
         return remembered(user, id, peer) || c.body || c.im || c.invites;
-    if (kind != DELIVER_CHAT && !(kind == DELIVER_NORMAL && c.body) && !c.im && !c.invites)
+    return kind == DELIVER_CHAT || (kind == DELIVER_NORMAL && c.body) || c.im || c.invites;
+}
+
+static bool eligible(struct user *user, const struct packet *p, const struct jid *peer,
+                     bool received)
+{
+    if (!judge(user, p, peer, received))
         return false;
-    remember(user, id, peer);
+    if (!str_is(send_type(p->stanza), "error"))
+        remember(user, stanza_attr(p->stanza, STANZA_ROOT, STR("id")), peer);
     return true;
+}
+
+bool carbons_concern(const struct user *user, const struct packet *p)
+{
+    return judge(user, p, p->from, true);
 }
 
 /* --- the copy --- */
@@ -213,6 +225,14 @@ bool carbons_is_copy(const struct stanza *s)
 {
     return stanza_child(s, STANZA_ROOT, STR("received"), NS_CARBONS) != STANZA_NONE ||
            stanza_child(s, STANZA_ROOT, STR("sent"), NS_CARBONS) != STANZA_NONE;
+}
+
+stanza_el carbons_message(const struct stanza *s)
+{
+    if (!carbons_is_copy(s))
+        return STANZA_ROOT;
+    stanza_el forwarded = stanza_first(s, stanza_first(s, STANZA_ROOT));
+    return stanza_first(s, forwarded);
 }
 
 /* --- switching: sections 4, 5 and 10.1 --- */

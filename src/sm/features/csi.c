@@ -50,15 +50,6 @@ static bool only_chat_state(const struct stanza *s, stanza_el message)
     return chat_state;
 }
 
-/* The message that a carbon brings; the root when it is none. */
-static stanza_el message_in(const struct stanza *s)
-{
-    if (!carbons_is_copy(s))
-        return STANZA_ROOT;
-    stanza_el forwarded = stanza_first(s, stanza_first(s, STANZA_ROOT));
-    return stanza_first(s, forwarded);
-}
-
 static enum kind kind_of(const struct config *config, const struct packet *p)
 {
     const struct stanza *s = p->stanza;
@@ -70,7 +61,7 @@ static enum kind kind_of(const struct config *config, const struct packet *p)
     case SEND_MESSAGE:
         if (str_is(type, "error") || owed_durable(s))
             return CSI_URGENT;
-        if (config->sm_csi_chat_states && only_chat_state(s, message_in(s)))
+        if (config->sm_csi_chat_states && only_chat_state(s, carbons_message(s)))
             return CSI_CHAT_STATE;
         return config->sm_csi_events &&
                        stanza_child(s, STANZA_ROOT, STR("event"), NS_PUBSUB_EVENT) != STANZA_NONE
@@ -98,7 +89,7 @@ static void drop(struct csi *csi, struct held *h)
 static struct held *make(const struct packet *p, enum kind kind)
 {
     const struct stanza *s = p->stanza;
-    stanza_el message = message_in(s);
+    stanza_el message = carbons_message(s);
     struct str from = p->from && message == STANZA_ROOT ? jid_full(p->from)
                                                         : stanza_attr(s, message, STR("from")),
                to = message == STANZA_ROOT ? STR_NULL : stanza_attr(s, message, STR("to"));
