@@ -5,6 +5,7 @@
  *   login      count logins, at most 16 at once: microseconds of server CPU each
  *   message    count pairs, `window` chat messages in flight on each: microseconds a delivered
  *              message; with --far-port one of each pair is on another server, --far-domain
+ *   carbons    the same, and one of each pair has three more devices that get copies (XEP-0280)
  *   ping       count clients ping the server, one in flight each
  *   fanout     one user with count contacts sends `rounds` presences: microseconds a delivered one
  *   offline    `each` messages to each of count offline users, then they come back: microseconds a
@@ -27,7 +28,7 @@
 #define BODY                                                                                       \
     "But soft, what light through yonder window breaks? It is the east, and Juliet is the sun. "   \
     "Arise, fair sun."
-enum { LOGINS_AT_ONCE = 16, RAW_MESSAGE = 250, RAW_PRESENCE = 150, WAIT_S = 120 };
+enum { DEVICES = 3, LOGINS_AT_ONCE = 16, RAW_MESSAGE = 250, RAW_PRESENCE = 150, WAIT_S = 120 };
 
 static void die(const char *what)
 {
@@ -74,19 +75,26 @@ static void sessions_make(struct load *l, int count)
     l->session_count = count;
 }
 
-/* Opens sessions [from, to) for users [first_user ..), at most 16 logins at once. */
-static void sessions_login(struct load *l, int from, int to, int first_user, bool registering)
+/* Opens sessions [from, to) for users first_user, first_user + step ..., at most 16 logins at once.
+ */
+static void devices_login(struct load *l, int from, int to, int first_user, int step, int resource,
+                          bool registering)
 {
     int opened = from, ready = l->ready;
 
     while (l->ready - ready < to - from) {
         while (opened < to && opened - from - (l->ready - ready) < LOGINS_AT_ONCE) {
-            session_open(l, &l->sessions[opened], first_user + opened - from, 0);
+            session_open(l, &l->sessions[opened], first_user + (opened - from) * step, resource);
             l->sessions[opened].registering = registering;
             opened++;
         }
         load_pump(l, 1000);
     }
+}
+
+static void sessions_login(struct load *l, int from, int to, int first_user, bool registering)
+{
+    devices_login(l, from, to, first_user, 1, 0, registering);
 }
 
 static void send_all(struct load *l, int from, int to, const char *xml)
@@ -200,16 +208,13 @@ static uint64_t delivered(const struct load *l)
     return total;
 }
 
-static void command_message(struct load *l)
+/* The pairs are the first sessions. */
+static void exchange(struct load *l)
 {
     int pairs = l->options.count;
     uint64_t ns, count;
     double start, end;
 
-    sessions_make(l, pairs * 2);
-    sessions_login(l, 0, pairs * 2, 0, false);
-    if (!l->options.raw)
-        send_all(l, 0, pairs * 2, "<presence/>");
     for (int i = 0; i < pairs * 2; i++) {
         l->sessions[i].peer = &l->sessions[i ^ 1];
         l->sessions[i].on_stanza = answer_message;
@@ -230,6 +235,40 @@ static void command_message(struct load *l)
         load_pump(l, 100);
     end = cost_clock();
     print_cost("us_per_message", cost_cpu_ns(&l->options) - ns, delivered(l) - count, end - start);
+}
+
+static void command_message(struct load *l)
+{
+    int users = l->options.count * 2;
+
+    sessions_make(l, users);
+    sessions_login(l, 0, users, 0, false);
+    if (!l->options.raw)
+        send_all(l, 0, users, "<presence/>");
+    exchange(l);
+}
+
+static void ignore(struct session *s, const char *xml, size_t len)
+{
+}
+
+/* Whichever of the pair writes: the three see it, as received or as sent. */
+static void command_carbons(struct load *l)
+{
+    int pairs = l->options.count, users = pairs * 2;
+
+    sessions_make(l, users + pairs * DEVICES);
+    sessions_login(l, 0, users, 0, false);
+    for (int i = 0; i < DEVICES; i++)
+        devices_login(l, users + i * pairs, users + (i + 1) * pairs, 1, 2, i + 1, false);
+    send_all(l, 0, users, "<presence/>");
+    send_all(l, users, l->session_count,
+             "<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq><presence/>");
+    for (int i = users; i < l->session_count; i++) {
+        l->sessions[i].on_stanza = ignore;
+        l->sessions[i].received = 0;
+    }
+    exchange(l);
 }
 
 /* ---- ping ---- */
@@ -421,9 +460,9 @@ static const struct {
     const char *name;
     void (*run)(struct load *l);
 } commands[] = {
-    {"register", command_register}, {"login", command_login},   {"message", command_message},
-    {"ping", command_ping},         {"fanout", command_fanout}, {"offline", command_offline},
-    {"idle", command_idle},
+    {"register", command_register}, {"login", command_login}, {"message", command_message},
+    {"carbons", command_carbons},   {"ping", command_ping},   {"fanout", command_fanout},
+    {"offline", command_offline},   {"idle", command_idle},
 };
 
 static void parse_pids(struct options *o, char *list)
@@ -503,7 +542,8 @@ int main(int argc, char **argv)
     struct load l = {0};
 
     if (argc < 2)
-        die("usage: load register|login|message|ping|fanout|offline|idle [--option value ...]");
+        die("usage: load register|login|message|carbons|ping|fanout|offline|idle [--option value "
+            "...]");
     signal(SIGPIPE, SIG_IGN);
     parse_options(&l.options, argc - 1, argv + 1);
     l.epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -198,7 +198,7 @@ pidfile = "{self.dir}/prosody.pid"
 data_path = "{self.dir}/data"
 certificates = "{self.dir}"
 log = {{ error = "{self.dir}/prosody.log" }}
-modules_enabled = {{ "roster", "saslauth", "tls", "dialback", "disco", "ping", "register_ibr" }}
+modules_enabled = {{ "roster", "saslauth", "tls", "dialback", "disco", "ping", "register_ibr", "carbons" }}
 modules_disabled = {{ {'"s2s_auth_dane"' if self.other else '"s2s"'} }}
 s2s_secure_auth = false
 allow_registration = true
@@ -249,6 +249,7 @@ acl: {{ local: {{ user_regexp: "" }} }}
 access_rules:
   register: {{ allow: all }}
 modules:
+  mod_carboncopy: {{}}
   mod_disco: {{}}
   mod_offline: {{}}
   mod_ping: {{}}
@@ -272,6 +273,7 @@ class Jabberd2(Server):
     name = package = 'jabberd2'
     mechanism = 'PLAIN'  # over both: its SCRAM comes from libgsasl and derives the keys at every login
     tls = True
+    skips = ('carbons',)
 
     def change(self, name, *pairs):
         text = Path(f'/etc/jabberd2/{name}.xml').read_text()
@@ -330,6 +332,8 @@ MEASURES = {
                     'us_per_message'),
     'message-s2s': ('1:1 message to another server of the kind, over TLS with dialback; both servers together', 'us', 24, True,
                     ['message', '--count', '50'], 'us_per_message'),
+    'carbons': ('1:1 message with copies to three devices, one in flight on each of 50 pairs', 'us', 24, False,
+                ['carbons', '--count', '50'], 'us_per_message'),
     'ping': ('ping IQ', 'us', 10, False, ['ping', '--count', '50'], 'us_per_ping'),
     'fanout': ('presence to 100 contacts, each', 'us', 3, False,
                ['fanout', '--prefix', 'f', '--count', '100', '--rounds', '300'], 'us_per_presence'),

@@ -8,7 +8,6 @@ from slixmpp.xmlstream import ET
 from test_two_users import Person
 
 THREADS = True
-DATABASES = ['sqlite', 'postgres']
 PASSWORD = 'the nightingale'
 APPS, SECRET = f'push.{DOMAIN}', 'tell nobody'
 PUBSUB, PUSH, FORM = '{http://jabber.org/protocol/pubsub}', '{urn:xmpp:push:0}', '{jabber:x:data}'
