@@ -332,7 +332,7 @@ MEASURES = {
                     'us_per_message'),
     'message-s2s': ('1:1 message to another server of the kind, over TLS with dialback; both servers together', 'us', 24, True,
                     ['message', '--count', '50'], 'us_per_message'),
-    'carbons': ('1:1 message with copies to three devices, one in flight on each of 50 pairs', 'us', 24, False,
+    'carbons': ('1:1 message with copies to three devices, one in flight on each of 50 pairs', 'us', 30, False,
                 ['carbons', '--count', '50'], 'us_per_message'),
     'ping': ('ping IQ', 'us', 10, False, ['ping', '--count', '50'], 'us_per_ping'),
     'fanout': ('presence to 100 contacts, each', 'us', 3, False,
