@@ -373,7 +373,7 @@ void push_publisher_destroy(struct push_publisher *p)
     loop_timer_stop(&p->timer);
     while ((node = list_pop(&p->timed)))
         LIST_ENTRY(node, struct push, timed)->state = PUSH_IDLE;
-    while ((node = list_pop(&p->watched)))
+    while (list_pop(&p->watched))
         continue;
     for (size_t i = 0; (service = hash_next(&p->services, &i));) {
         while ((node = list_pop(&service->waiting)))
