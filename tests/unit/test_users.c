@@ -274,10 +274,14 @@ static void test_delete_leaves_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(test_active_and_logout),      BOTH(test_list),
-        BOTH(test_roster_items),           BOTH(test_roster_removal),
-        BOTH(test_tombstones_are_bounded), BOTH(test_queue),
-        BOTH(test_pushes),                 BOTH(test_delete_leaves_nothing),
+        BOTH(test_active_and_logout),
+        BOTH(test_list),
+        BOTH(test_roster_items),
+        BOTH(test_roster_removal),
+        BOTH(test_tombstones_are_bounded),
+        BOTH(test_queue),
+        BOTH(test_pushes),
+        BOTH(test_delete_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
