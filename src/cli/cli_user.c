@@ -90,6 +90,22 @@ void cli_user_tell(const struct user_store *s, const char *command, const struct
     json_decref(request);
 }
 
+static void count_taken(void *arg, const json_t *answer)
+{
+    *(json_int_t *)arg += json_integer_value(json_object_get(answer, "taken"));
+}
+
+/* A running server makes the user itself, with all that follows from it: shared groups, contacts,
+ * welcome message. False when none does. */
+static bool server_takes(const struct user_store *s, const struct jid *jid)
+{
+    json_t *request = json_pack("{s:s, s:s}", "command", "user-new", "jid", jid->text);
+    json_int_t taken = 0;
+    control_request_all(s->data_dir, request, count_taken, &taken);
+    json_decref(request);
+    return taken > 0;
+}
+
 /* --- subcommands --- */
 
 static int store_account(struct user_store *s, const struct jid *jid,
@@ -103,7 +119,7 @@ static int store_account(struct user_store *s, const struct jid *jid,
                   jid->text);
         return 1;
     }
-    if (e == ERR_OK) {
+    if (e == ERR_OK && !server_takes(s, jid)) {
         e = user_store_commit(
             s, users_activate(store_begin(s->users), jid_bare(jid), loop_wall(s->loop) / 1000));
         if (e != ERR_OK) /* an account without its user would be half made */
@@ -234,6 +250,14 @@ static int user_list(struct cli_options *o, struct user_store *s, const struct c
     return e == ERR_OK ? 0 : 1;
 }
 
+/* For groups of everybody. */
+static void tell_accounts(const struct user_store *s)
+{
+    json_t *request = json_pack("{s:s}", "command", "accounts-new");
+    control_request_all(s->data_dir, request, ignore_answer, NULL);
+    json_decref(request);
+}
+
 /* The file is opened before the databases: as root, that is before taking on their owner's
  * identity. */
 static int user_import(struct cli_options *o, const struct config *config)
@@ -247,6 +271,7 @@ static int user_import(struct cli_options *o, const struct config *config)
         cli_error("cannot read %s: %s", path, file ? "it is no file" : strerror(errno));
     } else if (user_store_open(&s, config)) {
         code = user_import_run(&s, path, file);
+        tell_accounts(&s);
         user_store_close(&s);
     }
     if (file)

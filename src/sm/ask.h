@@ -20,12 +20,14 @@ struct question;
  * NULL. Always in a later turn; with NULL when the instance ends. */
 typedef void (*ask_fn)(void *arg, const struct stanza *answer);
 
-/* A question: begun, its request opened and filled, sent by one of the four below, which take the
+/* A question: begun, its request opened and filled, sent by one of those below, which take the
  * builder. */
 struct question *ask_begin(struct sm *sm, ask_fn fn, void *arg);
 struct builder *ask_open(const struct question *q, const char *name, const char *action);
 /* The session's c2s, or with NULL any. */
 void ask_c2s(struct question *q, const struct session *session, struct builder *b);
+/* A component by its own name. */
+void ask_component(struct question *q, struct str name, struct builder *b);
 /* The sm that has the user; the user is loaded there. */
 void ask_user(struct question *q, struct jid *jid, struct builder *b);
 /* Every other sm of the domain. */

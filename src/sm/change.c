@@ -44,14 +44,13 @@ uint64_t change_version(struct user *user)
 struct stanza *change_push_stanza(struct user *user, const struct roster_item *item, bool removed,
                                   uint64_t version)
 {
-    char id[26];
+    char id[26], room[ROSTER_VERSION_SIZE];
     random_token(user->sm->c->env->random, id, 16);
     struct builder *b = builder_create(STR("iq"), NS_CLIENT);
     builder_attr(b, STR("type"), STR("set"));
     builder_attr(b, STR("id"), (struct str){id, 16});
     builder_start(b, STR("query"), NS_ROSTER);
-    if (!user->roster.shared)
-        builder_attr_u64(b, STR("ver"), version);
+    builder_attr(b, STR("ver"), roster_version_write(&user->roster, version, room));
     roster_item_write(item, removed, b);
     builder_end(b);
     return builder_finish(b);

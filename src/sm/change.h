@@ -33,7 +33,8 @@ bool change_wait(struct user *user, struct packet *p);
  */
 void change_commit(struct change *c);
 
-/* A roster push of one item to one session; the version is the item's. */
+/* A roster push of one item to one session; the version is the item's. ROSTER_NO_VERSION: the push
+ * leads to none, so that a client that gets no further asks for the whole roster again. */
 struct stanza *change_push_stanza(struct user *user, const struct roster_item *item, bool removed,
                                   uint64_t version);
 /* The version that a change is to have: one more than any before. */

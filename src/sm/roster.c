@@ -1,7 +1,10 @@
 /* The roster in memory: a sorted array of items. See roster.h. */
 #include "sm/roster.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include "base/hash.h"
 #include "base/mem.h"
 #include "sm/stored.h"
 #include "xmpp/namespaces.h"
@@ -203,6 +206,7 @@ void roster_item_share(struct roster_item *item, struct str group)
         has_text(item->shared, item->shared_count, group))
         return;
     if (!item->shared) {
+        item->own_hidden = item->hidden;
         item->own_state = item->state;
         item->state = SUB_BOTH;
     }
@@ -220,6 +224,47 @@ void roster_item_unshare(struct roster_item *item)
     free(item->shared);
     item->shared = NULL;
     item->shared_count = 0;
+}
+
+/* --- what is shared, as a part of the version --- */
+
+void roster_mark_shared(struct roster *r)
+{
+    uint64_t seed[2] = {0, 0};
+    bool any = false;
+    for (uint32_t i = 0; i < r->count; i++) {
+        const struct roster_item *item = r->items[i];
+        if (!item->shared)
+            continue;
+        any = true;
+        seed[0] = hash_bytes(seed, item->jid->text, strlen(item->jid->text) + 1);
+        seed[1] = hash_bytes(seed, item->shared, texts_size(item->shared, item->shared_count));
+    }
+    r->shared_mark = any ? (seed[0] ^ seed[1]) | 1 : 0;
+}
+
+struct str roster_version_write(const struct roster *r, uint64_t version,
+                                char room[ROSTER_VERSION_SIZE])
+{
+    int len;
+    if (version == ROSTER_NO_VERSION)
+        return STR("0-0");
+    if (r->shared_mark)
+        len = snprintf(room, ROSTER_VERSION_SIZE, "%" PRIu64 "-%" PRIu64, version, r->shared_mark);
+    else
+        len = snprintf(room, ROSTER_VERSION_SIZE, "%" PRIu64, version);
+    return (struct str){room, (size_t)len};
+}
+
+bool roster_version_read(const struct roster *r, struct str text, uint64_t *ret)
+{
+    struct str number, rest = text;
+    uint64_t mark = 0;
+    if (!str_split(&rest, '-', &number) || !str_to_u64(number, INT64_MAX, ret))
+        return false;
+    if (!rest.data)
+        return r->shared_mark == 0;
+    return str_to_u64(rest, UINT64_MAX, &mark) && mark && mark == r->shared_mark;
 }
 
 void roster_item_write(const struct roster_item *item, bool removed, struct builder *b)
@@ -311,7 +356,7 @@ struct store_txn *roster_item_store(struct store_txn *t, struct str owner,
         .ask = subscription_pending_out(state) ? 1 : 0,
         .pending_in = subscription_pending_in(state),
         .approved = item->approved,
-        .hidden = item->hidden,
+        .hidden = item->shared ? item->own_hidden : item->hidden,
         .version = item->version,
         .pending_xml = has_request ? buffer_str(&xml) : STR_NULL,
     };

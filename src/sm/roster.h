@@ -26,6 +26,7 @@ struct roster_item {
      * the user's own lies beneath. */
     bool own;          /* the user has the item, too: there is a row for it */
     uint8_t own_state; /* enum subscription_state */
+    bool own_hidden;
     uint8_t shared_count;
     char *shared; /* names of those groups, each with its NUL; NULL: none */
 };
@@ -35,11 +36,24 @@ struct roster {
     uint32_t count, cap;
     uint32_t hidden; /* of count */
     uint64_t version;
-    bool shared;    /* some items are of groups in the configuration: no versions then */
-    uint64_t floor; /* what changed since an older version is not known any more (XEP-0237) */
+    uint64_t shared_mark; /* of what groups in the configuration add; 0: nothing */
+    uint64_t floor;       /* what changed since an older version is not known any more (XEP-0237) */
 };
 
 void roster_finish(struct roster *r);
+/* Some items have become shared, or are so no longer: what that makes is told apart from any other
+ * state by its mark. */
+void roster_mark_shared(struct roster *r);
+
+#define ROSTER_VERSION_SIZE 48
+#define ROSTER_NO_VERSION   UINT64_MAX /* written as one that no roster ever has */
+/* A version as clients see it (XEP-0237): the number, and behind it the mark of what is shared, so
+ * that what the configuration does makes another version. */
+struct str roster_version_write(const struct roster *r, uint64_t version,
+                                char room[ROSTER_VERSION_SIZE]);
+/* False for one that the client cannot have of what is shared now. */
+bool roster_version_read(const struct roster *r, struct str text, uint64_t *ret);
+
 struct roster_item *roster_find(const struct roster *r, struct str jid); /* NULL when absent */
 /* The item of that JID, made (state None, hidden) when there is none. */
 struct roster_item *roster_put(struct roster *r, struct jid *jid);
@@ -56,7 +70,8 @@ void roster_item_set_name(struct roster_item *item,
 void roster_item_set_groups(struct roster_item *item, const struct str *groups, size_t count);
 /* One more shared group; the first one makes the item shared. */
 void roster_item_share(struct roster_item *item, struct str group);
-/* No longer shared: what is the user's own comes up again. */
+/* No longer shared: what is the user's own comes up again, but for own_hidden, which the caller
+ * sets (roster_set_hidden). */
 void roster_item_unshare(struct roster_item *item);
 void roster_item_set_request(struct roster_item *item,
                              struct stanza *request); /* takes its own reference */

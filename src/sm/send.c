@@ -39,8 +39,8 @@ void send_moved(struct sm *sm, struct packet *p)
     component_send(sm->c, p);
 }
 
-static void route(struct sm *sm, struct stanza *s, struct jid *from, struct jid *to,
-                  struct promise *promise)
+void send_route_promised(struct sm *sm, struct stanza *s, struct jid *from, struct jid *to,
+                         struct promise *promise)
 {
     struct packet *p = packet_create(PACKET_STANZA, STR_NULL, STR_NULL);
     p->stanza = stanza_ref(s);
@@ -53,7 +53,7 @@ static void route(struct sm *sm, struct stanza *s, struct jid *from, struct jid 
 
 void send_route(struct sm *sm, struct stanza *s, struct jid *from, struct jid *to)
 {
-    route(sm, s, from, to, NULL);
+    send_route_promised(sm, s, from, to, NULL);
 }
 
 static void to_client(struct session *session, struct packet *p)
@@ -116,7 +116,7 @@ void send_error_to(struct sm *sm, struct session *session, const struct packet *
     if (session)
         to_session(session, error, p->to, p->from, p->promise);
     else if (p->to)
-        route(sm, error, p->to, p->from, p->promise);
+        send_route_promised(sm, error, p->to, p->from, p->promise);
     stanza_unref(error);
 }
 

@@ -8,6 +8,10 @@
 
 /* To a JID anywhere, by the domain of `to`, from a served domain. Shares stanza and JIDs. */
 void send_route(struct sm *sm, struct stanza *s, struct jid *from, struct jid *to);
+/* The same for somebody who waits: the promise (may be NULL) is shared, and kept when it has been
+ * handled over there. */
+void send_route_promised(struct sm *sm, struct stanza *s, struct jid *from, struct jid *to,
+                         struct promise *promise);
 /* The same with a packet whose from and to are set; moved. */
 void send_packet(struct sm *sm, struct packet *p);
 /* A stanza for a local user that belongs to another sm now; moved. */

@@ -162,6 +162,7 @@ static struct session *make(struct user *user, const struct packet *p)
     user->session_count++;
     list_remove(&user->idle);
     sm->counters.sessions_started++;
+    rate_count(&user->logins, loop_now(sm->loop));
     return s;
 }
 

@@ -147,6 +147,7 @@ static void on_client_stanza(struct sm *sm, struct packet *p)
     if (session->stale)
         session_heard(session);
     user_hold(user);
+    rate_count(&user->stanzas, loop_now(sm->loop));
     if (p->receipt.number && !owed_take(sm, p))
         packet_destroy(p);
     else if (p->failed && session->acks)
@@ -553,8 +554,18 @@ static void sm_status(struct component *c, json_t *into)
     json_object_set_new(into, "counters", counters);
 }
 
-/* `jackdaw user del`: as if the account's own c2s had asked; the answer comes back to us and is
- * dropped. */
+/* `jackdaw user add` and `del`: as if the account's own c2s had asked; the answer comes back to us
+ * and is dropped. Another sm that shares the domain hears it, too, and one of us has the user. */
+static json_t *account_changed(struct sm *sm, struct jid *jid, enum session_action action)
+{
+    bool ours = sm_domain(sm, jid_domain(jid)) && sm_owns(sm, jid);
+    if (ours)
+        on_user_action(
+            sm, packet_create_session(jid_domain(jid), str_of(sm->c->id), action, jid,
+                                      action == SESSION_DELETE ? STR(USER_EXISTED) : STR_NULL));
+    return json_pack("{s:b, s:i}", "ok", 1, "taken", (int)ours);
+}
+
 static json_t *sm_command(struct component *c, const json_t *request)
 {
     struct sm *sm = c->state;
@@ -564,16 +575,15 @@ static json_t *sm_command(struct component *c, const json_t *request)
         if (answer)
             return answer;
     }
-    if (!str_is(name, "user-gone"))
+    bool gone = str_is(name, "user-gone");
+    if (!gone && !str_is(name, "user-new"))
         return NULL;
     struct jid *jid = jid_parse(str_of(json_string_value(json_object_get(request, "jid"))));
     if (!jid)
         return json_pack("{s:s}", "error", "the command needs a valid jid");
-    if (sm_owns(sm, jid)) /* else another sm hears it, too, and has the user */
-        on_user_action(sm, packet_create_session(jid_domain(jid), str_of(c->id), SESSION_DELETE,
-                                                 jid, STR_NULL));
+    json_t *answer = account_changed(sm, jid, gone ? SESSION_DELETE : SESSION_CREATE);
     jid_unref(jid);
-    return json_pack("{s:b}", "ok", 1);
+    return answer;
 }
 
 static void forget_session(struct session *s)

@@ -4,6 +4,7 @@
 #ifndef JACKDAW_SM_USER_H
 #define JACKDAW_SM_USER_H
 
+#include "sm/rate.h"
 #include "sm/roster.h"
 #include "sm/sm.h"
 #include "xmpp/avatar.h"
@@ -54,7 +55,8 @@ struct user {
     char *logout_status;              /* NULL: none */
     char photo_hash[AVATAR_HASH_LEN]; /* of the vCard's picture: features/vcard.c */
     bool has_photo;
-    bool searching; /* a search is under way: features/search.c */
+    bool searching;              /* a search is under way: features/search.c */
+    struct rate stanzas, logins; /* XEP-0133 section 4.10 */
     uint32_t waiting_count;
     uint32_t session_count;
     uint32_t busy;  /* holds: not to be unloaded */
@@ -87,6 +89,9 @@ void user_set_photo(struct user *user, struct str hash);
 /* For handlers of PATH_USER_LOAD: one more read to wait for, and its answer. */
 void user_load_begin(struct user *user);
 void user_load_end(struct user *user, enum error e);
+
+/* The reason of a SESSION_DELETE: there was an account, although its rows may have gone already. */
+#define USER_EXISTED "existed"
 
 /* SESSION_CREATE and SESSION_DELETE; the packet is answered and destroyed. The user must be ready.
  */

@@ -140,3 +140,42 @@ def test_shared_groups_over_a_restart(own_server):
     server.stop()
     server.start()
     asyncio.run(meet())
+
+
+def test_accounts_from_the_shell(own_server):
+    """`jackdaw user add` and `del` beside the running server do what registration does."""
+    server = own_server('server.admins=admin@jackdaw.test', 'register.watchers=admin@jackdaw.test',
+                        'sm.shared_groups=Everybody=@jackdaw.test', 'sm.template_roster=help@jackdaw.test=Help')
+    server.start()
+    server.user('admin')
+
+    async def go():
+        admin = await Admin(server, 'admin', server.password).come()
+        pushes = asyncio.Queue()
+        admin.add_event_handler('roster_update', lambda iq: pushes.put_nowait(iq) if iq['type'] == 'set' else None)
+
+        async def pushed(subscription):
+            while True:
+                items = (await asyncio.wait_for(pushes.get(), 15))['roster']['items']
+                if items.get('juliet@jackdaw.test', {}).get('subscription') == subscription:
+                    return
+
+        await admin.run('set-welcome', welcome='Be kind.')
+        await asyncio.to_thread(server.user, 'juliet')
+        while (await admin.message())['body'] != 'The account juliet@jackdaw.test was made.':
+            pass  # of admin's own account
+        await pushed('both')
+        juliet = await Person(server, 'juliet', server.password).come()
+        assert (await juliet.message())['body'] == 'Be kind.'
+        assert sorted(juliet.client_roster.keys() - {'juliet@jackdaw.test'}) == ['admin@jackdaw.test', 'help@jackdaw.test']
+        await admin.presence_of('juliet@jackdaw.test', 'available')
+        await asyncio.to_thread(server.command, 'user', 'del', 'juliet@jackdaw.test')
+        assert (await admin.message())['body'] == 'The account juliet@jackdaw.test was removed.'
+        await pushed('remove')
+        await asyncio.wait_for(juliet.gone.wait(), 15)
+        await admin.leave()
+
+    asyncio.run(go())
+    listed = server.command('user', 'list').stdout
+    assert 'juliet' not in listed and 'admin' in listed
+    server.stop()

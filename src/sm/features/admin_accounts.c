@@ -5,6 +5,7 @@
  *
  * Who administers single domains may not touch an account that administers the server.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include "base/mem.h"
@@ -14,6 +15,7 @@
 #include "xmpp/namespaces.h"
 
 #define ACCOUNTS_MAX 100u /* of one command */
+#define STATS_MAX    64u  /* sessions and addresses that are shown */
 
 /* One command at work. */
 struct job {
@@ -329,24 +331,79 @@ static const struct data_field stats_fields[] = {
     {.type = DATA_TEXT_MULTI, .var = "ipaddresses", .label = "IP addresses"},
     {.type = DATA_TEXT_SINGLE, .var = "rostersize", .label = "Contacts"},
     {.type = DATA_TEXT_MULTI, .var = "onlineresources", .label = "Resources online"},
+    {.type = DATA_TEXT_SINGLE, .var = "stanzaspersecond", .label = "Stanzas per second"},
+    {.type = DATA_TEXT_SINGLE, .var = "loginsperminute", .label = "Logins per minute"},
 };
+
+/* The c2s that have sessions of the account, asked one after the other. */
+struct stats {
+    struct job *job;
+    char *c2s[STATS_MAX], *ips[STATS_MAX];
+    size_t c2s_count, at, ip_count;
+};
+
+static void stats_ask(struct stats *st);
+
+static void add_once(char **list, size_t *count, struct str text)
+{
+    for (size_t i = 0; i < *count; i++)
+        if (str_is(text, list[i]))
+            return;
+    if (text.len && *count < STATS_MAX)
+        list[(*count)++] = str_dup(text);
+}
+
+static void stats_end(struct stats *st)
+{
+    struct str ips[STATS_MAX];
+    for (size_t i = 0; i < st->ip_count; i++)
+        ips[i] = str_of(st->ips[i]);
+    data_form_add(st->job->result, &stats_fields[0], true, ips, st->ip_count);
+    job_next(st->job, STANZA_ERR_NONE);
+    for (size_t i = 0; i < st->ip_count; i++)
+        free(st->ips[i]);
+    for (size_t i = 0; i < st->c2s_count; i++)
+        free(st->c2s[i]);
+    free(st);
+}
 
 static void on_addresses(void *arg, const struct stanza *answer)
 {
-    struct job *job = arg;
-    struct str ips[64];
-    size_t count = 0;
-    for (stanza_el el = answer ? stanza_first(answer, STANZA_ROOT) : STANZA_NONE;
-         el != STANZA_NONE && count < 64; el = stanza_next(answer, el))
-        ips[count++] = stanza_attr(answer, el, STR("ip"));
-    data_form_add(job->result, &stats_fields[0], true, ips, count);
-    job_next(job, STANZA_ERR_NONE);
+    struct stats *st = arg;
+    for (stanza_el el = answer ? stanza_first(answer, STANZA_ROOT) : STANZA_NONE; el != STANZA_NONE;
+         el = stanza_next(answer, el))
+        add_once(st->ips, &st->ip_count, stanza_attr(answer, el, STR("ip")));
+    st->at++;
+    stats_ask(st);
+}
+
+static void stats_ask(struct stats *st)
+{
+    struct job *job = st->job;
+    if (st->at == st->c2s_count) {
+        stats_end(st);
+        return;
+    }
+    struct question *q = ask_begin(job->sm, on_addresses, st);
+    struct builder *b = ask_open(q, "account", "address");
+    builder_attr(b, STR("jid"), jid_full(job->accounts[job->at]));
+    ask_component(q, str_of(st->c2s[st->at]), b);
+}
+
+static void add_rates(struct builder *b, const struct stanza *answer)
+{
+    char text[32];
+    uint64_t stanzas = 0;
+    (void)str_to_u64(stanza_attr(answer, STANZA_ROOT, STR("stanzas")), UINT32_MAX, &stanzas);
+    int len = snprintf(text, sizeof text, "%.2f", (double)stanzas / 60);
+    data_form_add_text(b, &stats_fields[3], (struct str){text, (size_t)len});
+    data_form_add_text(b, &stats_fields[4], stanza_attr(answer, STANZA_ROOT, STR("logins")));
 }
 
 static void on_stats(void *arg, const struct stanza *answer)
 {
     struct job *job = arg;
-    struct str resources[64];
+    struct str resources[STATS_MAX];
     size_t count = 0;
     if (ask_condition(answer)) {
         job_next(job, ask_condition(answer));
@@ -355,13 +412,17 @@ static void on_stats(void *arg, const struct stanza *answer)
     data_form_add_text(job->result, &stats_fields[1],
                        stanza_attr(answer, STANZA_ROOT, STR("roster")));
     struct str bare = jid_full(job->accounts[job->at]);
-    for (stanza_el el = stanza_first(answer, STANZA_ROOT); el != STANZA_NONE && count < 64;
+    struct stats *st = MEM_NEW(struct stats);
+    st->job = job;
+    for (stanza_el el = stanza_first(answer, STANZA_ROOT); el != STANZA_NONE && count < STATS_MAX;
          el = stanza_next(answer, el)) {
         struct str jid = stanza_attr(answer, el, STR("jid"));
         resources[count++] = (struct str){jid.data + bare.len + 1, jid.len - bare.len - 1};
+        add_once(st->c2s, &st->c2s_count, stanza_attr(answer, el, STR("c2s")));
     }
     data_form_add(job->result, &stats_fields[2], true, resources, count);
-    ask_account(job, "address", STR_NULL, on_addresses);
+    add_rates(job->result, answer);
+    stats_ask(st);
 }
 
 static void step_stats(struct job *job)

@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 #include "base/mem.h"
+#include "sm/admin_lists.h"
 #include "sm/ask.h"
 #include "sm/command.h"
 #include "sm/send.h"
@@ -191,6 +192,11 @@ static uint64_t online_here(const struct sm *sm, struct str domain, struct str s
         }
     }
     return count;
+}
+
+uint64_t admin_lists_online(const struct sm *sm, struct str domain)
+{
+    return online_here(sm, domain, STR_NULL, 0, NULL, NULL);
 }
 
 static void on_online(void *arg, const struct stanza *answer)

@@ -99,11 +99,14 @@ static struct str some_c2s(const struct sm *sm)
 
 void ask_c2s(struct question *q, const struct session *session, struct builder *b)
 {
-    struct sm *sm = q->sm;
-    struct str c2s = session ? peer_name(session->peer) : some_c2s(sm);
-    struct packet *p = packet_create(PACKET_STANZA, c2s, str_of(sm->c->id));
+    ask_component(q, session ? peer_name(session->peer) : some_c2s(q->sm), b);
+}
+
+void ask_component(struct question *q, struct str name, struct builder *b)
+{
+    struct packet *p = packet_create(PACKET_STANZA, name, str_of(q->sm->c->id));
     p->stanza = builder_finish(b);
-    component_send(sm->c, p);
+    component_send(q->sm->c, p);
 }
 
 void ask_user(struct question *q, struct jid *jid, struct builder *b)

@@ -1,5 +1,6 @@
 /* A message to a domain goes to its administrators (server.admins), as jabberd2 had it: the address
- * a user in need tries first. The subject tells who wrote. */
+ * a user in need tries first. The subject tells who wrote. It counts as handled when every
+ * administrator has it, or it waits for them on the disk. */
 #include "base/buffer.h"
 #include "config/admin_entry.h"
 #include "sm/admin.h"
@@ -47,7 +48,7 @@ static enum path_result at_domain_message(struct path_event *e)
         struct jid *admin = admin_entry_read(str_of(admins->items[i]), &domains);
         if (admin && admin_configured(e->sm, jid_full(admin), jid_domain(p->to))) {
             message = message ? message : forwarded(p);
-            send_route(e->sm, message, p->to, admin);
+            send_route_promised(e->sm, message, p->to, admin, p->promise);
         }
         jid_unref(admin);
     }

@@ -54,10 +54,10 @@ static enum path_result at_user_load(struct path_event *e)
 static void answer_whole(struct iq *iq)
 {
     const struct roster *r = &iq->user->roster;
+    char room[ROSTER_VERSION_SIZE];
     struct builder *b = iq_result_open(iq);
     builder_start(b, STR("query"), NS_ROSTER);
-    if (!r->shared)
-        builder_attr_u64(b, STR("ver"), r->version);
+    builder_attr(b, STR("ver"), roster_version_write(r, r->version, room));
     for (uint32_t i = 0; i < r->count; i++)
         if (!r->items[i]->hidden)
             roster_item_write(r->items[i], false, b);
@@ -167,8 +167,7 @@ static enum stanza_condition on_get(struct iq *iq)
     const struct roster *r = &iq->user->roster;
     uint64_t since;
     iq->session->interested = true;
-    if (r->shared ||
-        !str_to_u64(stanza_attr(iq->packet->stanza, iq->payload, STR("ver")), INT64_MAX, &since) ||
+    if (!roster_version_read(r, stanza_attr(iq->packet->stanza, iq->payload, STR("ver")), &since) ||
         since > r->version || since < r->floor)
         answer_whole(iq);
     else if (since == r->version)
@@ -233,6 +232,7 @@ static void save(struct iq *iq, const struct wish *wish)
     struct change *c = change_begin(user, wish->jid);
     struct roster_item *item = roster_put(&user->roster, wish->jid);
     item->own = true;
+    item->own_hidden = false;
     roster_set_hidden(&user->roster, item, false);
     roster_item_set_name(item, wish->name);
     roster_item_set_groups(item, wish->groups, wish->group_count);

@@ -6,8 +6,8 @@
  * change nothing.
  *
  * "@DOMAIN" as a member is everybody who has an account there: read when the server starts, at a
- * reload, and when an account is made or goes. A roster with such items is told without versions
- * (XEP-0237): what the configuration does has no numbers.
+ * reload, and when an account is made or goes. Versions of the roster (XEP-0237) have a mark of
+ * what is shared behind their number: what the configuration does has none.
  */
 #include <stdlib.h>
 #include "base/mem.h"
@@ -88,7 +88,7 @@ static bool is_member(const struct group *g, struct jid *jid)
 
 static void push(struct user *user, const struct roster_item *item, bool removed)
 {
-    struct stanza *s = change_push_stanza(user, item, removed, 0);
+    struct stanza *s = change_push_stanza(user, item, removed, ROSTER_NO_VERSION);
     for (struct session *session = user->sessions; session; session = session->next)
         if (session->interested)
             send_session(session, s, NULL, session->jid);
@@ -123,6 +123,7 @@ static size_t strip(struct user *user, struct before *list)
         list[count].groups = mem_alloc(list[count].size + 1);
         memcpy(list[count].groups, item->shared, list[count].size);
         roster_item_unshare(item);
+        roster_set_hidden(&user->roster, item, item->own_hidden);
         count++;
     }
     return count;
@@ -141,7 +142,6 @@ static void share_group(struct user *user, const struct group *g)
             item = roster_put(r, jid);
         roster_item_share(item, str_of(g->name));
         roster_set_hidden(r, item, false);
-        r->shared = true;
     }
 }
 
@@ -151,12 +151,9 @@ static void tell_ended(struct user *user, struct roster_item *item)
     struct jid *contact = jid_ref(item->jid);
     if (!subscription_from(item->state))
         presence_send_absence(user, contact);
-    if (item->own) {
-        push(user, item, false);
-    } else {
-        push(user, item, true);
+    push(user, item, item->hidden);
+    if (!item->own)
         roster_item_destroy(roster_take(&user->roster, jid_full(contact)));
-    }
     jid_unref(contact);
 }
 
@@ -210,6 +207,7 @@ static void merge(struct shared_state *ss, struct user *user)
         free(list[i].groups);
     }
     free(list);
+    roster_mark_shared(&user->roster);
     user_release(user);
 }
 
@@ -344,6 +342,16 @@ static enum path_result at_account(struct path_event *e)
     return PATH_PASS;
 }
 
+/* `jackdaw user import`: {"command":"accounts-new"}. */
+static json_t *control(struct sm *sm, const json_t *request)
+{
+    if (!str_is(str_of(json_string_value(json_object_get(request, "command"))), "accounts-new"))
+        return NULL;
+    if (state_of(sm)->everybody)
+        refresh(state_of(sm));
+    return json_pack("{s:b}", "ok", 1);
+}
+
 static enum path_result at_internal(struct path_event *e)
 {
     if (!kept_told(e->packet, "accounts"))
@@ -383,6 +391,7 @@ static enum path_result at_stop(struct path_event *e)
 
 const struct feature shared_groups_feature = {
     .name = "shared_groups",
+    .control = control,
     .at = {[PATH_START] = at_start,
            [PATH_STOP] = at_stop,
            [PATH_RELOAD] = at_reload,

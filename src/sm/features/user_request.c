@@ -1,7 +1,8 @@
 /* What other session managers ask about a user that is in memory here (ask.h, ask_user), for an
  * administrator whose right they have checked:
  *
- *   <user action='info'/>    <session jid= away= available=/>..., roster=, logout=, status=
+ *   <user action='info'/>    <session jid= c2s= away= available=/>..., roster=, logout=, status=,
+ *                            and stanzas=, logins= in the last minute
  *   <user action='roster'/>  <query xmlns='jabber:iq:roster'/> as the user sees it
  *   <user action='end'/>     ends the sessions, or with resource= that one; ended=
  */
@@ -19,8 +20,11 @@ bool user_request_away(const struct session *s)
     return str_is(text, "away") || str_is(text, "xa");
 }
 
-static void add_info(const struct user *user, struct builder *b)
+static void add_info(struct user *user, struct builder *b)
 {
+    uint64_t now = loop_now(user->sm->loop);
+    builder_attr_u64(b, STR("stanzas"), rate_per_minute(&user->stanzas, now));
+    builder_attr_u64(b, STR("logins"), rate_per_minute(&user->logins, now));
     builder_attr_u64(b, STR("roster"), user->roster.count - user->roster.hidden);
     if (user->logout_time > 0)
         builder_attr_u64(b, STR("logout"), (uint64_t)user->logout_time);
@@ -28,6 +32,7 @@ static void add_info(const struct user *user, struct builder *b)
     for (const struct session *s = user->sessions; s; s = s->next) {
         builder_start(b, STR("session"), STR_NULL);
         builder_attr(b, STR("jid"), jid_full(s->jid));
+        builder_attr(b, STR("c2s"), peer_name(s->peer));
         builder_attr(b, STR("available"), session_available(s) ? STR("1") : STR_NULL);
         builder_attr(b, STR("away"), user_request_away(s) ? STR("1") : STR_NULL);
         builder_end(b);

@@ -114,7 +114,7 @@ static enum path_result at_created(struct path_event *e)
 
 static enum path_result at_delete(struct path_event *e)
 {
-    if (e->user->active)
+    if (e->user->active || str_is(e->user->deletion->reason, USER_EXISTED))
         tell_watchers(e->sm, e->user, "removed");
     return PATH_PASS;
 }
