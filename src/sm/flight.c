@@ -128,12 +128,14 @@ void flight_restore(struct sm *sm, struct packet *p, struct jid *owner, uint64_t
     packet_destroy(p);
 }
 
-/* Who sleeps may sleep longer than we live: its messages are written as if somebody waited. */
+/* Who sleeps may sleep longer than we live: its messages are written as if somebody waited, and at
+ * once, since they would have to be in the end. When a c2s has died, those who come back wait until
+ * what they had sent is handled (acks_resume), and much of it is on its way to those who sleep. */
 static void keep_for_sleeper(struct sm *sm, struct flight *f)
 {
-    if (list_empty(&f->young) && !f->row && !f->writing && owed_durable(f->packet->stanza) &&
+    if (!f->row && !f->writing && owed_durable(f->packet->stanza) &&
         !offline_has(f->packet->promise))
-        outbox_watch(sm, f);
+        outbox_write(sm, f);
 }
 
 void flight_sleep(struct session *session)

@@ -91,7 +91,7 @@ static void on_written(void *arg, enum error e, const struct store_rows *rows)
     free(w);
 }
 
-static void write(struct sm *sm, struct flight *f)
+void outbox_write(struct sm *sm, struct flight *f)
 {
     const struct packet *p = f->packet;
     struct stanza_stamp base = {.xmlns = stanza_ns(p->stanza, STANZA_ROOT)};
@@ -102,6 +102,7 @@ static void write(struct sm *sm, struct flight *f)
     w->owner = jid_ref(f->owner);
     w->number = f->number;
     w->id = store_sequence(sm->store);
+    list_remove(&f->young);
     f->writing = true;
     store_commit(outbox_push(store_begin(sm->store), jid_full(f->owner), w->id,
                              component_common_name(sm->c), text,
@@ -120,16 +121,14 @@ static void on_writer(struct loop_timer *timer)
             loop_timer_start(timer, f->since + patience(sm) - now);
             return;
         }
-        list_remove(&f->young);
-        write(sm, f);
+        outbox_write(sm, f);
     }
 }
 
 void outbox_write_all(struct sm *sm)
 {
-    struct list *node;
-    while ((node = list_pop(&sm->flights.young)))
-        write(sm, LIST_ENTRY(node, struct flight, young));
+    while (!list_empty(&sm->flights.young))
+        outbox_write(sm, LIST_ENTRY(sm->flights.young.next, struct flight, young));
 }
 
 void outbox_watch(struct sm *sm, struct flight *f)

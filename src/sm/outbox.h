@@ -9,6 +9,7 @@
 
 /* Somebody waits for this flight: it will be written when it takes too long. */
 void outbox_watch(struct sm *sm, struct flight *f);
+void outbox_write(struct sm *sm, struct flight *f); /* now */
 /* The flight is over, the packet not: the row goes when that has been dealt with. */
 void outbox_promise(struct sm *sm, const struct flight *f, struct packet *p);
 /* Everything that somebody waits for, at once: we stop. */
