@@ -120,12 +120,15 @@ void flight_route(struct sm *sm, struct packet *p)
 
 void flight_restore(struct sm *sm, struct packet *p, struct jid *owner, uint64_t row, int64_t sent)
 {
-    struct flight *f = make(sm, p, &sm->flights.lanes[lane_of(sm, p->to)]);
+    enum flight_lane lane = lane_of(sm, p->to);
+    struct flight *f = make(sm, p, &sm->flights.lanes[lane]);
     f->owner = jid_ref(owner);
     f->row = row;
     f->sent = sent;
     f->tried = true;
     packet_destroy(p);
+    if (!sm->flights.held[lane])
+        send_routed(sm, f, copy_of(sm, f, STR_NULL));
 }
 
 /* Who sleeps may sleep longer than we live: its messages are written as if somebody waited, and at
@@ -349,6 +352,8 @@ void flight_go(struct sm *sm)
 
 void flight_peer(struct sm *sm, struct str name, bool up)
 {
+    if (!up)
+        outbox_watch_others(sm);
     if (!str_is(name, sm->c->env->config->s2s_id))
         return;
     if (up && !sm->flights.load_upto)
@@ -364,6 +369,7 @@ void flight_link(struct sm *sm, bool up)
         loop_timer_stop(&flights->release);
         flights->held[FLIGHT_LOCAL] = flights->held[FLIGHT_REMOTE] = flights->lost = true;
     } else if (flights->lost) {
+        outbox_watch_others(sm);
         loop_timer_start(&flights->release, SETTLE_MS);
     } else {
         flight_go(sm);
@@ -383,6 +389,8 @@ void flight_init(struct sm *sm)
         true; /* until the outbox is read */
     loop_timer_init(&flights->release, sm->loop, on_release);
     outbox_init(sm);
+    outbox_heir_init(sm);
+    outbox_watch_others(sm);
 }
 
 void flight_finish(struct sm *sm)
@@ -390,6 +398,7 @@ void flight_finish(struct sm *sm)
     struct flight *f;
     loop_timer_stop(&sm->flights.release);
     loop_timer_stop(&sm->flights.writer);
+    loop_timer_stop(&sm->flights.heir);
     for (size_t i = 0; (f = hash_next(&sm->flights.table, &i));) {
         hash_del(&sm->flights.table, number_key(f));
         packet_destroy(f->packet);

@@ -29,7 +29,7 @@ struct flight {
 
 /* Through the router, to any address; p is moved, its promise waits for the receipt. */
 void flight_route(struct sm *sm, struct packet *p);
-/* One from the outbox, of a former life: waits in its lane. p is moved. */
+/* One from the outbox, of a former life or another's: it takes its turn in its lane. p is moved. */
 void flight_restore(struct sm *sm, struct packet *p, struct jid *owner, uint64_t row, int64_t sent);
 /* To a session's c2s; p is complete, and moved. */
 void flight_deliver(struct session *session, struct packet *p);

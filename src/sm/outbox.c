@@ -140,7 +140,7 @@ void outbox_watch(struct sm *sm, struct flight *f)
 
 /* --- what a former life left --- */
 
-static void restore(struct sm *sm, struct jid *owner, uint64_t id, struct str xml)
+void outbox_restore(struct sm *sm, struct jid *owner, uint64_t id, struct str xml)
 {
     struct packet *p = packet_create(PACKET_STANZA, STR_NULL, STR_NULL);
     p->stanza = stored_parse(sm->c->env->parsers, xml);
@@ -189,7 +189,7 @@ static void on_page(void *arg, enum error e, const struct store_rows *rows)
         struct jid *owner = jid_parse(store_text(rows, i, OWNER));
         sm->flights.loaded = (uint64_t)store_int(rows, i, ID);
         if (owner && is_mine(sm, owner))
-            restore(sm, owner, sm->flights.loaded, store_text(rows, i, XML));
+            outbox_restore(sm, owner, sm->flights.loaded, store_text(rows, i, XML));
         jid_unref(owner);
     }
     if (count == PAGE) {

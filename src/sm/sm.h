@@ -34,6 +34,7 @@ struct flights {
     struct list young;         /* somebody waits and it is not in the outbox, oldest first */
     struct loop_timer writer;  /* looks at `young` */
     struct loop_timer release; /* lets the lanes go after a lost link */
+    struct loop_timer heir;    /* looks for what others have left in the outbox */
     uint64_t loaded;           /* of the outbox: the last id read */
     uint64_t load_upto;        /* ids up to here are of our former lives; 0: all read */
     bool lost;                 /* the link has been lost once */

@@ -214,6 +214,12 @@ struct store_txn *outbox_push(struct store_txn *t, struct str owner, uint64_t id
 void outbox_load(struct store *s, struct str sm, uint64_t after, uint64_t upto, uint32_t limit,
                  store_fn fn, void *arg);
 struct store_txn *outbox_delete(struct store_txn *t, struct str owner, uint64_t id);
+/* Those that are not of `sm`: rows owner, id, xml, sm; ascending by id, from behind `after`. */
+void outbox_of_others(struct store *s, struct str sm, uint64_t after, uint32_t limit, store_fn fn,
+                      void *arg);
+/* The row is of `sm` now; NOT_FOUND when it is not of `former` any more. */
+struct store_txn *outbox_claim(struct store_txn *t, struct str owner, uint64_t id,
+                               struct str former, struct str sm);
 
 /* ---- push: app servers of a user's devices (XEP-0357) ---- */
 struct push_row {

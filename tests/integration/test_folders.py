@@ -1,11 +1,17 @@
 """Each database has a folder of its own, so that the process of the one cannot reach the other: what an earlier version left beside
-each other is moved at the first start, or by the first command; and a c2s or sm that is a process of its own reaches nothing else."""
+each other is moved at the first start, or by the first command; and a c2s or sm that is a process of its own reaches nothing else.
+And who opens what: a database c2s and sm, each its own; the name servers the resolver alone."""
 import os
+import re
 import shutil
 
 import pytest
 
-from conftest import Server
+import conftest
+from conftest import Server, need
+from prosody import DNS, Names
+from test_s2s import Peer
+from test_units import Traced
 
 PLACES = {'accounts.db': 'accounts', 'jackdaw.db': 'sm'}
 MESSAGE = "<message to='juliet@jackdaw.test' type='chat' id='m'><body>kept</body></message>"
@@ -97,3 +103,29 @@ def test_each_opens_its_own():
         server.stop()
     finally:
         server.remove()
+
+
+def test_who_opens_what(monkeypatch):
+    need('strace', 'strace')
+    monkeypatch.setattr(conftest, 'Process', Traced)
+    monkeypatch.setenv('ASAN_OPTIONS', os.environ.get('ASAN_OPTIONS', '') + ':detect_leaks=0')  # a process has one tracer
+    server = Peer('a.jd', '127.0.4.21', None, ['resolver.resolv_conf=', 'resolver.trust_anchor=none', 'resolver.hosts='], 'processes')
+    server.settings = [s.replace('127.0.0.1@1', DNS) for s in server.settings]
+    names, traces = Names([]), {}
+    try:
+        server.start()
+        server.user('romeo')
+        romeo = server.client('romeo')
+        romeo.send("<presence/><message to='x@nobody.jd' type='chat' id='m'><body>?</body></message>")
+        assert romeo.wait_for('message', 60, id='m').get('type') == 'error'
+        processes = dict(server.processes)
+        server.stop()
+        traces = {name: p.trace.read_text(errors='replace') for name, p in processes.items()}
+    finally:
+        for process in server.processes.values():
+            process.trace.unlink(missing_ok=True)
+        server.remove()
+        names.close()
+    assert {name for name, text in traces.items() if 'htons(53)' in text} == {'resolver'}
+    opened = {name: set(re.findall(r'openat\([^"]*"[^"]*?([\w.]+\.db)[-\w]*"', text)) for name, text in traces.items()}
+    assert opened == {'c2s': {'accounts.db'}, 'sm': {'jackdaw.db'}, 'router': set(), 's2s': set(), 'resolver': set()}
