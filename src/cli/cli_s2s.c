@@ -40,11 +40,11 @@ static void print_domain(const json_t *d)
     printf("%-30s %s%s%s\n", text(d, "domain"), text(d, "state"),
            json_integer_value(json_object_get(d, "failures")) ? ": " : "",
            json_integer_value(json_object_get(d, "failures")) ? text(d, "why") : "");
-    json_array_foreach(json_object_get(d, "pairs"), i, pair)
-        printf("  from %-24s %s by %s over %s stream%s%s, %lld waiting\n", text(pair, "from"),
-               text(pair, "state"), text(pair, "by"), text(pair, "stream"),
-               flag(pair, "tls", ", TLS"), flag(pair, "acks", ", acknowledged"),
-               (long long)json_integer_value(json_object_get(pair, "queued")));
+    json_array_foreach(json_object_get(d, "pairs"), i, pair) printf(
+        "  from %-24s %s by %s over %s stream%s%s%s, %lld waiting\n", text(pair, "from"),
+        text(pair, "state"), text(pair, "by"), text(pair, "stream"), flag(pair, "tls", ", TLS"),
+        flag(pair, "acks", ", acknowledged"), flag(pair, "pings", ", acknowledged by pings"),
+        (long long)json_integer_value(json_object_get(pair, "queued")));
 }
 
 static void print_incoming(const json_t *c)

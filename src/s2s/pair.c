@@ -229,12 +229,12 @@ json_t *pair_json(const struct pair *pair)
         [PAIR_IDLE] = "idle", [PAIR_PROVING] = "proving", [PAIR_OPEN] = "open"};
     const struct s2s_conn *c = pair->conn;
 
-    return json_pack("{s:s, s:s, s:I, s:s, s:b, s:s, s:b}", "from", pair->local, "state",
+    return json_pack("{s:s, s:s, s:I, s:s, s:b, s:s, s:b, s:b}", "from", pair->local, "state",
                      states[pair->state], "queued", (json_int_t)pair->queue.count, "stream",
                      !c                    ? "-"
                      : c->role == S2S_MADE ? "ours"
                                            : "theirs",
                      "tls", c ? (int)c->tls : 0, "by",
                      c ? s2s_judge_proof(c, remote_name(pair->remote)) : "-", "acks",
-                     c ? (int)c->sm : 0);
+                     c ? (int)c->sm : 0, "pings", c ? (int)(!c->sm && c->ping.answered) : 0);
 }

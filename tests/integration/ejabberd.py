@@ -8,13 +8,14 @@ from raw import Raw
 
 class Ejabberd(Prosody):
     program, package = 'erl', 'ejabberd'
+    loglevel = 'debug'
 
     def write(self, options):
         (self.data / 'both.pem').write_bytes((self.data / 'cert.pem').read_bytes() + (self.data / 'key.pem').read_bytes())
         (self.data / 'spool').mkdir()
         (self.data / 'ejabberd.yml').write_text(f'''
 hosts: ["{self.domain}"]
-loglevel: debug
+loglevel: {self.loglevel}
 certfiles: ["{self.data}/both.pem"]
 ca_file: "{self.ca}"
 {options}

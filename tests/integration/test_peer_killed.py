@@ -45,6 +45,7 @@ def connect(server, name):
 
 class Ours:
     settling = 0  # seconds
+    pause = 0.05  # between two messages of one user
     forgets = False
     handles = True  # it acknowledges what its clients have acknowledged, or what is on its disk
 
@@ -87,12 +88,17 @@ class OfProsody(Theirs):
         self.server = Prosody('p.jd', THEIR_IP, authority, f's2s_secure_auth = {"false" if dialback else "true"}\n')
 
 
+class Quiet(Ejabberd):
+    loglevel = 'info'  # its log of everything costs more than all else
+
+
 class OfEjabberd(Theirs):
+    pause = 0.2  # it takes long to start, and what waits meanwhile has to be worked off
     settling = 3  # Mnesia writes its log with delay: accounts made just before a kill are gone
     forgets = True  # what comes between bind and presence, as after a restart: it stores that for the next login
 
     def __init__(self, authority, dialback):
-        self.server = Ejabberd('p.jd', THEIR_IP, authority, 's2s_use_starttls: required')
+        self.server = Quiet('p.jd', THEIR_IP, authority, 's2s_use_starttls: required')
 
 
 class OfJabberd2(Theirs):
@@ -182,7 +188,7 @@ def test_killed_with_messages_in_flight(world, kind):
         return [Member(f'{letter}{i}@{domain}', lambda i=i: client(f'{letter}{i}'),
                        [f'{other}{i}@{their_domain}', f'{other}{(i + 1) % USERS}@{their_domain}'], acks) for i in range(USERS)]
     crowd = Crowd(people('u', 'a.jd', lambda name: connect(us, name), 'v', 'p.jd', True) +
-                  people('v', 'p.jd', them.client, 'u', 'a.jd', them.handles), pause=0.05)
+                  people('v', 'p.jd', them.client, 'u', 'a.jd', them.handles), pause=them.pause)
     crowd.run_until_heard(time.monotonic(), 40)
     crowd.run_for(them.settling)
     faults = []

@@ -65,6 +65,9 @@ def test_unit_is_well_formed(installed, tmp_path, name):
     path = unit(installed, name, tmp_path)
     text = path.read_text()
     assert '@bindir@' not in text and '@sandbox@' not in text
+    allowed = {k: int(re.search(f'^{k}=(\\d+)$', text, re.M)[1]) for k in ('RestartSec', 'StartLimitBurst', 'StartLimitIntervalSec')}
+    assert allowed['StartLimitBurst'] * allowed['RestartSec'] >= 20, 'ten kills in a row must not be the end'
+    assert allowed['StartLimitBurst'] * allowed['RestartSec'] < allowed['StartLimitIntervalSec'], 'what cannot start is given up'
     program = re.search(r'^ExecStart=(\S+)', text, re.M)[1]
     assert (installed / program.lstrip('/')).exists()
     path.write_text(text.replace(program, JACKDAW))  # verify looks whether it is there
