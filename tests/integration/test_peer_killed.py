@@ -126,7 +126,9 @@ def world(authority):  # noqa: F811
         cls, dialback = PEERS[kind]
         ca = None if dialback else authority
         settings = [*(['s2s.require_certificate=false'] if dialback else []), *(['s2s.tls=optional'] if cls is OfJabberd2 else [])]
-        us = Peer('a.jd', OUR_IP, ca, [*settings, 'sm.outbox_after=60000', *by_dns()])
+        # Some of them take long to start on a busy machine: what waits has time, and is soon tried again.
+        patient = ['sm.outbox_after=60000', 's2s.queue_time=600', 's2s.retry_max=10']
+        us = Peer('a.jd', OUR_IP, ca, [*settings, *patient, *by_dns()])
         us.settings.remove('resolver.forwarders=127.0.0.1@1')
         them = cls(ca, dialback)
         if cls is Ours:
@@ -157,7 +159,7 @@ class Fault:
         crowd.run_for(1)
         self.started = time.monotonic()
         them.start()
-        crowd.run_until_heard(self.started, 60)
+        crowd.run_until_heard(self.started, 120)
         self.over = time.monotonic()
 
     def cut_off(self, m):
@@ -176,7 +178,7 @@ def what_was_stored(crowd, faults):
             crowd.lost(m, 'logs in again')
 
     def missing():
-        return [m for m in crowd.messages.values() if m.sender.endswith('a.jd') and not m.delivered and
+        return [m for m in crowd.messages.values() if m.sender.endswith('a.jd') and not m.delivered and not m.bounced and
                 not any(f.took(m) for f in faults)]
     crowd.run(lambda: not missing(), 30, lambda: f'not delivered: {missing()[:5]}')
 
@@ -200,13 +202,13 @@ def test_killed_with_messages_in_flight(world, kind):
         what_was_stored(crowd, faults)
     messages = list(crowd.messages.values())
     ours, theirs = ([m for m in messages if m.sender.endswith(d)] for d in ('a.jd', 'p.jd'))
-    taken = [m for m in ours if not m.delivered and not them.handles and any(f.took(m) for f in faults)]
+    taken = [m for m in ours if not m.delivered and not m.bounced and not them.handles and any(f.took(m) for f in faults)]
     print(f'{kind}: {len(taken)} messages were acknowledged and died with them')
     for side, those in (('ours', [m for m in ours if m not in taken]), ('theirs', theirs)):
         print(f'{kind}: messages of {side}: {account(those, faults)}')
     assert not [jid for _, jid, _ in crowd.losses if jid.endswith('a.jd')], 'clients of ours were disconnected'
     for m in ours:
-        assert m.delivered or m in taken, f'lost, and nobody had acknowledged it: {m}'
+        assert m.delivered or m.bounced or m in taken, f'lost, and nobody had acknowledged it: {m}'
         assert len(m.delivered) <= 1 + sum(f.cut_off(m) for f in faults), f'sent again without need: {m}'
     assert all(len(m.delivered) <= 1 for m in theirs)
     assert them.forgets or not list(overtakings(messages))
