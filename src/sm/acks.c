@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "link/traits.h"
 #include "sm/csi.h"
+#include "sm/sleeper.h"
 
 #define TICK_MS     1000u
 #define PATIENCE_MS 3000u /* a resumption waits so long for what its client sent last */
@@ -30,8 +31,6 @@ void acks_came(struct acks *acks, struct acks_place *place, uint32_t number)
     list_push(&acks->places, &place->node);
 }
 
-static void go_on(struct session *session);
-
 void acks_handled(struct acks_place *place)
 {
     struct acks *acks = place->acks;
@@ -40,7 +39,9 @@ void acks_handled(struct acks_place *place)
     list_remove(&place->node);
     place->acks = NULL;
     if (list_empty(&acks->places) && acks->session && acks->resume)
-        go_on(acks->session);
+        acks_go_on(acks->session, acks->resume);
+    else if (list_empty(&acks->places) && acks->session && acks->kept)
+        sleeper_write(acks->session);
     acks_unref(acks);
 }
 
@@ -96,6 +97,7 @@ void acks_forget(struct session *session)
     list_remove(&acks->node);
     if (acks->resume)
         session_answer(session->user->sm, acks->resume, SESSION_RESUME, STR("item-not-found"));
+    sleeper_forget(session);
     acks->resume = NULL;
     acks->session = NULL;
     session->acks = NULL;
@@ -160,6 +162,7 @@ bool acks_sleep(struct session *session)
     acks->deadline = loop_now(sm->loop) + (uint64_t)acks->max * 1000;
     list_push(&sm->sleeping, &acks->node);
     flight_sleep(session);
+    sleeper_write(session);
     if (!loop_timer_running(&sm->acks))
         loop_timer_start(&sm->acks, TICK_MS);
     return true;
@@ -169,6 +172,7 @@ void acks_wake(struct session *session)
 {
     session->asleep = false;
     list_remove(&session->acks->node);
+    sleeper_forget(session);
 }
 
 void acks_timer(struct loop_timer *timer)
@@ -190,7 +194,7 @@ void acks_timer(struct loop_timer *timer)
         if (acks->deadline > now)
             continue;
         if (acks->resume)
-            go_on(acks->session);
+            acks_go_on(acks->session, acks->resume);
         else
             session_end(acks->session);
     }
@@ -198,16 +202,10 @@ void acks_timer(struct loop_timer *timer)
         loop_timer_start(timer, TICK_MS);
 }
 
-void acks_end_all(struct sm *sm)
-{
-    while (!list_empty(&sm->sleeping))
-        session_end(LIST_ENTRY(sm->sleeping.next, struct acks, node)->session);
-}
-
 /* --- resumption: section 5 --- */
 
 /* A c2s that dies later may be asked by another sm what the presence was. */
-static void tell_presence(const struct session *session)
+void acks_tell_presence(const struct session *session)
 {
     struct sm *sm = session->user->sm;
     struct packet *p = packet_create(PACKET_STANZA, peer_name(session->peer), str_of(sm->c->id));
@@ -218,11 +216,15 @@ static void tell_presence(const struct session *session)
     component_send(sm->c, p);
 }
 
-static void go_on(struct session *session)
+void acks_go_on(struct session *session, struct packet *request)
 {
     struct sm *sm = session->user->sm;
     struct acks *acks = session->acks;
-    struct packet *request = acks->resume;
+    if (acks->kept) { /* which comes back here */
+        acks->resume = request;
+        sleeper_release(session);
+        return;
+    }
     char text[48 + TRAITS_TEXT], words[TRAITS_TEXT];
     struct str traits = traits_write(session->carbons ? TRAIT_CARBONS : 0, words);
     int len = snprintf(text, sizeof text, "%" PRIu32 " %" PRIu32 "%s%.*s", acks_h(acks), acks->max,
@@ -239,14 +241,14 @@ static void go_on(struct session *session)
     packet_destroy(request);
     component_send(sm->c, answer);
     if (session->presence)
-        tell_presence(session);
+        acks_tell_presence(session);
     flight_repeat(session);
     csi_set(session, false); /* XEP-0352 section 5.2 */
     path_run(&sm->path, PATH_SESSION_WAKE,
              &(struct path_event){.sm = sm, .user = session->user, .session = session});
 }
 
-static struct session *find(const struct user *user, struct str id)
+struct session *acks_find(const struct user *user, struct str id)
 {
     for (struct session *s = user->sessions; s; s = s->next)
         if (s->acks && s->acks->max && acks_is(s, id))
@@ -259,9 +261,14 @@ void acks_resume(struct user *user, struct packet *p)
     struct sm *sm = user->sm;
     struct str rest = p->reason;
     uint32_t h;
-    struct session *session = number(&rest, &h) ? find(user, rest) : NULL;
+    bool known = number(&rest, &h);
+    struct session *session = known ? acks_find(user, rest) : NULL;
     struct acks *acks = session ? session->acks : NULL;
     uint32_t news = acks ? h - (acks->out - acks->waiting) : 0;
+    if (known && !session) {
+        sleeper_resume(user, p, rest, h);
+        return;
+    }
     if (!acks || news > acks->waiting || session->presence_due) {
         session_answer(sm, p, SESSION_RESUME, STR("item-not-found"));
         return;
@@ -278,6 +285,6 @@ void acks_resume(struct user *user, struct packet *p)
     acks->resume = p;
     acks->deadline = loop_now(sm->loop) + PATIENCE_MS;
     if (list_empty(&acks->places))
-        go_on(session);
+        acks_go_on(session, p);
     user_release(user);
 }

@@ -20,6 +20,7 @@ struct acks {
     uint32_t max;            /* seconds it can be resumed; 0: not */
     struct list node;        /* in sm->sleeping or sm->overfull */
     uint64_t deadline;       /* asleep: loop_now when it ends */
+    bool kept, releasing;    /* a row is in the store, or is being deleted: sleeper.h */
     struct packet *resume;   /* waits until `places` is empty, or until the deadline */
     char id[ACKS_ID_MAX + 1];
 };
@@ -55,7 +56,12 @@ void acks_forget(struct session *session);
 /* A stanza to the client has been taken up, or is over. */
 void acks_count(struct session *session, const struct packet *p, bool more);
 void acks_timer(struct loop_timer *timer);
-/* Nobody can come back to a sleeping session any more. */
-void acks_end_all(struct sm *sm);
+/* The session with that SM-ID that may be resumed; NULL: none. */
+struct session *acks_find(const struct user *user, struct str id);
+/* Answers a SESSION_RESUME, when the session is not in the store any more: it belongs to who sent
+ * it. Takes the packet. */
+void acks_go_on(struct session *session, struct packet *request);
+/* To the c2s, which never heard the client's presence: what it is. */
+void acks_tell_presence(const struct session *session);
 
 #endif

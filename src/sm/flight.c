@@ -120,15 +120,26 @@ void flight_route(struct sm *sm, struct packet *p)
 
 void flight_restore(struct sm *sm, struct packet *p, struct jid *owner, uint64_t row, int64_t sent)
 {
+    struct flights *flights = &sm->flights;
     enum flight_lane lane = lane_of(sm, p->to);
-    struct flight *f = make(sm, p, &sm->flights.lanes[lane]);
+    /* While they are read everything is held, and they go before what has come meanwhile. */
+    struct flight *f =
+        make(sm, p, flights->load_upto ? &flights->restored[lane] : &flights->lanes[lane]);
     f->owner = jid_ref(owner);
     f->row = row;
     f->sent = sent;
     f->tried = true;
     packet_destroy(p);
-    if (!sm->flights.held[lane])
+    if (!flights->held[lane])
         send_routed(sm, f, copy_of(sm, f, STR_NULL));
+}
+
+void flight_restored(struct sm *sm)
+{
+    for (int lane = 0; lane < FLIGHT_LANES; lane++) {
+        list_move_all(&sm->flights.restored[lane], &sm->flights.lanes[lane]);
+        list_move_all(&sm->flights.lanes[lane], &sm->flights.restored[lane]);
+    }
 }
 
 /* Who sleeps may sleep longer than we live: its messages are written as if somebody waited, and at
@@ -382,8 +393,10 @@ void flight_init(struct sm *sm)
     uint64_t seed[2];
     random_fill(sm->c->env->random, seed, sizeof seed);
     hash_init(&flights->table, seed);
-    list_init(&flights->lanes[FLIGHT_LOCAL]);
-    list_init(&flights->lanes[FLIGHT_REMOTE]);
+    for (int lane = 0; lane < FLIGHT_LANES; lane++) {
+        list_init(&flights->lanes[lane]);
+        list_init(&flights->restored[lane]);
+    }
     list_init(&flights->young);
     flights->held[FLIGHT_LOCAL] = flights->held[FLIGHT_REMOTE] =
         true; /* until the outbox is read */
@@ -399,6 +412,7 @@ void flight_finish(struct sm *sm)
     loop_timer_stop(&sm->flights.release);
     loop_timer_stop(&sm->flights.writer);
     loop_timer_stop(&sm->flights.heir);
+    loop_timer_stop(&sm->flights.reread);
     for (size_t i = 0; (f = hash_next(&sm->flights.table, &i));) {
         hash_del(&sm->flights.table, number_key(f));
         packet_destroy(f->packet);

@@ -29,8 +29,11 @@ struct flight {
 
 /* Through the router, to any address; p is moved, its promise waits for the receipt. */
 void flight_route(struct sm *sm, struct packet *p);
-/* One from the outbox, of a former life or another's: it takes its turn in its lane. p is moved. */
+/* One from the outbox, of a former life or another's: it takes its turn in its lane, or waits until
+ * flight_restored. p is moved. */
 void flight_restore(struct sm *sm, struct packet *p, struct jid *owner, uint64_t row, int64_t sent);
+/* They take their places in the lanes, before everything that has come in this life. */
+void flight_restored(struct sm *sm);
 /* To a session's c2s; p is complete, and moved. */
 void flight_deliver(struct session *session, struct packet *p);
 

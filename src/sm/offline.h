@@ -6,6 +6,8 @@
 
 /* The link has room again: goes on with a flush that waited for it. */
 void offline_resume(struct user *user);
+/* For sm->reread: those whose messages could not be read are tried again. */
+void offline_reread(struct loop_timer *timer);
 /* The promise is that of messages which have not left the queue. */
 bool offline_has(const struct promise *promise); /* NULL: no */
 /* Such a message has come back, its session having ended: it stays in the queue. Takes p. */

@@ -9,8 +9,9 @@
 #include "sm/stored.h"
 #include "store/users.h"
 
-#define PAGE     100u
-#define AGAIN_MS 5000u /* after a failed write */
+#define PAGE      100u
+#define AGAIN_MS  5000u /* after a failed write */
+#define REREAD_MS 2000u /* after a failed read */
 
 static uint64_t patience(const struct sm *sm)
 {
@@ -176,15 +177,38 @@ static bool is_mine(const struct sm *sm, const struct jid *owner)
 
 static void load_page(struct sm *sm);
 
+/* Live messages do not wait for a database that fails. */
+static void read_later(struct sm *sm)
+{
+    struct flights *flights = &sm->flights;
+    flights->reread_upto = flights->load_upto;
+    flights->load_upto = 0;
+    flight_restored(sm);
+    loop_timer_start(&flights->reread, REREAD_MS);
+    flight_go(sm);
+}
+
+/* What has left meanwhile leaves again, behind what is read now, and is known by its number. */
+static void on_reread(struct loop_timer *timer)
+{
+    struct sm *sm = MEM_CONTAINER(timer, struct sm, flights.reread);
+    sm->flights.load_upto = sm->flights.reread_upto;
+    sm->flights.held[FLIGHT_LOCAL] = sm->flights.held[FLIGHT_REMOTE] = true;
+    load_page(sm);
+}
+
 static void on_page(void *arg, enum error e, const struct store_rows *rows)
 {
     enum { OWNER, ID, XML };
     struct sm *sm = arg;
-    size_t count = e ? 0 : store_rows_count(rows);
     if (e == ERR_CANCELLED)
         return;
-    if (e)
-        log_error(&sm->c->log, "cannot read the outbox: %s", error_text(e));
+    if (e) {
+        log_error(&sm->c->log, "cannot read the outbox, which is tried again: %s", error_text(e));
+        read_later(sm);
+        return;
+    }
+    size_t count = store_rows_count(rows);
     for (size_t i = 0; i < count; i++) {
         struct jid *owner = jid_parse(store_text(rows, i, OWNER));
         sm->flights.loaded = (uint64_t)store_int(rows, i, ID);
@@ -197,6 +221,7 @@ static void on_page(void *arg, enum error e, const struct store_rows *rows)
         return;
     }
     sm->flights.load_upto = 0;
+    flight_restored(sm);
     flight_go(sm);
 }
 
@@ -209,6 +234,7 @@ static void load_page(struct sm *sm)
 void outbox_init(struct sm *sm)
 {
     loop_timer_init(&sm->flights.writer, sm->loop, on_writer);
+    loop_timer_init(&sm->flights.reread, sm->loop, on_reread);
     sm->flights.load_upto = store_sequence(sm->store);
     load_page(sm);
 }

@@ -275,6 +275,21 @@ void session_start(struct user *user, struct packet *p)
     user_release(user);
 }
 
+struct session *session_restore(struct user *user, struct packet *p, struct jid *jid,
+                                unsigned traits, struct str acks)
+{
+    jid_unref(p->target);
+    p->target = jid_ref(jid);
+    ensure_active(user);
+    struct session *s = make(user, p);
+    s->interested = true;
+    (void)acks_enable(s, acks);
+    take_traits(s, traits);
+    path_run(&user->sm->path, PATH_SESSION_START,
+             &(struct path_event){.sm = user->sm, .user = user, .session = s});
+    return s;
+}
+
 /* --- end --- */
 
 static void unlink_session(struct session *s)

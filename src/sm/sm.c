@@ -16,6 +16,7 @@
 #include "sm/csi.h"
 #include "sm/deliver.h"
 #include "sm/iq.h"
+#include "sm/sleeper.h"
 #include "sm/offline.h"
 #include "sm/outbox.h"
 #include "sm/owed.h"
@@ -435,6 +436,7 @@ static enum error sm_start(struct component *c)
     sm->started = loop_now(sm->loop);
     list_init(&sm->idle);
     list_init(&sm->paused);
+    list_init(&sm->unread);
     list_init(&sm->services);
     list_init(&sm->sleeping);
     list_init(&sm->overfull);
@@ -443,6 +445,7 @@ static enum error sm_start(struct component *c)
     loop_timer_init(&sm->resume, sm->loop, session_resume_timer);
     loop_timer_init(&sm->reaper, sm->loop, session_reap_timer);
     loop_timer_init(&sm->drain, sm->loop, on_drain);
+    loop_timer_init(&sm->reread, sm->loop, offline_reread);
     loop_timer_init(&sm->leave, sm->loop, on_leave);
     path_init(&sm->path, sm);
     init_hashes(sm);
@@ -453,6 +456,7 @@ static enum error sm_start(struct component *c)
         return e;
     sm->receipts = receipts_create(c, flight_handled, sm);
     flight_init(sm);
+    sleeper_init(sm);
     path_run(&sm->path, PATH_START, &(struct path_event){.sm = sm});
     for (size_t i = 0; i < sm->domains.count; i++)
         enter_domain(sm, str_of(sm->domains.names[i]));
@@ -533,7 +537,6 @@ static void sm_writable(struct component *c)
 static void sm_stop(struct component *c)
 {
     struct sm *sm = c->state;
-    acks_end_all(sm);
     outbox_write_all(sm);
     loop_timer_start(&sm->drain, 0);
 }
@@ -617,6 +620,7 @@ static void sm_destroy(struct component *c)
     loop_timer_stop(&sm->resume);
     loop_timer_stop(&sm->reaper);
     loop_timer_stop(&sm->drain);
+    loop_timer_stop(&sm->reread);
     loop_timer_stop(&sm->leave);
     struct session *s;
     for (size_t i = 0; (s = hash_next(&sm->sessions, &i));)

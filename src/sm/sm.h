@@ -30,14 +30,17 @@ enum flight_lane { FLIGHT_LOCAL, FLIGHT_REMOTE, FLIGHT_LANES };
 struct flights {
     struct hash table; /* number -> struct flight */
     struct list lanes[FLIGHT_LANES];
-    bool held[FLIGHT_LANES];   /* nothing is sent: it waits for who is away, in order */
+    struct list restored[FLIGHT_LANES]; /* read from the outbox, while more is to be read */
+    bool held[FLIGHT_LANES];            /* nothing is sent: it waits for who is away, in order */
     struct list young;         /* somebody waits and it is not in the outbox, oldest first */
     struct loop_timer writer;  /* looks at `young` */
     struct loop_timer release; /* lets the lanes go after a lost link */
     struct loop_timer heir;    /* looks for what others have left in the outbox */
     uint64_t loaded;           /* of the outbox: the last id read */
-    uint64_t load_upto;        /* ids up to here are of our former lives; 0: all read */
-    bool lost;                 /* the link has been lost once */
+    uint64_t reread_upto;      /* load_upto, while the database could not be read */
+    struct loop_timer reread;
+    uint64_t load_upto; /* ids up to here are of our former lives; 0: all read */
+    bool lost;          /* the link has been lost once */
 };
 
 /* A c2s, known by the name its sessions were started from. */
@@ -61,9 +64,11 @@ struct sm {
     struct hash peers;            /* name -> struct peer; few, kept until the end */
     struct list idle;             /* users without work, longest idle first */
     struct list paused;           /* users whose offline messages wait for room in the link */
-    struct list services;         /* struct service: names below our domains */
-    struct list sleeping;         /* struct acks: sessions that may be resumed */
-    struct list overfull;         /* struct acks: sessions that are to end */
+    struct list unread;           /* users whose offline messages could not be read */
+    struct loop_timer reread;
+    struct list services; /* struct service: names below our domains */
+    struct list sleeping; /* struct acks: sessions that may be resumed */
+    struct list overfull; /* struct acks: sessions that are to end */
     struct loop_timer acks;
     struct loop_timer unload;
     struct loop_timer resume; /* runs after a lost link */

@@ -28,6 +28,7 @@ void user_destroy(struct user *user)
     hash_del(&user->sm->users, jid_full(user->jid));
     list_remove(&user->idle);
     list_remove(&user->offline.paused);
+    list_remove(&user->offline.unread);
     while ((node = list_pop(&user->waiting)))
         packet_destroy(LIST_ENTRY(node, struct packet, node));
     while ((node = list_pop(&user->offline.held)))
@@ -228,6 +229,7 @@ static struct user *load(struct sm *sm, struct jid *jid)
     list_init(&user->offline.held);
     list_init(&user->offline.pages);
     list_init(&user->offline.paused);
+    list_init(&user->offline.unread);
     list_init(&user->behind.packets);
     hash_put(&sm->users, jid_full(user->jid), user);
     user_hold(user); /* until user_load_end */

@@ -25,6 +25,7 @@ struct user_offline {
     bool rewind;        /* begin with the oldest again, once no page is under way */
     struct list pages;  /* struct page: handed over, and their clients may not have them */
     struct list paused; /* node in sm->paused: the flush waits for a full link */
+    struct list unread; /* node in sm->unread: the database could not be read */
     uint64_t after;     /* the last id handed over */
     struct session *session; /* that gets the flush; NULL when it has gone */
 };

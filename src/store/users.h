@@ -234,6 +234,21 @@ struct store_txn *push_set(struct store_txn *t, struct str owner, const struct p
 struct store_txn *push_delete(struct store_txn *t, struct str owner, struct str jid,
                               struct str node);
 
+/* ---- sessions: those that sleep (XEP-0198) ---- */
+struct session_row {
+    struct str resource, id;
+    uint32_t max, in;            /* seconds it may sleep; h */
+    int64_t until;               /* seconds since 1970 */
+    struct str traits, presence; /* words of link/traits.h; data == NULL: not available */
+};
+struct store_txn *sessions_set(struct store_txn *t, struct str owner,
+                               const struct session_row *row); /* of its resource */
+/* Row: resource, max, in, until, traits, presence. */
+void sessions_get(struct store *s, struct str owner, struct str id, store_fn fn, void *arg);
+struct store_txn *sessions_delete(struct store_txn *t, struct str owner, struct str id);
+/* Those of all owners that may not be resumed any more. */
+struct store_txn *sessions_expire(struct store_txn *t, int64_t now);
+
 /* ---- vacation-settings, vacation-answered ---- */
 struct vacation_row {
     int64_t start, end; /* seconds since 1970; end is never 0 */

@@ -22,12 +22,14 @@ struct sim_message {
     uint16_t copies, errors;
     bool late_unmarked; /* a later copy without <delay/> */
     bool given_up;      /* its sender could not come back to its session */
+    bool sent_again;    /* by its sender, after a resumption */
 };
 /* Something was broken from `begun` to `over`, for everybody or for one client. */
 struct sim_fault {
     uint64_t begun, over;
     int client; /* SIM_NOBODY: not of one client */
     bool c2s;   /* its clients were disconnected */
+    bool disk;  /* it was full, or could not sync */
     bool mute;  /* the client went without reading what had been written to it */
 };
 
@@ -98,7 +100,8 @@ struct sim {
     uint32_t places;
     struct sim_fault faults[SIM_FAULTS];
     int fault_count;
-    bool writing; /* clients write */
+    bool writing;              /* clients write */
+    unsigned resumed, refused; /* resumptions */
     int complaints;
 };
 

@@ -146,18 +146,21 @@ static void check_message(struct sim *s, const struct sim_message *m)
         print(s, m, "lost without a fault");
     if (fates > 1 + faults_between(s, m, end)) /* G3, G5 */
         print(s, m, "too often");
-    if (m->copies > 1 && m->late_unmarked)
+    if (m->copies > 1 && m->late_unmarked && !m->sent_again)
         print(s, m, "a later copy does not say that it is late");
 }
 
 /* What is on its way to a client without acknowledgements that goes, or whose c2s dies, comes back
- * to the sm and is stored behind what came meanwhile. */
-static bool came_back(const struct sim *s, const struct sim_message *m)
+ * to the sm and is stored behind what came meanwhile. While the disk fails live messages go on, and
+ * what is stored has to wait. */
+static bool may_come_late(const struct sim *s, const struct sim_message *m)
 {
+    bool plain = !s->clients[m->to].acks;
     for (int i = 0; i < s->fault_count; i++) {
         const struct sim_fault *f = &s->faults[i];
-        if ((f->client == m->to || f->c2s) && m->sent <= f->over && f->begun <= m->first)
-            return !s->clients[m->to].acks;
+        if (m->sent <= f->over && f->begun <= m->first &&
+            (f->disk || (plain && (f->client == m->to || f->c2s))))
+            return true;
     }
     return false;
 }
@@ -169,7 +172,7 @@ static void check_order(struct sim *s, int from, int to)
     for (const struct sim_message *m = s->messages; m < s->messages + s->message_count; m++) {
         if (m->from != from || m->to != to || !m->copies)
             continue;
-        if (before && m->place < before->place && !came_back(s, before)) {
+        if (before && m->place < before->place && !may_come_late(s, before)) {
             print(s, m, "has overtaken the next");
             print(s, before, "which is this");
             continue;

@@ -208,10 +208,13 @@ static void resumed(struct sim_client *c, const struct stanza *s)
     uint64_t h = 0;
     (void)str_to_u64(stanza_attr(s, STANZA_ROOT, STR("h")), UINT32_MAX, &h);
     sim_trace(c->sim, "%s resumes, h=%" PRIu64, c->local, h);
+    c->sim->resumed++;
     acknowledged(c, (uint32_t)h);
     LIST_EACH (it, &c->unacked) {
         const struct sim_sent *sent = LIST_ENTRY(it, const struct sim_sent, node);
         send_bytes(c, (struct str){sent->xml, sent->len});
+        if (sent->message >= 0)
+            c->sim->messages[sent->message].sent_again = true;
     }
     enter(c);
 }
@@ -271,6 +274,7 @@ static bool negotiate(struct sim_client *c, const struct stanza *s)
             resumed(c, s);
         } else if (is(s, "failed")) {
             sim_trace(c->sim, "%s cannot resume", c->local);
+            c->sim->refused++;
             bind(c);
         } else {
             return false;

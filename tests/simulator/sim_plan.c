@@ -25,9 +25,13 @@ struct plan {
     uint32_t pause;  /* between two messages of a client */
     uint32_t unruly; /* of 1000 decisions of a client so many are to go */
     uint64_t next_fault;
-    struct process *dead; /* killed and not started again */
-    struct sim_fault *fault;
+    struct process *dead[WORLD_PROCESSES]; /* killed and not started again */
+    size_t dead_count;
+    struct sim_fault *fault; /* of the dead */
     uint64_t start_at;
+    bool trap, trap_power;        /* the next writes are the last ones of whoever writes */
+    struct sim_fault *disk_fault; /* NULL: the disk works */
+    uint64_t mend_at;
     uint64_t kills;
     uint32_t fault_pause;
 };
@@ -101,33 +105,101 @@ static void make_users(struct sim *s)
 
 /* --- faults --- */
 
-static const char *const killable[] = {"router", "sm", "c2s"};
+static struct process *process_named(struct sim *s, const char *name)
+{
+    for (size_t i = 0; i < s->world.process_count; i++)
+        if (strcmp(s->world.processes[i].name, name) == 0)
+            return &s->world.processes[i];
+    return NULL;
+}
 
-static void kill_one(struct plan *p)
+static void die(struct plan *p, struct process *process)
+{
+    world_kill_now(&p->sim->world, str_of(process->name));
+    p->dead[p->dead_count++] = process;
+    p->kills++;
+}
+
+/* kill -9: of what waits for the disk nothing is written any more. */
+static void kill_one(struct plan *p, const char *name)
 {
     struct sim *s = p->sim;
-    const char *name = killable[sim_dice(s, 3)];
     sim_trace(s, "--- %s is killed", name);
     p->fault = sim_account_fault(s, SIM_NOBODY);
     p->fault->c2s = strcmp(name, "c2s") == 0;
     sim_disk_halt(s->disk, 0);
-    for (size_t i = 0; i < s->world.process_count; i++)
-        if (strcmp(s->world.processes[i].name, name) == 0)
-            p->dead = &s->world.processes[i];
-    world_kill_now(&s->world, str_of(name));
+    die(p, process_named(s, name));
     sim_disk_restart(s->disk, false);
     p->start_at = sim_now(s) + 50 + sim_dice(s, sim_dice(s, 2) ? 300 : 4000);
-    p->kills++;
+}
+
+/* The whole machine: also what the system had in its hands and not on the disk. */
+static void cut_power(struct plan *p)
+{
+    struct sim *s = p->sim;
+    sim_trace(s, "--- the power goes");
+    p->fault = sim_account_fault(s, SIM_NOBODY);
+    p->fault->c2s = true;
+    sim_disk_halt(s->disk, 0);
+    for (size_t i = s->world.process_count; i-- > 0;)
+        if (s->world.processes[i].component)
+            die(p, &s->world.processes[i]);
+    sim_disk_restart(s->disk, true);
+    p->start_at = sim_now(s) + 500 + sim_dice(s, 3000);
 }
 
 static void start_again(struct plan *p)
 {
     struct sim *s = p->sim;
-    sim_trace(s, "--- %s is started", p->dead->name);
-    if (!world_start_now(&s->world, str_of(p->dead->name)))
-        sim_complain(s, "%s does not start", p->dead->name);
-    p->dead = NULL;
+    while (p->dead_count > 0) {
+        struct process *process = p->dead[--p->dead_count];
+        sim_trace(s, "--- %s is started", process->name);
+        if (!world_start_now(&s->world, str_of(process->name))) {
+            sim_complain(s, "%s does not start", process->name);
+            world_kill_now(&s->world, str_of(process->name));
+        }
+    }
     p->fault->over = sim_now(s) + RECOVERY_MS;
+}
+
+/* In the middle of what is being written: the disk stops, and its writer with it. */
+static void set_trap(struct plan *p)
+{
+    struct sim *s = p->sim;
+    sim_trace(s, "--- soon something dies over a write");
+    p->trap = true;
+    p->trap_power = sim_dice(s, 2);
+    sim_disk_halt(s->disk, 1 + sim_dice(s, 12));
+}
+
+static void spring_trap(struct plan *p)
+{
+    p->trap = false;
+    if (p->trap_power)
+        cut_power(p);
+    else
+        kill_one(p, "sm");
+}
+
+/* Full, or its syncs fail, for a while; nobody dies of it. */
+static void break_disk(struct plan *p)
+{
+    struct sim *s = p->sim;
+    bool full = sim_dice(s, 2);
+    sim_trace(s, "--- the disk %s", full ? "is full" : "cannot sync");
+    sim_disk_set_fault(s->disk, full ? SIM_DISK_FULL : SIM_DISK_SYNC_FAILS);
+    p->disk_fault = sim_account_fault(s, SIM_NOBODY);
+    p->disk_fault->disk = true;
+    p->mend_at = sim_now(s) + 200 + sim_dice(s, 3000);
+}
+
+static void mend_disk(struct plan *p)
+{
+    struct sim *s = p->sim;
+    sim_trace(s, "--- the disk works again");
+    sim_disk_set_fault(s->disk, SIM_DISK_WORKS);
+    p->disk_fault->over = sim_now(s) + RECOVERY_MS;
+    p->disk_fault = NULL;
 }
 
 /* All links between components are reset; what was under way is lost. */
@@ -142,14 +214,47 @@ static void cut_links(struct plan *p)
 
 static void break_something(struct plan *p)
 {
+    static const char *const killable[] = {"router", "sm", "c2s"};
     struct sim *s = p->sim;
+    uint32_t dice = sim_dice(s, 20);
     p->next_fault = sim_now(s) + 200 + sim_dice(s, p->fault_pause);
-    if (p->dead)
+    if (p->dead_count || p->trap)
         return;
-    if (sim_dice(s, 5) == 0)
+    if (dice < 4)
         cut_links(p);
+    else if (dice < 6)
+        set_trap(p);
+    else if (dice < 7)
+        cut_power(p);
+    else if (dice < 8 && !p->disk_fault)
+        break_disk(p);
     else
-        kill_one(p);
+        kill_one(p, killable[sim_dice(s, 3)]);
+}
+
+static void look_after_faults(struct plan *p)
+{
+    uint64_t now = sim_now(p->sim);
+    if (p->trap && sim_disk_halted(p->sim->disk))
+        spring_trap(p);
+    if (p->dead_count && now >= p->start_at)
+        start_again(p);
+    if (p->disk_fault && now >= p->mend_at)
+        mend_disk(p);
+}
+
+/* Nothing breaks any more. */
+static void mend_all(struct plan *p)
+{
+    if (p->trap && !sim_disk_halted(p->sim->disk))
+        sim_disk_restart(p->sim->disk, false);
+    else if (p->trap)
+        spring_trap(p);
+    p->trap = false;
+    if (p->disk_fault)
+        mend_disk(p);
+    if (p->dead_count)
+        start_again(p);
 }
 
 /* --- clients --- */
@@ -214,15 +319,13 @@ static void run_traffic(struct plan *p)
     s->writing = true;
     p->next_fault = sim_now(s) + 500 + sim_dice(s, p->fault_pause);
     while (sim_now(s) < end) {
-        if (p->dead && sim_now(s) >= p->start_at)
-            start_again(p);
+        look_after_faults(p);
         if (sim_now(s) >= p->next_fault)
             break_something(p);
         step(p, 1);
     }
     s->writing = false;
-    if (p->dead)
-        start_again(p);
+    mend_all(p);
 }
 
 static bool all_there(const struct sim *s)
@@ -304,6 +407,8 @@ static void finish(struct plan *p, struct sim_sums *sums)
     sums->messages += (uint64_t)s->message_count;
     sums->faults += (uint64_t)s->fault_count;
     sums->kills += p->kills;
+    sums->resumed += s->resumed;
+    sums->refused += s->refused;
     for (int i = 0; i < s->message_count; i++) {
         sums->acknowledged += s->messages[i].acked != 0;
         sums->copies += s->messages[i].copies;

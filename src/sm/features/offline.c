@@ -18,7 +18,8 @@
 #include "store/users.h"
 #include "xmpp/namespaces.h"
 
-#define PAGE 100u /* messages handed over at a time */
+#define PAGE      100u  /* messages handed over at a time */
+#define REREAD_MS 2000u /* after the database could not be read */
 
 /* --- storing --- */
 
@@ -270,6 +271,32 @@ static void hand_over_all(struct session *session, const struct store_rows *rows
     promise_unref(&page->promise);
 }
 
+/* The database fails. Live messages go on meanwhile. */
+static void read_later(struct user *user)
+{
+    struct sm *sm = user->sm;
+    user->offline.rewind = true;
+    if (!list_empty(&user->offline.unread))
+        return;
+    user_hold(user);
+    list_push(&sm->unread, &user->offline.unread);
+    if (!loop_timer_running(&sm->reread))
+        loop_timer_start(&sm->reread, REREAD_MS);
+}
+
+void offline_reread(struct loop_timer *timer)
+{
+    struct sm *sm = MEM_CONTAINER(timer, struct sm, reread);
+    struct list users, *node;
+    list_init(&users);
+    list_move_all(&users, &sm->unread);
+    while ((node = list_pop(&users))) {
+        struct user *user = LIST_ENTRY(node, struct user, offline.unread);
+        go_on(user);
+        user_release(user);
+    }
+}
+
 static void on_page(void *arg, enum error e, const struct store_rows *rows)
 {
     struct user *user = arg;
@@ -284,6 +311,8 @@ static void on_page(void *arg, enum error e, const struct store_rows *rows)
         log_error(&sm->c->log, "cannot read the offline messages of %s: %s", user->jid->text,
                   error_text(e));
     if (e || !session || user->state == USER_DELETING) { /* they stay for the next one */
+        if (e)
+            read_later(user);
         release_held(user);
         user_release(user);
         return;

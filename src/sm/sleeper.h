@@ -1,0 +1,25 @@
+/* Sleeper: sessions that sleep are in the store, too, so that their clients can resume them (XEP-0198
+ * section 5) when the session manager was killed or restarted meanwhile. What waits for them is in
+ * the outbox or the offline queue already (flight.h); here is what else they are: the SM-ID, h, how
+ * long, presence, traits.
+ */
+#ifndef JACKDAW_SM_SLEEPER_H
+#define JACKDAW_SM_SLEEPER_H
+
+#include "sm/acks.h"
+
+/* The session has gone to sleep, or more of what its client had sent has been handled since. */
+void sleeper_write(struct session *session);
+/* It has ended. Harmless when nothing was written. */
+void sleeper_forget(struct session *session);
+/* It is about to be resumed (acks->resume): acks_go_on is called when the row has gone. A row that
+ * outlived this would have an h that is too low, should we die; so when it cannot be deleted the
+ * client is refused. */
+void sleeper_release(struct session *session);
+/* SESSION_RESUME of a session that we do not have: one of a former life goes on, from the client's
+ * count `h`; otherwise the packet is answered with item-not-found. Takes p, later. */
+void sleeper_resume(struct user *user, struct packet *p, struct str id, uint32_t h);
+/* Those whose time was over before we started go. */
+void sleeper_init(struct sm *sm);
+
+#endif
