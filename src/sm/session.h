@@ -57,8 +57,8 @@ struct session *session_of(const struct user *user, struct str resource); /* NUL
 
 /* SESSION_START for a user that is ready; the packet is answered and destroyed. */
 void session_start(struct user *user, struct packet *p);
-/* One of a former life (sleeper.h) goes on at the c2s that sent the SESSION_RESUME p, which stays the
- * caller's to be answered; `acks` as acks_enable takes it. It has no presence yet. */
+/* One of a former life (sleeper.h) goes on at the c2s that sent the SESSION_RESUME p, which stays
+ * the caller's to be answered; `acks` as acks_enable takes it. It has no presence yet. */
 struct session *session_restore(struct user *user, struct packet *p, struct jid *jid,
                                 unsigned traits, struct str acks);
 /* Ends it: unavailable presence where it was available, then freed. Says nothing to the c2s. */

@@ -1,7 +1,7 @@
-/* Sleeper: sessions that sleep are in the store, too, so that their clients can resume them (XEP-0198
- * section 5) when the session manager was killed or restarted meanwhile. What waits for them is in
- * the outbox or the offline queue already (flight.h); here is what else they are: the SM-ID, h, how
- * long, presence, traits.
+/* Sleeper: sessions that sleep are in the store, too, so that their clients can resume them
+ * (XEP-0198 section 5) when the session manager was killed or restarted meanwhile. What waits for
+ * them is in the outbox or the offline queue already (flight.h); here is what else they are: the
+ * SM-ID, h, how long, presence, traits.
  */
 #ifndef JACKDAW_SM_SLEEPER_H
 #define JACKDAW_SM_SLEEPER_H
