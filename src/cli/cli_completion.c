@@ -17,6 +17,7 @@ static void print_words(const char *arguments)
         }
         size_t len = 0;
         while (len < part.len && ((part.data[len] >= 'a' && part.data[len] <= 'z') ||
+                                  (len && part.data[len] >= '0' && part.data[len] <= '9') ||
                                   part.data[len] == '.' || part.data[len] == '-'))
             len++;
         if (len)

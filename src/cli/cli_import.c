@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "cli/cli_user.h"
@@ -11,6 +12,8 @@
 #include "cli/user_store.h"
 #include "move/import.h"
 #include "move/jabberd2.h"
+#include "move/pie.h"
+#include "move/prosody.h"
 
 enum { HEX = 16 /* characters of a hash that are shown */, NOTES_MAX = 1000 };
 
@@ -83,8 +86,27 @@ static void report_jabberd2(const struct run *r, const struct move_source *s)
         puts("  (hashes become SCRAM keys at the first login, by PLAIN under TLS)");
 }
 
+/* --- files --- */
+
+static struct move_source *open_pie(struct run *r, struct move_why why)
+{
+    return pie_open(r->o->argv[1], &r->notes, why);
+}
+
+/* A folder is Prosody's own format, a file the other one. */
+static struct move_source *open_prosody(struct run *r, struct move_why why)
+{
+    struct stat st;
+    if (stat(r->o->argv[1], &st) == 0 && S_ISDIR(st.st_mode))
+        return prosody_open(r->o->argv[1], &r->notes, why);
+    return open_pie(r, why);
+}
+
 static const struct kind_of_source sources[] = {
     {"jabberd2", 0, 1, open_jabberd2, report_jabberd2},
+    {"ejabberd", 1, 2, open_pie, NULL},
+    {"prosody", 1, 2, open_prosody, NULL},
+    {"xep0227", 1, 2, open_pie, NULL},
 };
 
 /* --- arguments --- */
@@ -215,54 +237,63 @@ static int report(const struct run *r, const struct kind_of_source *kind,
 
 /* --- running --- */
 
-static int run_import(struct run *r, const struct kind_of_source *kind)
+static int run_import(struct run *r, const struct kind_of_source *kind, struct move_source *s,
+                      struct move_why why)
 {
-    char text[1024] = "";
-    struct move_why why = {text, sizeof text};
-    int code = 1;
-    struct move_source *s = kind->open(r, why);
-    if (s) {
-        struct import_options o = {.stores = &r->stores,
-                                   .source = s,
-                                   .only = r->only,
-                                   .kinds = r->kinds,
-                                   .dry_run = r->o->dry_run,
-                                   .force = r->o->force,
-                                   .iterations = USER_IMPORT_ITERATIONS,
-                                   .progress = on_progress,
-                                   .arg = r};
-        enum error e = import_run(&o, &r->result, why);
-        progress_clear(&r->progress);
-        if (e == ERR_OK)
-            code = report(r, kind, s);
-        else
-            cli_error("import: %s", text[0] ? text : error_text(e));
-    } else {
-        cli_error("import: %s", text);
-    }
-    move_close(s);
+    struct import_options o = {.stores = &r->stores,
+                               .source = s,
+                               .only = r->only,
+                               .kinds = r->kinds,
+                               .dry_run = r->o->dry_run,
+                               .force = r->o->force,
+                               .iterations = USER_IMPORT_ITERATIONS,
+                               .progress = on_progress,
+                               .arg = r};
+    enum error e = import_run(&o, &r->result, why);
+    progress_clear(&r->progress);
+    if (e == ERR_OK)
+        return report(r, kind, s);
+    cli_error("import: %s", why.text[0] ? why.text : error_text(e));
+    return 1;
+}
+
+static int run_with_store(struct run *r, const struct kind_of_source *kind, struct move_source *s,
+                          struct move_why why)
+{
+    if (!user_store_open(&r->store, r->config))
+        return 1;
+    r->stores.loop = r->store.loop;
+    r->stores.random = r->store.random;
+    r->stores.accounts = r->store.accounts;
+    r->stores.users = r->store.users;
+    int code = run_import(r, kind, s, why);
+    user_store_close(&r->store);
     return code;
 }
 
-static int run_with_store(struct run *r, const struct kind_of_source *kind)
+/* The source is opened before the databases: as root, that is before taking on their owner's
+ * identity. */
+static int run_with_source(struct run *r, const struct kind_of_source *kind)
 {
-    char dir[CLI_PATH_MAX];
+    char dir[CLI_PATH_MAX], text[1024] = "";
+    struct move_why why = {text, sizeof text};
+    int code = 1;
     if (!cli_data_dir(r->config, dir))
         return 1;
     if (control_server_runs(dir) && !r->o->dry_run) {
         cli_error("the server of %s is running: stop it first", dir);
         return 1;
     }
-    if (!user_store_open(&r->store, r->config))
-        return 1;
-    r->stores = (struct person_stores){.loop = r->store.loop,
-                                       .random = r->store.random,
-                                       .accounts = r->store.accounts,
-                                       .users = r->store.users,
-                                       .parsers = parser_pool_create(r->store.random)};
-    int code = run_import(r, kind);
+    struct random *random = random_create();
+    r->stores.parsers = parser_pool_create(random);
+    struct move_source *s = kind->open(r, why);
+    if (s)
+        code = run_with_store(r, kind, s, why);
+    else
+        cli_error("import: %s", text);
+    move_close(s);
     parser_pool_destroy(r->stores.parsers);
-    user_store_close(&r->store);
+    random_destroy(random);
     return code;
 }
 
@@ -279,7 +310,7 @@ int cli_import(struct cli_options *o)
         code = 1;
     r->config = config;
     if (config)
-        code = run_with_store(r, kind);
+        code = run_with_source(r, kind);
     config_destroy(config);
     jid_unref(r->only);
     free(r);

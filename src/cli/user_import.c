@@ -7,13 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "cli/csv.h"
+#include "cli/progress.h"
 #include "xmpp/jid.h"
 
-enum { WINDOW = 256, BAR = 40 };
+enum { WINDOW = 256 };
 
 struct import {
     struct user_store *store;
@@ -21,8 +21,9 @@ struct import {
     FILE *file;
     struct csv csv;
     off_t size;
-    int shown; /* percent */
-    bool tty, at_end;
+    long done; /* of its bytes, for the bar */
+    struct progress progress;
+    bool at_end;
     size_t under_way, made, skipped;
 };
 
@@ -38,37 +39,20 @@ struct row {
     struct scram_keys keys[SCRAM_HASHES];
 };
 
-static void clear_bar(const struct import *i)
-{
-    if (i->tty)
-        fprintf(stderr, "\r\033[K");
-}
-
 static void skip(struct import *i, unsigned line, const char *why)
 {
-    clear_bar(i);
+    progress_clear(&i->progress);
     fprintf(stderr, "%s:%u: %s; skipped\n", i->path, line, why);
     i->skipped++;
 }
 
-/* A bar on a terminal; else a line for every tenth of the file. `offset`: how far it is done. */
+/* `offset`: how far the file is done. */
 static void show_progress(struct import *i, long offset)
 {
-    int percent = i->size > 0 && offset > 0 ? (int)(offset * 100 / i->size) : 0;
-    int step = i->tty ? 1 : 10;
-    if (percent / step <= i->shown / step)
-        return;
-    i->shown = percent;
-    if (i->tty) {
-        char bar[BAR + 1];
-        int full = percent * BAR / 100;
-        for (int n = 0; n < BAR; n++)
-            bar[n] = n < full ? '#' : '.';
-        bar[BAR] = '\0';
-        fprintf(stderr, "\r[%s] %3d%%  %zu accounts", bar, percent, i->made);
-    } else {
-        fprintf(stderr, "%3d%%  %zu accounts\n", percent, i->made);
-    }
+    char doing[32];
+    (void)snprintf(doing, sizeof doing, "%zu accounts", i->made);
+    if (i->size > 0 && offset > i->done)
+        progress_show(&i->progress, doing, (uint64_t)(i->done = offset), (uint64_t)i->size);
 }
 
 static void fill(struct import *i);
@@ -191,14 +175,15 @@ static void fill(struct import *i)
 int user_import_run(struct user_store *s, const char *path, FILE *file)
 {
     struct stat st = {0};
-    struct import i = {.store = s, .path = path, .file = file, .tty = isatty(STDERR_FILENO) != 0};
+    struct import i = {.store = s, .path = path, .file = file};
+    progress_init(&i.progress);
     (void)fstat(fileno(file), &st); /* without a size there is no progress to show */
     i.size = st.st_size;
     csv_init(&i.csv, i.file);
     fill(&i);
     if (i.under_way > 0)
         loop_run(s->loop);
-    clear_bar(&i);
+    progress_clear(&i.progress);
     if (ferror(i.file)) {
         cli_error("reading %s failed: what is behind line %u was not imported", path, i.csv.line);
         i.skipped++;

@@ -41,19 +41,32 @@ static struct str child_text(const struct stanza *s, struct str name)
     return el == STANZA_NONE ? STR_NULL : stanza_text(s, el);
 }
 
-/* Base64 of at least `least` and at most `most` bytes; how many, 0 for anything else. */
-static size_t take_base64(const struct stanza *s, struct str name, unsigned char *to, size_t least,
-                          size_t most)
+/* Base64, `times` over, of at least `least` and at most `most` bytes; how many, 0 for anything
+ * else.
+ */
+static size_t take_base64(struct str text, int times, unsigned char *to, size_t least, size_t most)
 {
     struct buffer bytes;
     size_t len = 0;
-    buffer_init(&bytes, most);
-    if (sasl_base64_decode(child_text(s, name), &bytes) && buffer_len(&bytes) >= least) {
+    buffer_init(&bytes, times > 1 ? 4 * most : most);
+    bool ok = text.len && sasl_base64_decode(text, &bytes);
+    if (ok && times > 1) {
+        len = take_base64(buffer_str(&bytes), times - 1, to, least, most);
+    } else if (ok && buffer_len(&bytes) >= least) {
         len = buffer_len(&bytes);
         memcpy(to, buffer_str(&bytes).data, len);
     }
     buffer_finish(&bytes);
     return len;
+}
+
+static bool take_keys(const struct stanza *s, int times, struct scram_keys *ret)
+{
+    size_t size = scram_hash_size(ret->hash);
+    ret->salt_len = take_base64(child_text(s, STR("salt")), times, ret->salt, 1, sizeof ret->salt);
+    return ret->salt_len &&
+           take_base64(child_text(s, STR("stored-key")), times, ret->stored_key, size, size) &&
+           take_base64(child_text(s, STR("server-key")), times, ret->server_key, size, size);
 }
 
 bool facts_scram(const struct fact *f, struct scram_keys *ret)
@@ -65,11 +78,9 @@ bool facts_scram(const struct fact *f, struct scram_keys *ret)
     if (hash == SCRAM_HASHES ||
         !str_to_u64(child_text(f->xml, STR("iter-count")), UINT32_MAX, &iterations) || !iterations)
         return false;
-    size_t size = scram_hash_size((enum scram_hash)hash);
     *ret = (struct scram_keys){.hash = (enum scram_hash)hash, .iterations = (uint32_t)iterations};
-    ret->salt_len = take_base64(f->xml, STR("salt"), ret->salt, 1, sizeof ret->salt);
-    return ret->salt_len && take_base64(f->xml, STR("stored-key"), ret->stored_key, size, size) &&
-           take_base64(f->xml, STR("server-key"), ret->server_key, size, size);
+    /* ejabberd 23.01 writes the base64 of base64. */
+    return take_keys(f->xml, 1, ret) || take_keys(f->xml, 2, ret);
 }
 
 size_t facts_roster(const struct fact *f, struct roster_row *ret, struct str *groups, size_t max)

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from conftest import DOMAIN, PASSWORD, postgres
+from conftest import DOMAIN, JACKDAW, PASSWORD, postgres
 from jabberd2_filled import PRIVATE, filled
 from raw import NS, Raw
 from test_jabberd2 import jabberd2  # noqa: F401 (a fixture: jabberd2 is there)
@@ -139,7 +139,7 @@ def value(name, v):
 
 
 def stored_password(server, name):
-    return None if 'postgres' in str(server.settings) else sqlite3.connect(f'{server.data}/accounts.db').execute(
+    return None if 'postgres' in str(server.settings) else sqlite3.connect(f'{server.data}/accounts/accounts.db').execute(
         'SELECT password, (SELECT count(*) FROM authkeys k WHERE k.username = a.username) FROM authreg a WHERE username = ?',
         [name]).fetchone()
 
@@ -186,6 +186,38 @@ def test_hashes_become_keys_at_the_first_login(own_server, placement, theirs, tm
     server.stop()
 
 
+def test_interrupted(own_server, placement, theirs, tmp_path):
+    """Killed at any moment, wherever that is, and run again: everything is there once."""
+    many = tmp_path / 'many.db'
+    shutil.copy(theirs, many)
+    with sqlite3.connect(many) as db:
+        for n in range(300):
+            owner = f'user{n}@{DOMAIN}'
+            db.execute('INSERT INTO authreg VALUES (?, ?, ?)', [f'user{n}', DOMAIN, f'password {n}'])
+            db.execute('INSERT INTO active ("collection-owner", time) VALUES (?, 1000000000)', [owner])
+            db.executemany('INSERT INTO "roster-items" ("collection-owner", jid, "to", "from", ask) VALUES (?, ?, 1, 1, 0)',
+                           [(owner, f'user{m}@{DOMAIN}') for m in range(n, n + 5) if m != n])
+            db.executemany('INSERT INTO queue ("collection-owner", xml) VALUES (?, ?)',
+                           [(owner, f"NAD<route><message xmlns='jabber:client'><body>{m}</body></message></route>") for m in range(5)])
+    server = own_server()
+    for tenths in (2, 6, 12):
+        popen = subprocess.Popen([JACKDAW, 'import', 'jabberd2', '--sqlite', str(many), *server.options()],
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            popen.wait(tenths / 10)
+        except subprocess.TimeoutExpired:
+            popen.kill()
+            popen.wait()
+    kinds = rows(server.command('import', 'jabberd2', '--sqlite', str(many)).stdout)
+    assert (kinds['authreg'][0], kinds['roster-items'][0], kinds['queue'][0]) == (303, 1203, 1503)
+    for read, before, stored, after, new, here in kinds.values():
+        assert (read, before, new + here) == (stored, after, read)
+    again = rows(server.command('import', 'jabberd2', '--sqlite', str(many)).stdout)
+    assert all(v[5] == v[0] for v in again.values())
+    exported = server.command('export', str(tmp_path / 'all.xml')).stdout
+    assert re.search(r'^  queue +1503 ', exported, re.M) and '303 accounts' in exported
+
+
 def test_what_is_no_database_of_jabberd2(own_server, placement, tmp_path):
     server = own_server()
     other = tmp_path / 'other.db'
@@ -209,7 +241,7 @@ def test_web_presence(own_server, placement):
     romeo.ping()
 
     def status():
-        with sqlite3.connect(f'{server.data}/jackdaw.db') as db:
+        with sqlite3.connect(f'{server.data}/sm/jackdaw.db') as db:
             return db.execute('SELECT status, show, "last-login" > 0, "last-logout" > 0 FROM status').fetchall()
     until = [(('online', 'dnd', 1, 0), None), (('offline', '', 1, 1), romeo.end)]
     for wanted, action in until:

@@ -165,5 +165,6 @@ def test_pages_and_completion():
     assert complete('jackdaw', 'st') == ['status']
     assert 'disable' in complete('jackdaw', 'user', '')
     assert complete('jackdaw', 'motd', 'u') == ['update']
+    assert set(complete('jackdaw', 'import', '')) == {'jabberd2', 'ejabberd', 'prosody', 'xep0227'}
     assert '--data' in complete('jackdaw', 'status', '--d')
     assert subprocess.run([JACKDAW, 'completion', 'zsh'], capture_output=True, text=True, check=True).stdout.startswith('#compdef')
