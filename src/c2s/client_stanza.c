@@ -117,7 +117,8 @@ void client_stanza(struct client *c, struct stanza *s)
         client_refuse(c, s, STANZA_ERR_JID_MALFORMED, NULL);
     } else {
         s = with_lang(c, s);
-        if (str_is(stanza_name(s, STANZA_ROOT), "presence"))
+        name = stanza_name(s, STANZA_ROOT); /* that of before may be gone */
+        if (str_is(name, "presence"))
             remember(c, s);
         else if (str_is(name, "iq"))
             remember_carbons(c, s, to);
