@@ -205,6 +205,11 @@ bool link_is_external(const struct link *l)
     return l->ops->external && l->ops->external(l);
 }
 
+bool link_takes_sealed(const struct link *l)
+{
+    return l->ops->seals && l->ops->seals(l);
+}
+
 void link_close(struct link *l)
 {
     struct list *node;

@@ -41,6 +41,8 @@ void link_close(struct link *l); /* flushes, closes, frees; no callbacks after i
  * external component understands it: see link_is_external. */
 void link_end(struct link *l, enum stream_condition condition, const char *why);
 bool link_is_external(const struct link *l);
+/* It takes packets sealed (link/packet.h); for any other they must be opened before. */
+bool link_takes_sealed(const struct link *l);
 const char *link_peer(const struct link *l); /* for log lines: "local c2s", "127.0.0.1:5347" */
 /* Back-pressure on the other side: no `packet` events (but those of bytes already read) until
  * resumed; counts. */
@@ -63,6 +65,7 @@ struct link_tcp_config {
     struct net_address router;
     struct str user, secret;
     struct tls_client *tls;
+    bool plain; /* XML, as to jabberd2's router, although ours offers frames */
 };
 struct link *link_tcp_connect(struct loop *l, struct net *n, struct parser_pool *pool,
                               struct random *random, struct log log,

@@ -186,6 +186,9 @@ static const struct tcp_form external_form = {
     .outgoing = outgoing,
     .size = packet_write_size,
     .write = packet_write_to,
+    .keepalive = link_tcp_xml_keepalive,
+    .goodbye = link_tcp_xml_goodbye,
+    .error = link_tcp_xml_error,
     .incoming = incoming,
 };
 

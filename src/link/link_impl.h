@@ -18,6 +18,7 @@ struct link_ops {
     struct str (*user)(const struct link *l); /* NULL: a link without authentication */
     void (*end)(struct link *l, enum stream_condition condition, const char *why); /* or NULL */
     bool (*external)(const struct link *l);                                        /* or NULL */
+    bool (*seals)(const struct link *l);                                           /* or NULL */
 };
 
 struct link {

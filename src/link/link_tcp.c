@@ -13,7 +13,6 @@
 
 #define TCP_LINGER_MS  2000
 #define TCP_CONN_QUEUE (1024u * 1024)
-#define TCP_PACKET_MAX (24u * 1024 * 1024) /* of one packet on the wire, both ways */
 
 static const struct parser_limits stranger_limits = {.stanza_bytes = 16384,
                                                      .total_bytes = 65536,
@@ -143,10 +142,35 @@ static void take_packet(struct link_tcp *l, struct stanza *s)
     }
 }
 
+void link_tcp_xml_keepalive(struct link_tcp *l)
+{
+    link_tcp_write(l, STR(" "));
+}
+
+void link_tcp_xml_goodbye(struct link_tcp *l)
+{
+    link_tcp_write(l, STR("</stream:stream>"));
+}
+
+void link_tcp_xml_error(struct link_tcp *l, enum stream_condition c, const char *why)
+{
+    struct buffer out;
+
+    buffer_init(&out, 4096);
+    if (!l->header_sent)
+        (void)buffer_printf(&out, "%s>", l->form->header);
+    (void)stream_error_write(&out, c, why);
+    (void)conn_write(l->conn, buffer_str(&out).data, buffer_len(&out));
+    buffer_finish(&out);
+}
+
 static const struct tcp_form wire_form = {
     .header = TCP_STREAM_HEADER,
     .size = wire_size,
     .write = wire_write,
+    .keepalive = link_tcp_xml_keepalive,
+    .goodbye = link_tcp_xml_goodbye,
+    .error = link_tcp_xml_error,
     .incoming = take_packet,
 };
 
@@ -161,6 +185,9 @@ static void on_stanza(void *owner, struct stanza *s)
                        STR_ARG(condition == STANZA_NONE ? STR("without a condition")
                                                         : stanza_name(s, condition)));
         link_tcp_lost(l, why);
+    } else if (stanza_is(s, STANZA_ROOT, STR("frames"), NS_FRAMES) && l->state >= TCP_AUTHED &&
+               l->form == &wire_form) {
+        l->role->frames(l);
     } else if (l->state == TCP_UP) {
         l->form->incoming(l, s);
     } else {
@@ -174,7 +201,7 @@ static void on_stream_close(void *owner)
     struct link_tcp *l = owner;
 
     if (l->header_sent) /* RFC 6120 section 4.4: answered in kind */
-        link_tcp_write(l, STR("</stream:stream>"));
+        link_tcp_xml_goodbye(l);
     link_tcp_lost(l, "the peer closed the stream");
 }
 
@@ -195,7 +222,8 @@ void link_tcp_open_stream(struct link_tcp *l)
 
 void link_tcp_up(struct link_tcp *l)
 {
-    parser_set_limits(l->parser, &member_limits);
+    if (l->parser)
+        parser_set_limits(l->parser, &member_limits);
     l->state = TCP_UP;
     l->base.up = true;
     loop_timer_start(&l->timer, TCP_KEEPALIVE_MS);
@@ -204,15 +232,23 @@ void link_tcp_up(struct link_tcp *l)
     link_say_up(&l->base);
 }
 
-static void disconnect(struct link_tcp *l)
+void link_tcp_drop_parser(struct link_tcp *l)
 {
-    loop_timer_stop(&l->timer);
     if (l->parser) {
         parser_stop(l->parser);
         parser_destroy(l->parser);
     }
-    conn_close(l->conn, TCP_LINGER_MS);
     l->parser = NULL;
+}
+
+static void disconnect(struct link_tcp *l)
+{
+    loop_timer_stop(&l->timer);
+    link_tcp_drop_parser(l);
+    if (link_tcp_framed(l))
+        l->form = &wire_form; /* the next stream begins as XML */
+    buffer_finish(&l->partial);
+    conn_close(l->conn, TCP_LINGER_MS);
     l->conn = NULL;
     l->conn_paused = false;
     l->state = TCP_DOWN;
@@ -220,7 +256,7 @@ static void disconnect(struct link_tcp *l)
 
 void link_tcp_lost(struct link_tcp *l, const char *why)
 {
-    char reason[256];
+    char reason[TCP_WHY_MAX];
 
     if (l->state == TCP_DOWN)
         return;
@@ -235,16 +271,9 @@ void link_tcp_lost(struct link_tcp *l, const char *why)
 
 void link_tcp_error(struct link_tcp *l, enum stream_condition c, const char *why)
 {
-    struct buffer out;
-
     if (l->state == TCP_DOWN)
         return;
-    buffer_init(&out, 4096);
-    if (!l->header_sent)
-        (void)buffer_printf(&out, "%s>", l->form->header);
-    (void)stream_error_write(&out, c, why);
-    (void)conn_write(l->conn, buffer_str(&out).data, buffer_len(&out));
-    buffer_finish(&out);
+    l->form->error(l, c, why);
     link_tcp_lost(l, why);
 }
 
@@ -257,6 +286,8 @@ static void on_data(void *owner, const char *bytes, size_t len)
     enum parser_status status;
 
     link_enter(&l->base);
+    if (link_tcp_framed(l))
+        link_tcp_feed_frames(l, bytes, len);
     status = l->parser ? parser_feed(l->parser, bytes, len) : PARSER_OK;
     if (l->conn == conn && l->parser && status != PARSER_OK && status != PARSER_STOPPED)
         link_tcp_error(l, stream_error_from_parser(status), parser_why(l->parser));
@@ -313,7 +344,7 @@ static void on_timer(struct loop_timer *timer)
     link_enter(&l->base);
     if (l->state == TCP_UP) {
         if (conn_queued(l->conn) == 0)
-            link_tcp_write(l, STR(" "));
+            l->form->keepalive(l);
         if (l->state == TCP_UP)
             loop_timer_start(timer, TCP_KEEPALIVE_MS);
     } else {
@@ -342,7 +373,7 @@ static void tcp_close(struct link *base)
 
     if (l->state == TCP_UP) {
         flush(l);
-        (void)conn_write(l->conn, "</stream:stream>", 16);
+        l->form->goodbye(l);
     }
     disconnect(l);
     while ((node = list_pop(&l->queue)) != NULL)
@@ -367,6 +398,13 @@ static void tcp_end(struct link *base, enum stream_condition condition, const ch
     link_tcp_error(tcp_of(base), condition, why);
 }
 
+static bool tcp_seals(const struct link *base)
+{
+    const struct link_tcp *l = MEM_CONTAINER(base, const struct link_tcp, base);
+
+    return link_tcp_framed(l);
+}
+
 static bool tcp_external(const struct link *base)
 {
     return MEM_CONTAINER(base, const struct link_tcp, base)->external != NULL;
@@ -382,6 +420,7 @@ static const struct link_ops tcp_ops = {
     .user = tcp_user,
     .end = tcp_end,
     .external = tcp_external,
+    .seals = tcp_seals,
 };
 
 void link_tcp_init(struct link_tcp *l, const struct tcp_role *role, struct loop *loop,
@@ -395,6 +434,7 @@ void link_tcp_init(struct link_tcp *l, const struct tcp_role *role, struct loop 
     l->random = random;
     l->log = log;
     list_init(&l->queue);
+    buffer_init(&l->partial, TCP_PACKET_MAX);
     loop_timer_init(&l->timer, loop, on_timer);
 }
 

@@ -11,6 +11,8 @@
 #define TCP_KEEPALIVE_MS 30000 /* a space, so that a dead peer is noticed by the kernel */
 #define TCP_SECRET_MAX   255
 #define TCP_USER_MAX     255
+#define TCP_WHY_MAX      256
+#define TCP_PACKET_MAX   (24u * 1024 * 1024) /* of one packet on the wire, both ways */
 
 enum tcp_state {
     TCP_NEW,         /* nothing opened yet: waits for its first turn */
@@ -30,6 +32,8 @@ struct tcp_role {
     void (*ready)(struct link_tcp *l); /* connected, or TLS finished */
     void (*header)(struct link_tcp *l, const struct stanza *header);
     void (*element)(struct link_tcp *l, const struct stanza *el); /* before TCP_UP */
+    void (*frames)(struct link_tcp *l);                           /* the peer said <frames/> */
+    bool seals; /* packets that came as frames are handed over sealed (link/packet.h) */
     void (*timeout)(struct link_tcp *l);               /* the timer, in any state but TCP_UP */
     void (*lost)(struct link_tcp *l, const char *why); /* disconnected; before `down` is said */
     void (*finish)(struct link_tcp *l);                /* frees the role's own */
@@ -38,11 +42,14 @@ struct tcp_role {
 /* How packets look on the stream: as elements of the component protocol (wire.c), unless the role
  * sets another form. */
 struct tcp_form {
-    const char *header; /* what the stream's header says before its id */
+    const char *header; /* what the stream's header says before its id; NULL: it comes no more */
     /* What shall be written for a packet; the callee owns it. NULL: nothing. May be NULL itself. */
     struct packet *(*outgoing)(struct link_tcp *l, struct packet *p);
     size_t (*size)(const struct packet *p);
     size_t (*write)(const struct packet *p, char *out);
+    void (*keepalive)(struct link_tcp *l);
+    void (*goodbye)(struct link_tcp *l); /* the stream ends in peace; or with an error: */
+    void (*error)(struct link_tcp *l, enum stream_condition c, const char *why);
     void (*incoming)(struct link_tcp *l, struct stanza *s); /* borrowed; in TCP_UP */
 };
 
@@ -59,6 +66,7 @@ struct link_tcp {
     struct log log;
     struct conn *conn;
     struct parser *parser;
+    struct buffer partial; /* with frames: the beginning of one that has not come as a whole */
     enum tcp_state state;
     bool header_sent; /* on this stream */
     bool conn_paused;
@@ -77,6 +85,7 @@ extern const struct conn_events link_tcp_conn_events;
 void link_tcp_connected(struct link_tcp *l, struct conn *conn);
 /* A new stream on the connection: a parser that expects a header, with the limits of strangers. */
 void link_tcp_open_stream(struct link_tcp *l);
+void link_tcp_drop_parser(struct link_tcp *l); /* also within its events */
 void link_tcp_write(struct link_tcp *l, struct str bytes);
 void link_tcp_up(struct link_tcp *l);
 /* Ends the connection, gives back the queue, tells the role and the owner. Harmless when there is
@@ -84,6 +93,18 @@ void link_tcp_up(struct link_tcp *l);
 void link_tcp_lost(struct link_tcp *l, const char *why);
 /* Sends the stream error first. */
 void link_tcp_error(struct link_tcp *l, enum stream_condition c, const char *why);
+
+/* A form's part for all that is XML. */
+void link_tcp_xml_keepalive(struct link_tcp *l);
+void link_tcp_xml_goodbye(struct link_tcp *l);
+void link_tcp_xml_error(struct link_tcp *l, enum stream_condition c, const char *why);
+
+/* link_tcp_frames.c. Begin, within the event that told of the peer's <frames/>: false when the link
+ * was lost instead. Feed: what comes from then on. */
+bool link_tcp_begin_frames(struct link_tcp *l);
+bool link_tcp_framed(const struct link_tcp *l);
+void link_tcp_feed_frames(struct link_tcp *l, const char *bytes, size_t len);
+#define TCP_FRAMES "<frames xmlns='jackdaw:frames:1'/>"
 
 /* link_external.c: from the stream header of an external component on (XEP-0114), the link is its.
  * `config` must live as long as the link. */

@@ -34,7 +34,7 @@ struct client {
     struct net_address router;
     struct tls_client *tls;
     char name[TCP_USER_MAX + 1], secret[TCP_SECRET_MAX + 1];
-    bool encrypted;
+    bool encrypted, plain;
     struct scram_client *scram;
     struct digest_md5 *digest;
     struct scram_job *job;
@@ -148,7 +148,11 @@ static void on_features(struct client *c, const struct stanza *features)
     bool starttls = stanza_child(features, STANZA_ROOT, STR("starttls"), NS_TLS) != STANZA_NONE;
 
     if (l->state == TCP_AUTHED) {
-        link_tcp_up(l);
+        if (!c->plain &&
+            stanza_child(features, STANZA_ROOT, STR("frames"), NS_FRAMES) != STANZA_NONE)
+            link_tcp_write(l, STR(TCP_FRAMES));
+        else
+            link_tcp_up(l); /* jabberd2's router */
     } else if (c->tls && !c->encrypted) {
         if (starttls)
             link_tcp_write(l, STR("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"));
@@ -298,12 +302,18 @@ static void on_client_tls(struct client *c, const struct stanza *el)
     } else if (parser_rest(l->parser)) {
         link_tcp_lost(l, "plaintext behind <proceed/> (CVE-2011-0411)");
     } else {
-        parser_stop(l->parser);
-        parser_destroy(l->parser);
-        l->parser = NULL;
+        link_tcp_drop_parser(l);
         l->state = TCP_TLS;
         conn_start_tls_client(l->conn, c->tls, c->router.ip);
     }
+}
+
+static void on_client_frames(struct link_tcp *l)
+{
+    if (l->state != TCP_AUTHED)
+        link_tcp_lost(l, "the router sent something out of turn");
+    else if (link_tcp_begin_frames(l))
+        link_tcp_up(l);
 }
 
 static void on_client_element(struct link_tcp *l, const struct stanza *el)
@@ -339,6 +349,7 @@ static const struct tcp_role client_role = {
     .ready = on_connection_ready,
     .header = on_client_header,
     .element = on_client_element,
+    .frames = on_client_frames,
     .timeout = on_client_timeout,
     .lost = on_client_lost,
     .finish = on_client_finish,
@@ -353,6 +364,7 @@ struct link *link_tcp_connect(struct loop *loop, struct net *net, struct parser_
     link_tcp_init(&c->tcp, &client_role, loop, net, pool, random, log);
     c->router = config->router;
     c->tls = config->tls;
+    c->plain = config->plain;
     (void)snprintf(c->name, sizeof(c->name), "%.*s", STR_ARG(config->user));
     (void)snprintf(c->secret, sizeof(c->secret), "%.*s", STR_ARG(config->secret));
     (void)snprintf(c->tcp.base.peer, sizeof(c->tcp.base.peer), "%s:%u", c->router.ip,

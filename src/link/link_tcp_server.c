@@ -73,7 +73,7 @@ static void send_features(struct server *s)
     struct link_tcp *l = &s->tcp;
 
     if (l->state == TCP_AUTHED) {
-        link_tcp_write(l, STR("<stream:features/>"));
+        link_tcp_write(l, STR("<stream:features>" TCP_FRAMES "</stream:features>"));
         return;
     }
     link_tcp_write(l, STR("<stream:features>"));
@@ -343,9 +343,7 @@ static void on_starttls(struct server *s)
     link_tcp_write(l, STR("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"));
     if (l->state != TCP_NEGOTIATING)
         return;
-    parser_stop(l->parser);
-    parser_destroy(l->parser);
-    l->parser = NULL;
+    link_tcp_drop_parser(l);
     l->state = TCP_TLS;
     conn_start_tls_server(l->conn, s->config.tls);
 }
@@ -362,6 +360,17 @@ static void on_server_element(struct link_tcp *l, const struct stanza *el)
         on_starttls(s);
     else
         link_tcp_error(l, STREAM_ERR_NOT_AUTHORIZED, "log in first");
+}
+
+/* jabberd2's components never ask. */
+static void on_server_frames(struct link_tcp *l)
+{
+    if (l->state != TCP_UP) {
+        link_tcp_error(l, STREAM_ERR_BAD_FORMAT, "a stream header was due");
+        return;
+    }
+    link_tcp_write(l, STR(TCP_FRAMES));
+    (void)link_tcp_begin_frames(l);
 }
 
 static void on_server_ready(struct link_tcp *l)
@@ -404,6 +413,8 @@ static const struct tcp_role server_role = {
     .ready = on_server_ready,
     .header = on_server_header,
     .element = on_server_element,
+    .frames = on_server_frames,
+    .seals = true,
     .timeout = on_server_timeout,
     .lost = on_server_lost,
     .finish = on_server_finish,

@@ -110,6 +110,15 @@ struct packet *packet_create_session(struct str route_to, struct str route_from,
     return p;
 }
 
+struct packet *packet_create_sealed(enum packet_kind kind, struct str frame)
+{
+    struct packet *p = make(kind, STR_NULL, STR_NULL, frame, STR_NULL);
+
+    p->sealed = p->name;
+    p->name = STR_NULL;
+    return p;
+}
+
 void packet_destroy(struct packet *p)
 {
     if (!p)
@@ -159,7 +168,7 @@ void packet_bounce(struct packet *p, int error)
 size_t packet_size(const struct packet *p)
 {
     size_t size = sizeof(*p) + p->route_to.len + p->route_from.len + p->name.len + p->reason.len +
-                  p->nodes.len;
+                  p->nodes.len + p->sealed.len;
 
     if (p->stanza)
         size += stanza_size(p->stanza);

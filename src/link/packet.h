@@ -85,6 +85,10 @@ struct packet {
     struct list node; /* of the queue it waits in */
     size_t queued;    /* packet_size when it was queued */
     enum packet_kind kind;
+    /* The frame it came in, as long as nobody needed what is inside: then stanza, delay and the
+     * JIDs are still NULL (link/frame.h). Only the router's end of a link hands over such a packet,
+     * and whoever turns it around, copies it or reads it opens it before. */
+    struct str sealed;
     int error; /* 0, or the error= attribute: a bounce (route) or refusal (bind) */
 
     struct str route_to, route_from; /* names of components or domains; point into `text` */
@@ -125,6 +129,8 @@ struct packet *packet_create_presence(struct str name, bool up, struct str nodes
 struct packet *packet_create_session(struct str route_to, struct str route_from,
                                      enum session_action action, struct jid *target,
                                      struct str reason);
+/* A sealed one, around a copy of the frame's bytes. */
+struct packet *packet_create_sealed(enum packet_kind kind, struct str frame);
 void packet_destroy(struct packet *p); /* NULL is fine */
 /* A copy for another receiver: shares stanza, JIDs and the promise, but asks for no receipt. */
 struct packet *packet_copy(const struct packet *p);

@@ -5,6 +5,7 @@
  * Back-pressure: a port whose packet made another's queue long is not read until that queue has
  * shrunk. One that takes nothing at all for some seconds is declared stuck; then its packets bounce
  * and nobody waits for it. */
+#include "link/frame.h"
 #include "link/handled.h"
 #include "router/router_impl.h"
 #include "xmpp/namespaces.h"
@@ -33,8 +34,31 @@ static void hold(struct port *to, struct packet *p)
     list_push(&to->throttle_queue, &p->node);
 }
 
+static void drop(struct router *r, struct packet *p)
+{
+    r->dropped++;
+    packet_destroy(p);
+}
+
+/* What goes from one of our processes to another stays sealed (link/frame.h). Who needs what is
+ * inside opens it here; false: it was malformed and is gone. */
+static bool open_packet(struct router *r, struct packet *p)
+{
+    const struct env *env = r->component->env;
+
+    if (frame_open(p, env->parsers))
+        return true;
+    if (log_limit_pass(&r->bounce_limit, loop_now(env->loop), &r->component->log))
+        log_warn(&r->component->log, "dropped from %.*s: a malformed address or stanza",
+                 STR_ARG(p->route_from));
+    drop(r, p);
+    return false;
+}
+
 void router_deliver(struct port *to, struct packet *p)
 {
+    if (!link_takes_sealed(to->link) && !open_packet(to->router, p))
+        return;
     if (to->throttled) {
         hold(to, p);
     } else if (to->stuck) {
@@ -49,6 +73,8 @@ static void bounce_to(struct port *port, struct packet *p, int error)
 {
     struct router *r = port->router;
 
+    if (!open_packet(r, p))
+        return;
     r->bounced++;
     packet_bounce(p, error);
     router_deliver(port, p);
@@ -63,19 +89,16 @@ static struct port *sender_of(const struct router *r, const struct packet *p)
     return from ? name_pick(from, p->from ? jid_bare(p->from) : p->route_to)->port : NULL;
 }
 
-static void drop(struct router *r, struct packet *p)
-{
-    r->dropped++;
-    packet_destroy(p);
-}
-
 /* A packet did not reach `port`: to whoever sent it. */
 void router_undelivered(struct port *port, struct packet *p)
 {
     struct router *r = port->router;
     int error = link_is_up(port->link) ? ROUTE_NO_ROOM : ROUTE_NOT_FOUND;
-    struct port *sender = sender_of(r, p);
+    struct port *sender;
 
+    if (!open_packet(r, p))
+        return;
+    sender = sender_of(r, p);
     if (!sender) {
         drop(r, p);
         return;
@@ -130,8 +153,11 @@ static void vouch(struct port *source, struct packet *p)
 static void send_on(struct port *source, struct port *target, struct packet *p)
 {
     source->router->routed++;
-    if (p->receipt.number && !target->receipts && !target->trunk)
+    if (p->receipt.number && !target->receipts && !target->trunk) {
+        if (!open_packet(source->router, p))
+            return;
         vouch(source, p);
+    }
     router_deliver(target, p);
     if (!target->throttled && !target->stuck && link_full(target->link))
         wait_for(source, target);
@@ -160,12 +186,15 @@ static struct node *pick_node(const struct name *n, const struct packet *p)
 {
     struct str fallback;
 
-    if (n->node_count == 1)
-        return &n->nodes[0];
     fallback = p->from ? jid_bare(p->from) : p->c2s.len ? session_id_str(&p->c2s) : p->route_from;
     if (n->kind == NAME_MULTI_FROM)
         return pick_by(n, p->from, p, STR("from"), fallback);
     return pick_by(n, p->kind == PACKET_SESSION ? p->target : p->to, p, STR("to"), fallback);
+}
+
+static struct port *target_of(const struct name *n, const struct packet *p)
+{
+    return (n->node_count == 1 ? &n->nodes[0] : pick_node(n, p))->port;
 }
 
 /* Names almost always come in the table's own form; only what is not found that way is prepared and
@@ -297,11 +326,13 @@ void router_route(struct port *port, struct packet *p)
         bounce_to(port, p, error);
         return;
     }
+    if ((r->table.log_sinks || target->node_count > 1) && !open_packet(r, p))
+        return;
     if (r->table.log_sinks && !is_internal(p)) {
         copy_to_logs(r, p);
         copy_to_trunks(r, p);
     }
-    send_on(port, pick_node(target, p)->port, p);
+    send_on(port, target_of(target, p), p);
 }
 
 static void to_all(const struct port *except, struct packet *p)
@@ -356,7 +387,7 @@ void router_arrive(struct port *trunk, struct packet *p)
         else
             drop(r, p);
     } else if (find_target(trunk, p, &target) == ROUTE_OK) {
-        send_on(trunk, pick_node(target, p)->port, p);
+        send_on(trunk, target_of(target, p), p);
     } else {
         struct port *sender = sender_of(r, p);
         if (sender)

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "link/frame.h"
 #include "link/link.h"
 #include "xml/builder.h"
 #include "xmpp/namespaces.h"
@@ -24,6 +25,9 @@ struct end {
     size_t count;
     int ups, downs, writable;
     bool close_on_packet, close_on_down;
+    struct parser_pool *pool; /* of a router's end: opens what comes sealed */
+    size_t sealed;            /* how many did */
+    bool leave_sealed;
 };
 
 static inline void end_on_packet(void *owner, struct packet *p)
@@ -32,6 +36,9 @@ static inline void end_on_packet(void *owner, struct packet *p)
 
     assert_true(e->count < GOT_MAX);
     e->got[e->count++] = p;
+    e->sealed += p->sealed.len > 0;
+    if (p->sealed.len && !e->leave_sealed)
+        assert_true(frame_open(p, e->pool));
     if (e->close_on_packet) {
         link_close(e->link);
         e->link = NULL;

@@ -28,6 +28,7 @@ struct world {
     const char *secret; /* of user "jackdaw" */
     struct tls_server *tls;
     struct tls_client *tls_client;
+    bool plain;
 };
 
 static int setup(void **state)
@@ -40,6 +41,7 @@ static int setup(void **state)
     w->pool = parser_pool_create(w->random);
     w->secret = "open sesame";
     w->b.close_on_down = true;
+    w->b.pool = w->pool;
     if (getenv("TEST_LOG"))
         w->log.sink = log_sink_create(stderr, LOG_DEBUG, LOG_TEXT);
     buffer_init(&w->raw.in, 1 << 20);
@@ -115,7 +117,8 @@ static void dial(struct world *w, const char *secret)
     struct link_tcp_config config = {.router = router_address(),
                                      .user = STR("jackdaw"),
                                      .secret = str_of(secret),
-                                     .tls = w->tls_client};
+                                     .tls = w->tls_client,
+                                     .plain = w->plain};
 
     w->a.link = link_tcp_connect(w->loop, w->net, w->pool, w->random, w->log, &config);
     link_set_events(w->a.link, &end_events, &w->a);
@@ -411,20 +414,19 @@ static void say_data(struct world *w, const char *name, struct str data)
 #define HEADER                                                                                     \
     "<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams' "         \
     "version='1.0'>"
+#define FRAMES  "<frames xmlns='jackdaw:frames:1'/>"
 #define SASL_NS "xmlns='urn:ietf:params:xml:ns:xmpp-sasl'"
 #define COMP_NS "xmlns='http://jabberd.jabberstudio.org/ns/component/1.0'"
 
-/* As jabberd2's sm logs in and binds (jabberd2.md 1.2). */
-static void a_component_of_jabberd2_logs_in(void **state)
+/* The script is authenticated as a component, up to the features of the second stream. */
+static void raw_log_in(struct world *w)
 {
-    struct world *w = *state;
     struct digest_md5 *d = digest_md5_client(STR("jackdaw"), STR("open sesame"),
                                              STR("jabberd-router"), STR("host"), w->random);
     struct buffer in, out;
 
     buffer_init(&in, 8192);
     buffer_init(&out, 8192);
-    serve(w);
     raw_dial(w);
     say(w, HEADER);
     heard(w, "<mechanism>DIGEST-MD5</mechanism>");
@@ -436,9 +438,20 @@ static void a_component_of_jabberd2_logs_in(void **state)
     buffer_clear(&in);
     heard_data(w, "success", &in);
     assert_true(digest_md5_verify(d, buffer_str(&in)));
-    assert_int_equal(w->b.ups, 0);
     say(w, HEADER);
-    heard(w, "<stream:features/>");
+    heard(w, "<stream:features>" FRAMES "</stream:features>");
+    digest_md5_destroy(d);
+    buffer_finish(&in);
+    buffer_finish(&out);
+}
+
+/* As jabberd2's sm logs in and binds (jabberd2.md 1.2). */
+static void a_component_of_jabberd2_logs_in(void **state)
+{
+    struct world *w = *state;
+
+    serve(w);
+    raw_log_in(w);
     assert_int_equal(w->b.ups, 1);
     assert_true(str_is(link_user(w->b.link), "jackdaw"));
     say(w, "<bind " COMP_NS " name='sm'/> <dance " COMP_NS "/><presence xmlns='jabber:client'/>"
@@ -451,9 +464,6 @@ static void a_component_of_jabberd2_logs_in(void **state)
     heard(w, "<bind " COMP_NS "/>");
     say(w, "</stream:stream>");
     assert_int_equal(w->b.downs, 1);
-    digest_md5_destroy(d);
-    buffer_finish(&in);
-    buffer_finish(&out);
 }
 
 static void digest_md5_with_a_wrong_secret(void **state)
@@ -499,10 +509,10 @@ static void raw_accept(void *arg, struct conn *conn)
     conn_start(conn, &raw_events, &w->raw, 0);
 }
 
-/* A router that offers DIGEST-MD5 alone, as jabberd2's: our client end must do with it. */
-static void a_router_of_jabberd2(void **state)
+/* The script is a router that offers DIGEST-MD5 alone, as jabberd2's; up to the header of the
+ * second stream. */
+static void raw_let_in(struct world *w)
 {
-    struct world *w = *state;
     struct net_address at = router_address();
     struct digest_md5 *d =
         digest_md5_server(STR("jabberd-router"), STR("jabberd-router"), w->random);
@@ -529,15 +539,22 @@ static void a_router_of_jabberd2(void **state)
     say_data(w, "success", buffer_str(&out));
     heard(w, "<stream:stream");
     assert_int_equal(w->a.ups, 0);
+    digest_md5_destroy(d);
+    buffer_finish(&in);
+    buffer_finish(&out);
+}
+
+static void a_router_of_jabberd2(void **state)
+{
+    struct world *w = *state;
+
+    raw_let_in(w);
     say(w, HEADER "<stream:features/>");
     assert_int_equal(w->a.ups, 1);
     say(w, "<bind " COMP_NS " error='409'/><presence " COMP_NS " from='sm' type='unavailable'/>");
     assert_int_equal(w->a.count, 2);
     assert_int_equal(w->a.got[0]->error, 409);
     assert_false(w->a.got[1]->up);
-    digest_md5_destroy(d);
-    buffer_finish(&in);
-    buffer_finish(&out);
 }
 
 /* It must prove that it knows the secret, or it is an impostor. */
@@ -557,6 +574,170 @@ static void a_router_that_proves_nothing(void **state)
     net_listener_close(w->listener);
     w->listener = NULL;
     assert_int_equal(w->a.ups, 0);
+}
+
+/* --- frames --- */
+
+static void say_bytes(struct world *w, const void *bytes, size_t len)
+{
+    assert_int_equal(conn_write(w->raw.conn, bytes, len), ERR_OK);
+    loop_sim_advance(w->loop, 1000);
+}
+
+/* A packet as a frame, with one byte of it changed (at 0: none). */
+static void say_frame(struct world *w, struct packet *p, size_t at, char value)
+{
+    char *out = mem_alloc(frame_size(p));
+    size_t len = frame_write(p, out);
+
+    if (at)
+        out[at] = value;
+    say_bytes(w, out, len);
+    free(out);
+    packet_destroy(p);
+}
+
+static void both_of_ours_speak_frames(void **state)
+{
+    struct world *w = *state;
+
+    tcp_pair(w);
+    for (unsigned i = 0; i < 20; i++) {
+        link_send(w->a.link, numbered(i, 100));
+        link_send(w->b.link, numbered(i, 100));
+    }
+    loop_sim_advance(w->loop, 5000);
+    expect_in_order(&w->b, 20);
+    expect_in_order(&w->a, 20);
+    assert_int_equal(w->b.sealed, 20); /* the router's end alone */
+    assert_int_equal(w->a.sealed, 0);
+    assert_true(link_takes_sealed(w->a.link) && link_takes_sealed(w->b.link));
+    loop_sim_advance(w->loop, 120000); /* keepalives are none of anybody's business */
+    assert_int_equal(w->a.count + w->b.count, 40);
+    assert_int_equal(w->a.downs + w->b.downs, 0);
+}
+
+/* The way of jabberd2's processes, between ours. */
+static void xml_where_it_is_asked_for(void **state)
+{
+    struct world *w = *state;
+
+    w->plain = true;
+    tcp_pair(w);
+    for (unsigned i = 0; i < 20; i++)
+        link_send(i % 2 ? w->a.link : w->b.link, numbered(i / 2, 700));
+    loop_sim_advance(w->loop, 5000);
+    expect_in_order(&w->b, 10);
+    expect_in_order(&w->a, 10);
+    assert_int_equal(w->b.sealed, 0);
+    assert_false(link_takes_sealed(w->b.link));
+}
+
+static void raw_frames(struct world *w)
+{
+    raw_log_in(w);
+    say(w, FRAMES);
+    heard(w, FRAMES);
+}
+
+/* The router has said why, and closed this connection alone. */
+static void cut_with(struct world *w, const char *condition)
+{
+    heard(w, condition);
+    loop_sim_advance(w->loop, 3000);
+    assert_true(w->raw.closed);
+    assert_null(w->b.link);
+    conn_close(w->raw.conn, 0);
+    w->raw.conn = NULL;
+    w->raw.closed = false;
+    loop_sim_advance(w->loop, 1000);
+}
+
+static void frames_that_are_none(void **state)
+{
+    struct world *w = *state;
+
+    serve(w);
+    raw_frames(w);
+    say_frame(w, numbered(0, 10), 4, 99);
+    cut_with(w, "bad-format");
+    raw_frames(w);
+    say_frame(w, numbered(0, 10), 13, 127); /* fields that are not there */
+    cut_with(w, "bad-format");
+    raw_frames(w);
+    say_bytes(w, "\x7F\xFF\xFF\xFF", 4);
+    cut_with(w, "policy-violation");
+    raw_frames(w);
+    say(w, "<route " COMP_NS "/>"); /* "<rou": more than 1 GB */
+    cut_with(w, "policy-violation");
+    assert_int_equal(w->b.count, 0);
+}
+
+static void frames_out_of_turn(void **state)
+{
+    struct world *w = *state;
+
+    serve(w);
+    raw_dial(w);
+    say(w, HEADER FRAMES);
+    cut_with(w, "<not-authorized");
+    raw_log_in(w);
+    say(w, FRAMES " ");
+    cut_with(w, "<policy-violation");
+    raw_frames(w);
+    say(w, FRAMES);
+    cut_with(w, "policy-violation");
+}
+
+/* It goes on sealed: whoever opens it drops it, and the stream lives. */
+static void a_frame_that_is_wrong_inside(void **state)
+{
+    struct world *w = *state;
+    struct packet *bad = numbered(0, 10);
+    size_t last = frame_size(bad) - 1;
+
+    w->b.leave_sealed = true;
+    serve(w);
+    raw_frames(w);
+    say_frame(w, bad, last - 1, '<');
+    say_frame(w, numbered(1, 10), 0, 0);
+    assert_int_equal(w->b.count, 2);
+    assert_false(frame_open(w->b.got[0], w->pool));
+    assert_true(frame_open(w->b.got[1], w->pool));
+    assert_int_equal(w->b.downs, 0);
+}
+
+static void a_router_whose_frames_are_wrong(void **state)
+{
+    struct world *w = *state;
+    struct packet *bad = numbered(0, 10);
+    size_t last = frame_size(bad) - 1;
+
+    raw_let_in(w);
+    say(w, HEADER "<stream:features>" FRAMES "</stream:features>");
+    heard(w, FRAMES);
+    assert_int_equal(w->a.ups, 0);
+    say(w, FRAMES);
+    assert_int_equal(w->a.ups, 1);
+    say_frame(w, bad, last - 1, '<'); /* a component's fault, not the router's */
+    say_frame(w, numbered(1, 10), 0, 0);
+    assert_int_equal(w->a.count, 1);
+    assert_int_equal(number_of(w->a.got[0]), 1);
+    say_frame(w, numbered(2, 10), 7, 1);
+    heard(w, "bad-format");
+    assert_int_equal(w->a.downs, 1);
+}
+
+static void frames_say_goodbye(void **state)
+{
+    struct world *w = *state;
+    char *out = mem_alloc(frame_goodbye_size(STR("x"), STR("y")));
+
+    serve(w);
+    raw_frames(w);
+    say_bytes(w, out, frame_write_goodbye(STR("x"), STR("y"), out));
+    assert_int_equal(w->b.downs, 1);
+    free(out);
 }
 
 static void hostile(struct world *w, const char *text, const char *answer)
@@ -653,6 +834,13 @@ int main(void)
         TEST(digest_md5_with_a_wrong_secret),
         TEST(a_router_of_jabberd2),
         TEST(a_router_that_proves_nothing),
+        TEST(both_of_ours_speak_frames),
+        TEST(xml_where_it_is_asked_for),
+        TEST(frames_that_are_none),
+        TEST(frames_out_of_turn),
+        TEST(a_frame_that_is_wrong_inside),
+        TEST(a_router_whose_frames_are_wrong),
+        TEST(frames_say_goodbye),
         TEST(what_strangers_send),
         TEST(a_stranger_has_ten_seconds),
     };
