@@ -101,10 +101,15 @@ static struct str jid_or_null(const struct jid *jid)
     return jid ? jid_full(jid) : STR_NULL;
 }
 
+static bool is_route(enum packet_kind kind)
+{
+    return kind <= PACKET_LOG;
+}
+
 static void collect(const struct packet *p, struct fields *f)
 {
     const struct receipt *r = &p->receipt;
-    bool bounced = p->error != 0;
+    bool bounced = p->error && is_route(p->kind);
 
     f->value[FIELD_TO] = bounced ? p->route_from : p->route_to;
     f->value[FIELD_FROM] = bounced ? p->route_to : p->route_from;
@@ -308,11 +313,6 @@ bool frame_read_goodbye(struct str frame, struct str *ret_condition, struct str 
     *ret_condition = value[FIELD_NAME];
     *ret_text = value[FIELD_REASON];
     return true;
-}
-
-static bool is_route(enum packet_kind kind)
-{
-    return kind <= PACKET_LOG;
 }
 
 /* The numbers at the front, and what each kind needs. NULL when they are right. */
