@@ -365,7 +365,8 @@ static struct str with(struct str frame, const char *was, const char *is)
 
     assert_non_null(at);
     assert_int_equal(strlen(was), strlen(is));
-    memcpy(at, is, strlen(is));
+    while (*is)
+        *at++ = *is++;
     return frame;
 }
 
