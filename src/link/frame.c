@@ -320,7 +320,7 @@ static const char *check_front(struct str frame, const struct str value[FIELDS])
 {
     uint8_t kind = (uint8_t)frame.data[4];
 
-    if (kind > PACKET_THROTTLE || (uint8_t)frame.data[5] > SESSION_RESUMED ||
+    if (kind > PACKET_THROTTLE || (uint8_t)frame.data[5] > SESSION_LAST ||
         (uint8_t)frame.data[6] > FLAGS_ALL || frame.data[7])
         return "frame of an unknown kind";
     if (get_u16(frame.data + 8) > 999 || get_u16(frame.data + 10) & ~BIND_FLAGS_ALL)

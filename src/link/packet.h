@@ -61,6 +61,7 @@ enum session_action {
     SESSION_RESUMED,
     SESSION_STATE /* c2s -> sm, not answered: the client is "active" or "inactive" (XEP-0352) */
 };
+#define SESSION_LAST SESSION_STATE
 const char *session_action_name(enum session_action a); /* "start" */
 
 #define PACKET_BIND_MULTI                                                                          \

@@ -286,7 +286,7 @@ static bool parse_ids(struct packet *p, const struct stanza *s, stanza_el el)
 
 static bool parse_action(struct str text, enum session_action *ret)
 {
-    for (int a = SESSION_CREATE; a <= SESSION_STATE; a++) {
+    for (int a = SESSION_CREATE; a <= (int)SESSION_LAST; a++) {
         if (str_is(text, session_action_name((enum session_action)a))) {
             *ret = (enum session_action)a;
             return true;

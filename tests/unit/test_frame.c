@@ -200,7 +200,7 @@ static void session_actions(void **state)
 {
     struct jid *target = jid_parse(STR("a@x.test/<&'>"));
 
-    for (int a = SESSION_CREATE; a <= SESSION_RESUMED; a++) {
+    for (int a = SESSION_CREATE; a <= (int)SESSION_LAST; a++) {
         struct packet *p = packet_create_session(STR("x.test"), STR("c2s"), (enum session_action)a,
                                                  target, STR("why"));
         session_id_make(&p->request, rng);
@@ -304,7 +304,7 @@ static void fronts_that_mean_nothing(void **state)
     } cases[] = {
         {4, PACKET_THROTTLE + 1},
         {4, 0x80},
-        {5, SESSION_RESUMED + 1},
+        {5, SESSION_LAST + 1},
         {6, 4},
         {7, 1},
         {8, 4},
