@@ -6,13 +6,13 @@ of its own, an unbound answers there, and each server has a mount namespace with
 import ctypes
 import fcntl
 import os
-import shutil
 import socket
 import struct
-import subprocess
-import tempfile
-import time
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'tests'))
+import names  # noqa: E402
 
 ADDRESS = '127.0.0.53'
 
@@ -27,45 +27,12 @@ def own_network():
     return True
 
 
-class Names:
+class Names(names.Names):
     """An unbound that knows these servers (domain, s2s_port), all on this machine."""
 
     def __init__(self, servers):
-        self.folder = Path(tempfile.mkdtemp(prefix='bench-names-'))
-        data = ''.join(f'  local-data: "_xmpp-server._tcp.{s.domain}. 3600 IN SRV 0 0 {s.s2s_port} {s.domain}."\n'
-                       f'  local-data: "{s.domain}. 3600 IN A 127.0.0.1"\n' for s in servers)
-        (self.folder / 'unbound.conf').write_text(f'''server:
-  interface: {ADDRESS}
-  access-control: 127.0.0.0/8 allow
-  do-daemonize: no
-  username: ""
-  chroot: ""
-  pidfile: ""
-  use-syslog: no
-  logfile: "{self.folder}/log"
-  module-config: "iterator"
-  local-zone: "." static
-{data}''')
-        self.resolv_conf = self.folder / 'resolv.conf'
-        self.resolv_conf.write_text(f'nameserver {ADDRESS}\n')
-        self.folder.chmod(0o755)
-        self.process = subprocess.Popen(['/usr/sbin/unbound', '-d', '-c', str(self.folder / 'unbound.conf')],
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until = time.monotonic() + 20
-        while True:
-            try:
-                socket.create_connection((ADDRESS, 53), 1).close()
-                return
-            except OSError:
-                if time.monotonic() > until or self.process.poll() is not None:
-                    raise RuntimeError('unbound does not start')
-                time.sleep(0.1)
-
-    def seen_by(self, command):
-        """The command with this resolv.conf for its own."""
-        return ['unshare', '-m', 'sh', '-c', 'mount --bind "$0" /etc/resolv.conf && exec "$@"', self.resolv_conf, *command]
-
-    def close(self):
-        self.process.terminate()
-        self.process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        records = []
+        for s in servers:
+            records += [f'_xmpp-server._tcp.{s.domain}. 3600 IN SRV 0 0 {s.s2s_port} {s.domain}.',
+                        f'{s.domain}. 3600 IN A 127.0.0.1']
+        super().__init__(records, ADDRESS, '.')

@@ -4,16 +4,19 @@
  *   register   makes the accounts PREFIX0 .. PREFIX(count-1) in-band
  *   login      count logins, at most 16 at once: microseconds of server CPU each
  *   message    count pairs, `window` chat messages in flight on each: microseconds a delivered
- *              message; with --far-port one of each pair is on another server, --far-domain
+ *              message; with --far-port one of each pair is on another server, --far-domain; with
+ *              --privacy N everybody has an active privacy list of N items, none of which matches
  *   carbons    the same, and one of each pair has three more devices that get copies (XEP-0280)
  *   ping       count clients ping the server, one in flight each
  *   fanout     one user with count contacts sends `rounds` presences: microseconds a delivered one
+ *   roster     one user with count contacts in the roster logs in `rounds` times and gets it:
+ *              microseconds each time
  *   offline    `each` messages to each of count offline users, then they come back: microseconds a
  *              message, both ways
  *   idle       count sessions that do nothing: bytes each
  *
  * Options: --host --port --domain --password --prefix --mechanism --tls --raw --count --window
- * --each --rounds --seconds --pids 1,2,3 (the server's processes).
+ * --each --rounds --privacy --seconds --pids 1,2,3 (the server's processes).
  */
 #include "load.h"
 
@@ -119,6 +122,8 @@ static void close_all(struct load *l, int from, int to)
 
 static void print_cost(const char *name, uint64_t ns, uint64_t units, double seconds)
 {
+    if (units == 0)
+        die("nothing was delivered");
     printf("{\"%s\": %.3f, \"units\": %llu, \"per_second\": %.0f}\n", name,
            (double)ns / 1000.0 / (double)units, (unsigned long long)units, (double)units / seconds);
 }
@@ -199,6 +204,36 @@ static void answer_message(struct session *s, const char *xml, size_t len)
     }
 }
 
+/* XEP-0016; an id of ours is in every answer. */
+static void count_set(struct session *s, const char *xml, size_t len)
+{
+    static const char mark[] = "bench-set";
+
+    if (len > 3 && memcmp(xml, "<iq", 3) == 0 && memmem(xml, len, mark, sizeof(mark) - 1))
+        s->received++;
+}
+
+static void set_privacy(struct load *l)
+{
+    for (int i = 0; i < l->session_count; i++) {
+        struct session *s = &l->sessions[i];
+
+        s->on_stanza = count_set;
+        s->received = 0;
+        session_printf(s, "<iq type='set' id='bench-set1'><query xmlns='jabber:iq:privacy'>"
+                          "<list name='long'>");
+        for (int n = 1; n <= l->options.privacy; n++)
+            session_printf(s,
+                           "<item type='jid' value='nobody%d@nowhere.test' action='deny' "
+                           "order='%d'/>",
+                           n, n);
+        session_printf(s, "</list></query></iq><iq type='set' id='bench-set2'>"
+                          "<query xmlns='jabber:iq:privacy'><active name='long'/></query></iq>");
+        session_flush(s);
+        PUMP_UNTIL(l, s->received >= 2);
+    }
+}
+
 static uint64_t delivered(const struct load *l)
 {
     uint64_t total = 0;
@@ -245,6 +280,8 @@ static void command_message(struct load *l)
     sessions_login(l, 0, users, 0, false);
     if (!l->options.raw)
         send_all(l, 0, users, "<presence/>");
+    if (l->options.privacy)
+        set_privacy(l);
     exchange(l);
 }
 
@@ -396,6 +433,50 @@ static void command_fanout(struct load *l)
                (uint64_t)contacts * (uint64_t)l->options.rounds, cost_clock() - start);
 }
 
+/* ---- a long roster ---- */
+
+static void fill_roster(struct load *l, struct session *s, int count)
+{
+    s->on_stanza = count_set;
+    s->received = 0;
+    for (int i = 0; i < count; i++) {
+        session_printf(s,
+                       "<iq type='set' id='bench-set%d'><query xmlns='jabber:iq:roster'>"
+                       "<item jid='contact%d@elsewhere.test' name='Contact number %d'>"
+                       "<group>Friends</group></item></query></iq>",
+                       i, i, i);
+        session_flush(s);
+        PUMP_UNTIL(l, s->received + 20 > (uint64_t)i);
+    }
+    PUMP_UNTIL(l, s->received >= (uint64_t)count);
+}
+
+static void command_roster(struct load *l)
+{
+    int rounds = l->options.rounds;
+    uint64_t ns;
+    double start;
+
+    sessions_make(l, rounds + 1);
+    sessions_login(l, 0, 1, 0, false);
+    fill_roster(l, &l->sessions[0], l->options.count);
+    close_all(l, 0, 1);
+    ns = settle(l);
+    start = cost_clock();
+    for (int i = 1; i <= rounds; i++) {
+        struct session *s = &l->sessions[i];
+
+        sessions_login(l, i, i + 1, 0, false);
+        s->on_stanza = count_set;
+        s->received = 0;
+        session_printf(s, "<iq type='get' id='bench-set'><query xmlns='jabber:iq:roster'/></iq>");
+        session_flush(s);
+        PUMP_UNTIL(l, s->received >= 1);
+        close_all(l, i, i + 1);
+    }
+    print_cost("us_per_roster", settle(l) - ns, (uint64_t)rounds, cost_clock() - start);
+}
+
 /* ---- offline ---- */
 
 static void count_message(struct session *s, const char *xml, size_t len)
@@ -460,9 +541,9 @@ static const struct {
     const char *name;
     void (*run)(struct load *l);
 } commands[] = {
-    {"register", command_register}, {"login", command_login}, {"message", command_message},
-    {"carbons", command_carbons},   {"ping", command_ping},   {"fanout", command_fanout},
-    {"offline", command_offline},   {"idle", command_idle},
+    {"register", command_register}, {"login", command_login},   {"message", command_message},
+    {"carbons", command_carbons},   {"ping", command_ping},     {"fanout", command_fanout},
+    {"offline", command_offline},   {"roster", command_roster}, {"idle", command_idle},
 };
 
 static void parse_pids(struct options *o, char *list)
@@ -495,6 +576,8 @@ static void set_option(struct options *o, const char *name, char *value)
         o->window = atoi(value);
     else if (strcmp(name, "each") == 0)
         o->each = atoi(value);
+    else if (strcmp(name, "privacy") == 0)
+        o->privacy = atoi(value);
     else if (strcmp(name, "rounds") == 0)
         o->rounds = atoi(value);
     else if (strcmp(name, "seconds") == 0)
@@ -510,8 +593,8 @@ static void parse_options(struct options *o, int argc, char **argv)
         {"far-port", 1, NULL, 0}, {"far-domain", 1, NULL, 0}, {"password", 1, NULL, 0},
         {"prefix", 1, NULL, 0},   {"count", 1, NULL, 0},      {"mechanism", 1, NULL, 0},
         {"window", 1, NULL, 0},   {"each", 1, NULL, 0},       {"rounds", 1, NULL, 0},
-        {"seconds", 1, NULL, 0},  {"pids", 1, NULL, 0},       {"tls", 0, NULL, 't'},
-        {"raw", 0, NULL, 'r'},    {NULL, 0, NULL, 0}};
+        {"seconds", 1, NULL, 0},  {"pids", 1, NULL, 0},       {"privacy", 1, NULL, 0},
+        {"tls", 0, NULL, 't'},    {"raw", 0, NULL, 'r'},      {NULL, 0, NULL, 0}};
     int index, c;
 
     *o = (struct options){.host = "127.0.0.1",
@@ -542,7 +625,8 @@ int main(int argc, char **argv)
     struct load l = {0};
 
     if (argc < 2)
-        die("usage: load register|login|message|carbons|ping|fanout|offline|idle [--option value "
+        die("usage: load register|login|message|carbons|ping|fanout|roster|offline|idle [--option "
+            "value "
             "...]");
     signal(SIGPIPE, SIG_IGN);
     parse_options(&l.options, argc - 1, argv + 1);

@@ -19,7 +19,7 @@ struct options {
     uint16_t far_port;
     const char *far_domain;
     bool tls, raw;
-    int count, window, each, rounds;
+    int count, window, each, rounds, privacy;
     double seconds;
     pid_t pids[LOAD_PIDS];
     int pid_count;

@@ -25,11 +25,12 @@ import tempfile
 import time
 from pathlib import Path
 
-import federation
+import federation  # makes the modules of tests/ known, too
+from postgres import Postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 DOMAIN = 'bench.test'
-ACCOUNTS = {'u': 1, 'f': 101, 'o': 60}  # prefix -> how many; u is set from --sessions
+ACCOUNTS = {'u': 1, 'f': 101, 'o': 60, 'r': 1, 'c': 1001}  # prefix -> how many; u is set from --sessions
 MARK = '<!-- from here on written by bench/run.py -->'
 
 
@@ -165,11 +166,33 @@ class Jackdaw(Server):
         wait_port(self.port, self.spawn(command))
 
 
+class JackdawPostgres(Jackdaw):
+    """One process on PostgreSQL, whose processes are counted. It waits for its disk, as SQLite does."""
+    name = 'jackdaw-postgres'
+    federates = False
+    skips = ('idle', 'idle-tls', 'message', 'message-8', 'message-tls', 'carbons', 'message-privacy', 'ping', 'fanout', 'fanout-1000')
+
+    def prepare(self):
+        self.database = Postgres()
+        self.database.start('fsync=on')
+        self.url = self.database.database()
+
+    def placement(self):
+        return ['router.port=0', f'store.url={self.url}']
+
+    def pids(self):
+        return super().pids() + self.database.processes()
+
+    def remove(self):
+        self.database.remove()
+        super().remove()
+
+
 class JackdawThreads(Jackdaw):
     """Two loops in one process: half of the messages cross from one to the other."""
     name = 'jackdaw-threads'
     federates = False
-    skips = ('idle', 'idle-tls', 'store', 'deliver')
+    skips = ('idle', 'idle-tls', 'store', 'deliver', 'roster', 'fanout-1000', 'message-privacy')
 
     def placement(self):
         return ['server.placement=threads', 'server.threads=2', 'router.port=0', 's2s.enabled=false']
@@ -179,7 +202,7 @@ class JackdawProcesses(Jackdaw):
     """Five processes over TCP, as jabberd2's four."""
     name = 'jackdaw-processes'
     federates = False
-    skips = ('idle', 'idle-tls', 'store', 'deliver')
+    skips = ('idle', 'idle-tls', 'store', 'deliver', 'roster', 'fanout-1000', 'message-privacy')
 
     def placement(self):
         return ['server.placement=processes', 'router.address=127.0.0.1', f'router.port={self.port + 1}', 's2s.enabled=true',
@@ -189,6 +212,7 @@ class JackdawProcesses(Jackdaw):
 class Prosody(Server):
     name = package = 'prosody'
     tls = federates = True
+    skips = ('message-privacy',)  # it has no privacy lists any more
 
     def prepare(self):
         key, cert, _ = self.certificate()
@@ -253,6 +277,7 @@ modules:
   mod_disco: {{}}
   mod_offline: {{}}
   mod_ping: {{}}
+  mod_privacy: {{}}
   mod_register: {{ access: register, access_from: all, ip_access: all }}
   mod_roster: {{}}
   mod_s2s_dialback: {{}}
@@ -316,7 +341,7 @@ class Relay(Server):
         wait_port(self.port, self.spawn([self.build / 'bench/relay', self.port]))
 
 
-SERVERS = [Jackdaw, JackdawThreads, JackdawProcesses, Prosody, Ejabberd, Jabberd2, Relay]
+SERVERS = [Jackdaw, JackdawPostgres, JackdawThreads, JackdawProcesses, Prosody, Ejabberd, Jabberd2, Relay]
 
 # key -> (title, unit, aim, needs TLS, load command and options, field of its answer)
 MEASURES = {
@@ -330,6 +355,8 @@ MEASURES = {
                   'us_per_message'),
     'message-tls': ('1:1 message over TLS, one in flight', 'us', 20, True, ['message', '--tls', '--count', '50'],
                     'us_per_message'),
+    'message-privacy': ('1:1 message, each with a privacy list of 500 items that do not match', 'us', None, False,
+                        ['message', '--count', '50', '--privacy', '500'], 'us_per_message'),
     'message-s2s': ('1:1 message to another server of the kind, over TLS with dialback; both servers together', 'us', 24, True,
                     ['message', '--count', '50'], 'us_per_message'),
     'carbons': ('1:1 message with copies to three devices, one in flight on each of 50 pairs', 'us', 30, False,
@@ -337,10 +364,15 @@ MEASURES = {
     'ping': ('ping IQ', 'us', 10, False, ['ping', '--count', '50'], 'us_per_ping'),
     'fanout': ('presence to 100 contacts, each', 'us', 3, False,
                ['fanout', '--prefix', 'f', '--count', '100', '--rounds', '300'], 'us_per_presence'),
+    'fanout-1000': ('presence to 1,000 contacts, each', 'us', None, False,
+                    ['fanout', '--prefix', 'c', '--count', '1000', '--rounds', '20'], 'us_per_presence'),
+    'roster': ('login and a roster of 1,000 items', 'us', None, False,
+               ['roster', '--prefix', 'r', '--count', '1000', '--rounds', '20'], 'us_per_roster'),
     'store': ('offline message stored', 'us', 30, False, ['offline', '--prefix', 'o', '--count', '50', '--each', '80'],
               'us_per_stored'),
     'deliver': ('offline message delivered', 'us', 10, False, None, 'us_per_delivered'),
 }
+ONCE = ('store', 'deliver', 'fanout-1000', 'message-privacy', 'roster')  # what they set up stays, or takes long
 FRESH = ('idle', 'idle-tls')  # memory is measured on a server that has done nothing else
 PAIRED = 'message-s2s'
 
@@ -366,7 +398,7 @@ def measure(server, options, key):
     command, field = MEASURES[key][4:]
     values = []
     extra = {}
-    for _ in range(1 if key in FRESH or key in ('store', 'deliver') else options.repeat):
+    for _ in range(1 if key in FRESH or key in ONCE else options.repeat):
         answer = load(server, options, options.build, command)
         values.append(answer[field])
         if key == 'store':
@@ -476,7 +508,26 @@ def table(results, servers):
         for server in servers:
             value = results[server.name].get(key)
             cells.append('-' if value is None else f'{value:.1f}')
-        lines.append(f'| {title}, {unit} | {aim} | ' + ' | '.join(cells) + ' |')
+        lines.append(f'| {title}, {unit} | {aim or "-"} | ' + ' | '.join(cells) + ' |')
+    return '\n'.join(lines)
+
+
+def bench_storage(build):
+    """The storage alone (bench_store.c) on both databases: a table. PostgreSQL's processes are counted apart."""
+    database = Postgres()
+    folder = Path(tempfile.mkdtemp(prefix='bench-store-'))
+    lines = ['| storage alone | waiting | SQLite, us | SQLite, a second | PostgreSQL, us (client alone) | PostgreSQL, a second |',
+             '|---|---|---|---|---|---|']
+    try:
+        database.start('fsync=on')
+        both = [re.findall(r'^(\D[^ ]*(?: [^ ]+)*?) +window +(\d+) .*? ([\d.]+) us CPU each +(\d+) a second',
+                           run([Path(build) / 'bench/bench_store', where, '4000']), re.M)
+                for where in (folder / 'store.db', database.database())]
+    finally:
+        database.remove()
+        shutil.rmtree(folder, ignore_errors=True)
+    for (what, window, cpu, rate), (_, _, far_cpu, far_rate) in zip(*both):
+        lines.append(f'| {what} | {window} | {cpu} | {rate} | {far_cpu} | {far_rate} |')
     return '\n'.join(lines)
 
 
@@ -535,6 +586,8 @@ def main():
             print(f'  {server.name}: {e}', file=sys.stderr)
             results[server.name] = {}
     text = table(results, servers)
+    if 'store' in options.only and 'jackdaw' in names:
+        text += '\n\n' + bench_storage(options.build)
     print('\n' + text)
     if len(chosen) == len(SERVERS) and set(options.only) == set(MEASURES):
         write_document(text, servers)

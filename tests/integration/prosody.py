@@ -10,46 +10,15 @@ from pathlib import Path
 
 import pytest
 
+import names
 from conftest import free_port, need
 
 DNS = '127.0.4.53'
 
 
-class Names:
-    """unbound with local data, at DNS port 53."""
-
+class Names(names.Names):
     def __init__(self, records):
-        self.folder = Path(tempfile.mkdtemp(prefix='jackdaw-names-'))
-        self.folder.chmod(0o755)
-        lines = ''.join(f'  local-data: "{r}"\n' for r in records)
-        (self.folder / 'unbound.conf').write_text(f'''server:
-  interface: {DNS}
-  port: 53
-  access-control: 127.0.0.0/8 allow
-  do-daemonize: no
-  username: ""
-  chroot: ""
-  pidfile: ""
-  use-syslog: no
-  logfile: "{self.folder}/log"
-  module-config: "iterator"
-  local-zone: "jd." static
-{lines}''')
-        self.popen = subprocess.Popen(['/usr/sbin/unbound', '-d', '-c', str(self.folder / 'unbound.conf')],
-                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until = time.monotonic() + 60
-        while True:
-            try:
-                socket.create_connection((DNS, 53), 1).close()
-                return
-            except OSError:
-                assert time.monotonic() < until and self.popen.poll() is None, 'unbound does not start'
-                time.sleep(0.05)
-
-    def close(self):
-        self.popen.terminate()
-        self.popen.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        super().__init__(records, DNS, 'jd.')
 
 
 class Prosody:
@@ -116,7 +85,7 @@ VirtualHost "{self.domain}"
 
     def start(self):
         self.popen = subprocess.Popen(
-            ['unshare', '-m', 'sh', '-c', f'mount --bind {self.data}/resolv.conf /etc/resolv.conf && ' + self.command()],
+            names.seen_by(self.data / 'resolv.conf', ['sh', '-c', self.command()]),
             env=self.environment(),
             stdout=open(self.data / 'out', 'a'), stderr=subprocess.STDOUT)
         until = time.monotonic() + 120

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from conftest import DOMAIN, PASSWORD, Server, free_port, need
+from names import seen_by
 from raw import NS, Raw, bodies
 
 SECRET = 'not the default secret'
@@ -58,7 +59,7 @@ class Their:
         tree.write(path)
         command = [SBIN / f'jabberd2-{name}', '-c', path]
         if resolv_conf:
-            command = ['unshare', '-m', 'sh', '-c', 'mount --bind "$0" /etc/resolv.conf && exec "$@"', resolv_conf, *command]
+            command = seen_by(resolv_conf, command)
         self.popen = subprocess.Popen(command, stdin=subprocess.DEVNULL,
                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace')
         threading.Thread(target=self._collect, daemon=True).start()
