@@ -153,7 +153,8 @@ class Jackdaw(Server):
 
     def start(self):
         settings = ['c2s.address=127.0.0.1', f'c2s.port={self.port}', 'c2s.tls_port=0', 'c2s.tls=optional',
-                    'c2s.max_per_address=0', 'c2s.rate=0', 'register.rate=0', 'log.level=warning', *self.placement()]
+                    'c2s.max_per_address=0', 'c2s.rate=0', 'register.rate=0', 'log.level=warning',
+                    'archive.enabled=false', *self.placement()]  # the peers keep no archive either
         if self.other:
             settings += ['s2s.enabled=true', 's2s.address=127.0.0.1', f's2s.port={self.s2s_port}', 's2s.max_per_address=0',
                          's2s.rate=0', 's2s.message_rate=0',

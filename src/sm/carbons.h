@@ -5,18 +5,20 @@
  * 0050-receipts.md, 0069-mobile.md). To a session with XEP-0198 it is a stanza like any other,
  * repeated when the stream is resumed.
  *
- * What is to be seen in the copies has to be in the packet's stanza before: for received messages
- * at FROM_ROUTER, for sent ones at FROM_CLIENT.
+ * A received message bears its stable id already; that of a sent one is the sender's own clients'
+ * alone, and added to the copies (XEP-0313 section 3.5).
  */
 #ifndef JACKDAW_SM_CARBONS_H
 #define JACKDAW_SM_CARBONS_H
 
 #include "sm/deliver.h"
+#include "sm/mam.h"
 
 /* Switches them for a session, as its own iq does or whoever starts it (link/traits.h). */
 void carbons_set(struct session *session, bool on);
-/* Section 8: a message of this session is about to leave. For users with carbons.enabled. */
-void carbons_sent(struct session *session, const struct packet *p);
+/* Section 8: a message of this session is about to leave; `id`: in the archive, time 0: not there.
+ * For users with carbons.enabled. */
+void carbons_sent(struct session *session, const struct packet *p, struct mam_id id);
 /* Section 7: a message for the user is about to be delivered like that. The same. */
 void carbons_received(struct user *user, const struct packet *p, enum deliver_action action);
 /* The stanza is a carbon of ours: <sent/> and <received/> of others are taken out of what comes in

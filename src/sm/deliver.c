@@ -9,6 +9,7 @@
 #include "sm/carbons.h"
 #include "sm/change.h"
 #include "sm/iq.h"
+#include "sm/mam.h"
 #include "sm/offline.h"
 #include "sm/peer_lists.h"
 #include "sm/presence.h"
@@ -96,6 +97,8 @@ static void deliver_by_rule(struct user *user, struct packet *p, bool copies)
 {
     struct session *match = jid_is_bare(p->to) ? NULL : session_of(user, jid_resource(p->to));
     enum deliver_action action = deliver_rule(case_of(user, p, match), deliver_kind_of(p->stanza));
+    if (action == DELIVER_ONE || action == DELIVER_ALL || action == DELIVER_STORE)
+        mam_received(user, p);
     if (copies && user->carbons.enabled && action != DELIVER_REFUSE)
         carbons_received(user, p, action);
     if (copies && user->pushes && action != DELIVER_REFUSE)
@@ -267,6 +270,13 @@ static bool to_newcomers(const struct user *user, const struct packet *p, uint64
     return any;
 }
 
+/* What an account says to one of its own sessions: results from its archive. */
+static bool from_own_account(const struct packet *p)
+{
+    return p->from && p->to && jid_is_bare(p->from) && !jid_is_bare(p->to) &&
+           jid_eq_bare(p->from, p->to);
+}
+
 /* What went to the bare JID is not repeated to those who got their own copy. A carbon was nobody's
  * only copy: it ends here (XEP-0280 section 10.3). Carbons of the message itself have been sent;
  * but who got one gets the message again, since nobody kept an account of the carbon. */
@@ -279,6 +289,10 @@ void deliver_returned(struct sm *sm, struct packet *p, uint64_t number)
     }
     if (offline_has(p->promise)) {
         offline_returned(p);
+        return;
+    }
+    if (from_own_account(p)) { /* concerns nobody else */
+        packet_destroy(p);
         return;
     }
     if (p->to && !sm_owns(sm, p->to)) { /* the sm that has the user now knows better */

@@ -31,6 +31,7 @@ struct session {
     struct privacy_list *active;         /* XEP-0016: instead of the default list; NULL: none */
     bool knows_privacy, knows_blocklist; /* it has asked for the lists, for the block list */
     bool carbons;                        /* XEP-0280: wants copies */
+    uint64_t seen_from, seen_upto;       /* of the archive: features/mam_page.c */
     bool retrieves;  /* XEP-0013: its client takes the offline messages one by one */
     bool interested; /* asked for the roster: RFC 6121 section 2.2 */
     bool stale;      /* the link was lost since we heard of it */

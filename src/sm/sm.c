@@ -17,6 +17,7 @@
 #include "sm/deliver.h"
 #include "sm/iq.h"
 #include "sm/sleeper.h"
+#include "sm/mam.h"
 #include "sm/offline.h"
 #include "sm/outbox.h"
 #include "sm/owed.h"
@@ -101,8 +102,9 @@ static void client_message(struct session *session, struct packet *p)
 {
     if (!p->to) /* RFC 6120 section 10.3.1 */
         p->to = jid_ref(session->user->jid);
+    struct mam_id id = mam_sent(session->user, p);
     if (session->user->carbons.enabled)
-        carbons_sent(session, p);
+        carbons_sent(session, p, id);
     send_packet(session->user->sm, p);
 }
 

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "sm/acks.h"
 #include "sm/deliver.h"
+#include "sm/mam.h"
 #include "sm/privacy_change.h"
 #include "sm/push.h"
 #include "sm/send.h"
@@ -42,6 +43,7 @@ void user_destroy(struct user *user)
     push_forget(user);
     privacy_drop_waiting(user->privacy);
     privacy_destroy(user->privacy);
+    mam_prefs_destroy(user->mam_prefs);
     roster_finish(&user->roster);
     free(user->logout_status);
     jid_unref(user->jid);
@@ -187,6 +189,14 @@ static void on_push_rows(void *arg, enum error e, const struct store_rows *rows)
     user_load_end(user, e);
 }
 
+static void take_mam_prefs(struct user *user, const struct store_rows *rows)
+{
+    enum { DEFAULT = 8, ALWAYS, NEVER };
+    enum mam_default standard;
+    if (mam_default_read(store_text(rows, 0, DEFAULT), &standard))
+        mam_set_user_prefs(user, standard, store_text(rows, 0, ALWAYS), store_text(rows, 0, NEVER));
+}
+
 static void on_user_row(void *arg, enum error e, const struct store_rows *rows)
 {
     enum {
@@ -207,6 +217,7 @@ static void on_user_row(void *arg, enum error e, const struct store_rows *rows)
         user_set_photo(user, store_text(rows, 0, PHOTO_HASH));
         user->vacation_start = store_int(rows, 0, VACATION_START);
         user->vacation_end = store_int(rows, 0, VACATION_END);
+        take_mam_prefs(user, rows);
         if (store_int(rows, 0, PRIVACY_ITEMS)) {
             user_load_begin(user);
             privacy_load(user->sm->store, jid_full(user->jid), on_privacy_rows, user);

@@ -2,6 +2,7 @@
 #include "store/postgres_sql.h"
 
 #include <ctype.h>
+#include <string.h>
 
 /* Copies a quoted name or string as it is; returns what follows it. */
 static const char *copy_quoted(struct buffer *to, const char *at)
@@ -16,11 +17,23 @@ static const char *copy_quoted(struct buffer *to, const char *at)
     return at;
 }
 
+/* Where the text goes on: what a statement says to SQLite alone is left out, and what stands in the
+ * comment for PostgreSQL is part of it (migrations.def). */
+static const char *skip_dialect(const char *sql)
+{
+    static const char sqlite[] = "/*sqlite*/", postgres[] = "/*postgres ";
+    if (strncmp(sql, sqlite, sizeof sqlite - 1) == 0)
+        sql = strstr(sql, postgres);
+    if (strncmp(sql, postgres, sizeof postgres - 1) == 0)
+        return sql + sizeof postgres - 1;
+    return strncmp(sql, "*/", 2) == 0 ? sql + 2 : sql;
+}
+
 void postgres_sql_statement(struct buffer *to, const char *sql, bool must_change)
 {
     if (must_change)
         buffer_add_str(to, STR("WITH c AS ("));
-    while (*sql) {
+    while (*(sql = skip_dialect(sql))) {
         if (*sql == '"' || *sql == '\'')
             sql = copy_quoted(to, sql);
         else if (*sql == '?')
@@ -62,7 +75,7 @@ static const char *copy_word(struct buffer *to, const char *at)
 
 void postgres_sql_schema(struct buffer *to, const char *sql)
 {
-    while (*sql) {
+    while (*(sql = skip_dialect(sql))) {
         if (*sql == '"' || *sql == '\'')
             sql = copy_quoted(to, sql);
         else if (isalnum((unsigned char)*sql))

@@ -130,7 +130,7 @@ static enum error postgres_tables_list(struct tables *t, struct table_list *ret)
         " JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind = 'r'"
         " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
         " JOIN pg_type t ON t.oid = a.atttypid"
-        " WHERE n.nspname = $1 AND c.relname NOT LIKE 'jackdaw-%'"
+        " WHERE n.nspname = $1 AND c.relname NOT LIKE 'jackdaw-%' AND c.relname NOT LIKE 'search-%'"
         " ORDER BY c.relname COLLATE \"C\", a.attnum",
         1, NULL, values, NULL, NULL, 0);
     enum error e = PQresultStatus(result) == PGRES_TUPLES_OK ? ERR_OK : failed(p, result);

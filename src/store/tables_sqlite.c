@@ -130,10 +130,11 @@ static enum error sqlite_tables_list(struct tables *t, struct table_list *ret)
     *ret = (struct table_list){0, mem_alloc_array(TABLES_MAX, sizeof(struct table))};
     if (!s->db)
         return ERR_OK;
-    if (sqlite3_prepare_v2(s->db,
-                           "SELECT name FROM sqlite_master WHERE type = 'table'"
-                           " AND name NOT LIKE 'sqlite%' ORDER BY name",
-                           -1, &st, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(
+            s->db,
+            "SELECT name FROM sqlite_master WHERE type = 'table'"
+            " AND name NOT LIKE 'sqlite%' AND name NOT LIKE 'search-%' ORDER BY name",
+            -1, &st, NULL) != SQLITE_OK)
         return failed(s);
     while (e == ERR_OK && ret->count < TABLES_MAX && sqlite3_step(st) == SQLITE_ROW) {
         struct table *table = &ret->tables[ret->count++];

@@ -7,7 +7,8 @@
 
 /* ---- active, logout ---- */
 /* Row: active.time, logout.time, logout.status, vcard.photo-hash, vacation start and end (SQL NULL
- * where absent), how many privacy items; no row when the account is not active. */
+ * where absent), how many privacy items, mam-prefs: default, always, never; no row when the account
+ * is not active. */
 void users_get(struct store *s, struct str owner, store_fn fn, void *arg);
 struct store_txn *users_activate(struct store_txn *t, struct str owner,
                                  int64_t time); /* keeps an existing time */
@@ -248,6 +249,65 @@ void sessions_get(struct store *s, struct str owner, struct str id, store_fn fn,
 struct store_txn *sessions_delete(struct store_txn *t, struct str owner, struct str id);
 /* Those of all owners that may not be resumed any more. */
 struct store_txn *sessions_expire(struct store_txn *t, int64_t now);
+
+/* ---- mam, mam-prefs, mam-size, mam-key: the archive of messages (XEP-0313) ---- */
+struct mam_row {
+    uint64_t id; /* store_sequence: microseconds since 1970 */
+    uint64_t mark;
+    struct str with, resource; /* the other one's bare JID and resource; never NULL */
+    bool sent;
+    struct str stanza; /* the id that it was sent with; never NULL */
+    struct str xml;
+};
+struct store_txn *mam_add(struct store_txn *t, struct str owner, const struct mam_row *row);
+/* What a page is made of: ids between two that are not part of it. */
+struct mam_range {
+    uint64_t after, before;
+    struct str with, resource; /* data == NULL: everybody; resource "" or NULL: whichever */
+    bool back;                 /* from the end: descending */
+};
+/* Rows: id, mark, xml. */
+void mam_page(struct store *s, struct str owner, const struct mam_range *range, uint32_t limit,
+              store_fn fn, void *arg);
+/* Row: how many there are, at most `limit`. */
+void mam_count(struct store *s, struct str owner, const struct mam_range *range, uint32_t limit,
+               store_fn fn, void *arg);
+/* Row: id, mark, xml, with, resource. */
+void mam_get(struct store *s, struct str owner, uint64_t id, store_fn fn, void *arg);
+/* Row: id, xml of the newest one with that sender and stanza id; old ones are not looked at. */
+void mam_find(struct store *s, struct str owner, const struct mam_row *what, store_fn fn,
+              void *arg);
+struct store_txn *mam_replace(struct store_txn *t, struct str owner, uint64_t id, struct str xml);
+struct store_txn *mam_delete(struct store_txn *t, struct str owner, uint64_t id);
+struct store_txn *mam_delete_upto(struct store_txn *t, struct str owner, uint64_t id);
+/* Rows: id, size; ascending from `after` (exclusive). */
+void mam_sizes(struct store *s, struct str owner, uint64_t after, uint32_t limit, store_fn fn,
+               void *arg);
+/* What was counted: bytes of the rows up to an id. Row: bytes, upto; no row: nothing yet. */
+void mam_size_get(struct store *s, struct str owner, store_fn fn, void *arg);
+struct store_txn *mam_size_set(struct store_txn *t, struct str owner, int64_t bytes, uint64_t upto);
+/* Rows: owner; the first `limit` accounts behind one. */
+void mam_owners(struct store *s, struct str after, uint32_t limit, store_fn fn, void *arg);
+/* `always` and `never`: JIDs, a line each. */
+struct store_txn *mam_set_prefs(struct store_txn *t, struct str owner, struct str standard,
+                                struct str always, struct str never);
+/* The key of this database, two numbers: made from these when there is none. */
+struct store_txn *mam_make_key(struct store_txn *t, const uint64_t key[2]);
+void mam_get_key(struct store *s, store_fn fn, void *arg); /* row: low, high */
+
+/* ---- search-words, search-upto: the index of words over mam (XEP-0431) ---- */
+void mam_index_upto(struct store *s, struct str owner, store_fn fn, void *arg); /* row: id */
+/* The first write of a step; EXISTS from the commit when it was not indexed up to `from` exactly.
+ */
+struct store_txn *mam_index_advance(struct store_txn *t, struct str owner, uint64_t from,
+                                    uint64_t upto);
+struct store_txn *mam_index_add(struct store_txn *t, struct str owner, uint64_t id,
+                                struct str text);
+struct store_txn *mam_index_delete(struct store_txn *t, struct str owner, uint64_t from,
+                                   uint64_t upto); /* both included */
+/* Rows as of mam_page, of those that have all the words: mam_search_words makes them. */
+void mam_search(struct store *s, struct str owner, const struct mam_range *range, struct str words,
+                uint32_t limit, store_fn fn, void *arg);
 
 /* ---- vacation-settings, vacation-answered ---- */
 struct vacation_row {

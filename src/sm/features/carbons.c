@@ -148,7 +148,7 @@ bool carbons_concern(const struct user *user, const struct packet *p)
 /* --- the copy --- */
 
 /* The message as it is delivered: with the true from and to. */
-static void add_original(struct builder *b, const struct packet *p)
+static void add_original(struct builder *b, const struct packet *p, struct mam_id id)
 {
     const struct stanza *s = p->stanza;
     builder_start(b, stanza_name(s, STANZA_ROOT), stanza_ns(s, STANZA_ROOT));
@@ -165,25 +165,27 @@ static void add_original(struct builder *b, const struct packet *p)
             builder_attr(b, name, value);
     }
     builder_copy_inner(b, s, STANZA_ROOT);
+    if (id.time)
+        mam_id_add(b, jid_bare(p->from), id);
     if (p->delay)
         builder_copy(b, p->delay, STANZA_ROOT);
     builder_end(b);
 }
 
 /* Sections 7 and 8: the same type, from the user's bare JID; `to` is written for each session. */
-static struct stanza *make_copy(const struct packet *p, const char *direction)
+static struct stanza *make_copy(const struct packet *p, const char *direction, struct mam_id id)
 {
     struct builder *b = builder_create(STR("message"), NS_CLIENT);
     builder_attr(b, STR("type"), send_type(p->stanza));
     builder_start(b, str_of(direction), NS_CARBONS);
     builder_start(b, STR("forwarded"), NS_FORWARD);
-    add_original(b, p);
+    add_original(b, p, id);
     builder_end(b);
     builder_end(b);
     return builder_finish(b);
 }
 
-void carbons_sent(struct session *session, const struct packet *p)
+void carbons_sent(struct session *session, const struct packet *p, struct mam_id id)
 {
     struct user *user = session->user;
     struct stanza *copy = NULL;
@@ -193,7 +195,7 @@ void carbons_sent(struct session *session, const struct packet *p)
         if (s == session || !s->carbons)
             continue;
         if (!copy)
-            copy = make_copy(p, "sent");
+            copy = make_copy(p, "sent", id);
         send_session(s, copy, user->jid, s->jid);
     }
     stanza_unref(copy);
@@ -215,7 +217,7 @@ void carbons_received(struct user *user, const struct packet *p, enum deliver_ac
             !may_have(s, p->from))
             continue;
         if (!copy)
-            copy = make_copy(p, "received");
+            copy = make_copy(p, "received", (struct mam_id){0});
         send_session(s, copy, user->jid, s->jid);
     }
     stanza_unref(copy);

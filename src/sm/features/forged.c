@@ -1,22 +1,29 @@
 /* Forged marks: what only this server may say about a message is taken out when somebody else says
  * it (reliability.md B 37): a <delay/> (XEP-0203) in the name of one of our domains, carbons
- * (XEP-0280). Our own are added behind this point of the path.
+ * (XEP-0280), a <stanza-id/> (XEP-0359 section 4) in the name of a domain or account of ours. Our
+ * own are added behind this point of the path; the ids of what comes round again stay.
  */
+#include "sm/mam.h"
 #include "sm/send.h"
 #include "xmpp/namespaces.h"
 
-static bool forged(const struct sm *sm, const struct stanza *s, stanza_el el)
+static bool forged(const struct path_event *e, stanza_el el)
 {
-    if (str_eq(stanza_ns(s, el), NS_CARBONS))
-        return !str_is(stanza_name(s, el), "private");
-    return send_is_our_delay(sm, s, el);
+    const struct packet *p = e->packet;
+    /* A client's own message has not been in any archive yet. */
+    const struct user *reader = e->session ? NULL : e->user;
+    if (str_eq(stanza_ns(p->stanza, el), NS_CARBONS))
+        return !str_is(stanza_name(p->stanza, el), "private");
+    return send_is_our_delay(e->sm, p->stanza, el) ||
+           mam_id_forged(e->sm, reader, jid_full(p->from), p->stanza, el);
 }
 
-static struct stanza *without_forged(const struct sm *sm, const struct stanza *s)
+static struct stanza *without_forged(const struct path_event *e)
 {
+    const struct stanza *s = e->packet->stanza;
     struct builder *b = builder_create_like(s);
     for (stanza_el el = stanza_first(s, STANZA_ROOT); el != STANZA_NONE; el = stanza_next(s, el))
-        if (!forged(sm, s, el))
+        if (!forged(e, el))
             builder_copy(b, s, el);
     return builder_finish(b);
 }
@@ -27,8 +34,8 @@ static enum path_result strip(struct path_event *e)
     if (send_kind_of(s) == SEND_IQ)
         return PATH_PASS;
     for (stanza_el el = stanza_first(s, STANZA_ROOT); el != STANZA_NONE; el = stanza_next(s, el))
-        if (forged(e->sm, s, el)) {
-            e->packet->stanza = without_forged(e->sm, s);
+        if (forged(e, el)) {
+            e->packet->stanza = without_forged(e);
             stanza_unref(s);
             break;
         }

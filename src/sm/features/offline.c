@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "sm/carbons.h"
 #include "sm/deliver.h"
+#include "sm/mam.h"
 #include "sm/send.h"
 #include "sm/session.h"
 #include "sm/stored.h"
@@ -35,6 +36,8 @@ bool offline_keeps(const struct stanza *message)
     for (stanza_el el = stanza_first(message, STANZA_ROOT); el != STANZA_NONE;
          el = stanza_next(message, el)) {
         struct str ns = stanza_ns(message, el), name = stanza_name(message, el);
+        if (str_eq(ns, NS_MAM)) /* a result for one session, and in the archive anyway */
+            return false;
         if (str_eq(ns, NS_CHAT_STATES))
             chat_state = true;
         else if (!str_eq(ns, NS_HINTS) && !str_is(name, "thread"))
@@ -58,6 +61,7 @@ static void on_deposited(void *arg, enum error e, const struct store_rows *rows)
         if (e != ERR_STORE_FULL && e != ERR_CANCELLED)
             log_error(&user->sm->c->log, "cannot store a message for %s: %s", user->jid->text,
                       error_text(e));
+        mam_withdraw(user, deposit->packet);
         send_error(user->sm, NULL, deposit->packet, STANZA_ERR_SERVICE_UNAVAILABLE, NULL);
     } else {
         user->sm->counters.offline_stored++;
@@ -92,6 +96,8 @@ static enum path_result at_offline(struct path_event *e)
                         loop_wall(e->sm->loop) / 1000))
         return PATH_PASS;
     if (e->sm->c->env->config->sm_max_offline == 0) {
+        if (mam_id_of(e->user, jid_full(e->packet->from), e->packet->stanza).time)
+            return PATH_PASS; /* the archive has it, and that is how it is wanted */
         send_error(e->sm, NULL, e->packet, STANZA_ERR_SERVICE_UNAVAILABLE, NULL);
         return PATH_DONE;
     }
@@ -253,7 +259,7 @@ static void hand_over(struct session *session, struct page *page, uint64_t id, s
                   session->user->jid->text);
         return;
     }
-    if (!offline_expired(s, id, loop_wall(sm->loop) / 1000)) {
+    if (!offline_expired(s, id, loop_wall(sm->loop) / 1000) && !mam_has_seen(session, s)) {
         send_stored(session, s, &page->promise);
         sm->counters.offline_delivered++;
     }

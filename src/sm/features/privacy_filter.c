@@ -5,6 +5,7 @@
  * The active list of a session counts for what is addressed to it, the default list for the user as
  * a whole and for everybody without an active list. What comes for the bare JID and is for all
  * sessions goes in when one of them may have it; each then gets it or not. */
+#include "sm/mam.h"
 #include "sm/privacy.h"
 #include "sm/send.h"
 #include "xmpp/namespaces.h"
@@ -73,6 +74,7 @@ static enum path_result at_offline(struct path_event *e)
     if (!e->user->privacy ||
         !privacy_denial(e->user->privacy->standard, e->user, e->packet->from, PRIVACY_MESSAGE))
         return PATH_PASS;
+    mam_withdraw(e->user, e->packet);
     return refuse(e);
 }
 

@@ -1,0 +1,152 @@
+/* The archive of messages (XEP-0313): every message worth keeping that one of our users sends or is
+ * given is written to that user's archive, once, and the user's clients see the id it has there
+ * (XEP-0359). Delivery does not wait for the write; who waits for an acknowledgement does.
+ */
+#include <stdlib.h>
+#include "base/mem.h"
+#include "sm/iq.h"
+#include "sm/mam.h"
+#include "sm/send.h"
+#include "store/users.h"
+#include "xmpp/namespaces.h"
+
+bool mam_enabled(const struct sm *sm)
+{
+    return sm->c->env->config->archive_enabled;
+}
+
+/* --- writing --- */
+
+static void on_written(void *arg, enum error e, const struct store_rows *rows)
+{
+    struct promise *promise = arg;
+    promise_unref(promise);
+}
+
+static void archive(struct user *user, struct packet *p, struct mam_id id, const struct jid *with,
+                    bool sent)
+{
+    struct stanza_stamp base = {.xmlns = stanza_ns(p->stanza, STANZA_ROOT)};
+    struct str stanza = stanza_attr(p->stanza, STANZA_ROOT, STR("id"));
+    char *xml = mem_alloc(packet_payload_size(p, &base));
+    struct mam_row row = {
+        .id = id.time,
+        .mark = id.mark,
+        .with = jid_bare(with),
+        .resource = jid_is_bare(with) ? STR("") : jid_resource(with),
+        .sent = sent,
+        .stanza = stanza.data ? stanza : STR(""),
+        .xml = {xml, packet_payload_write(p, &base, xml)},
+    };
+    struct store_txn *t = mam_add(store_begin(user->sm->store), jid_full(user->jid), &row);
+    if (p->promise)
+        store_commit(t, on_written, promise_ref(p->promise));
+    else
+        store_commit(t, NULL, NULL);
+    free(xml);
+    mam_retract(user, p, with, sent);
+}
+
+/* A message to one's own account is received, and so kept once. */
+struct mam_id mam_sent(struct user *user, struct packet *p)
+{
+    struct mam_id none = {0};
+    if (!mam_enabled(user->sm) || jid_eq_bare(p->to, user->jid) ||
+        !mam_keeps(user, p->stanza, p->to))
+        return none;
+    struct mam_id id = mam_id_make(user, jid_full(p->from), p->stanza);
+    archive(user, p, id, p->to, true);
+    return id;
+}
+
+static struct stanza *stamped(const struct user *user, const struct stanza *s, struct mam_id id)
+{
+    struct builder *b = builder_create_like(s);
+    builder_copy_inner(b, s, STANZA_ROOT);
+    mam_id_add(b, jid_full(user->jid), id);
+    return builder_finish(b);
+}
+
+void mam_received(struct user *user, struct packet *p)
+{
+    if (!mam_enabled(user->sm) || !mam_keeps(user, p->stanza, p->from) ||
+        mam_id_of(user, jid_full(p->from), p->stanza).time)
+        return;
+    struct mam_id id = mam_id_make(user, jid_full(p->from), p->stanza);
+    archive(user, p, id, p->from, false);
+    struct stanza *s = stamped(user, p->stanza, id);
+    stanza_unref(p->stanza);
+    p->stanza = s;
+}
+
+void mam_withdraw(struct user *user, const struct packet *p)
+{
+    struct mam_id id = mam_id_of(user, jid_full(p->from), p->stanza);
+    if (id.time && !user->sm->closing)
+        store_commit(mam_delete(store_begin(user->sm->store), jid_full(user->jid), id.time), NULL,
+                     NULL);
+}
+
+/* --- the key of the marks, which is the database's --- */
+
+static void on_key(void *arg, enum error e, const struct store_rows *rows)
+{
+    struct sm *sm = arg;
+    if (!e && store_rows_count(rows)) {
+        sm->mam_key[0] = (uint64_t)store_int(rows, 0, 0);
+        sm->mam_key[1] = (uint64_t)store_int(rows, 0, 1);
+    } else if (e != ERR_CANCELLED) {
+        log_error(&sm->c->log,
+                  "cannot read the key of the archive: %s. Ids of before this start "
+                  "will not be known as our own.",
+                  error_text(e ? e : ERR_STORE));
+    }
+}
+
+/* Nobody is loaded before it is read: the store answers in order. */
+static enum path_result at_start(struct path_event *e)
+{
+    struct sm *sm = e->sm;
+    random_fill(sm->c->env->random, sm->mam_key, sizeof sm->mam_key);
+    store_commit(mam_make_key(store_begin(sm->store), sm->mam_key), NULL, NULL);
+    mam_get_key(sm->store, on_key, sm);
+    return PATH_PASS;
+}
+
+static enum path_result at_user_gone(struct path_event *e)
+{
+    mam_prefs_destroy(e->user->mam_prefs);
+    e->user->mam_prefs = NULL;
+    return PATH_PASS;
+}
+
+/* --- what is announced: XEP-0313 section 6, XEP-0359 section 6 --- */
+
+static void extend_account(struct iq *iq, struct builder *b)
+{
+    static const struct str *const features[] = {&NS_MAM,
+                                                 &NS_MAM_EXTENDED,
+                                                 &NS_MAM_GROUPCHAT,
+                                                 &NS_STANZA_ID,
+                                                 &NS_ORDER_BY,
+                                                 &NS_ORDER_BY_MAM,
+                                                 &NS_RSM,
+                                                 &NS_RETRACT,
+                                                 &NS_RETRACT_TOMBSTONE,
+                                                 &NS_FULLTEXT,
+                                                 NULL};
+    for (int i = 0; mam_enabled(iq->sm) && features[i]; i++) {
+        builder_start(b, STR("feature"), STR_NULL);
+        builder_attr(b, STR("var"), *features[i]);
+        builder_end(b);
+    }
+}
+
+static const struct str *const server_features[] = {&NS_STANZA_ID, NULL};
+
+const struct feature mam_feature = {
+    .name = "mam",
+    .at = {[PATH_START] = at_start, [PATH_USER_GONE] = at_user_gone},
+    .server_features = server_features,
+    .extend_account = extend_account,
+};

@@ -1,0 +1,66 @@
+/* Mam: the archive of messages (XEP-0313) and their stable ids (XEP-0359).
+ *
+ * An id is the message's place in time and a mark: a keyed hash of the archive's owner, that time,
+ * sender, id and body. So ids sort, cannot be guessed, and a message that comes round again - from
+ * the outbox, from a client that has gone, from another sm - is known by the id it bears, which
+ * nobody else can have put there.
+ */
+#ifndef JACKDAW_SM_MAM_H
+#define JACKDAW_SM_MAM_H
+
+#include "sm/session.h"
+
+#define MAM_ID_LEN 32u
+struct mam_id {
+    uint64_t time; /* microseconds since 1970, growing (store_sequence); 0: no id */
+    uint64_t mark;
+};
+void mam_id_write(struct mam_id id, char out[MAM_ID_LEN]); /* no NUL */
+bool mam_id_read(struct str text, struct mam_id *ret);     /* false: none of ours */
+/* A new one for a message in the user's archive. */
+struct mam_id mam_id_make(const struct user *user, struct str from, const struct stanza *s);
+/* The id that a message from there bears in the user's name; time 0 when it has none of ours. */
+struct mam_id mam_id_of(const struct user *user, struct str from, const struct stanza *s);
+/* Is this child of a message a <stanza-id/> that others may not have put there: in the name of a
+ * domain or account of ours, and not made by us for that user (NULL: for nobody)? */
+bool mam_id_forged(const struct sm *sm, const struct user *user, struct str from,
+                   const struct stanza *s, stanza_el el);
+/* Adds the element. */
+void mam_id_add(struct builder *b, struct str by, struct mam_id id);
+
+/* --- what is kept: mam_rules.c --- */
+
+/* What a user wants to be kept (XEP-0441 section 2). */
+enum mam_default { MAM_ALWAYS, MAM_ROSTER, MAM_NEVER, MAM_DEFAULTS };
+struct mam_prefs {
+    enum mam_default standard;
+    char *always, *never; /* JIDs, a line each */
+};
+extern const char *const mam_default_names[MAM_DEFAULTS];
+bool mam_default_read(struct str text, enum mam_default *ret);
+/* The user's prefs become these; the strings are copied. */
+void mam_set_user_prefs(struct user *user, enum mam_default standard, struct str always,
+                        struct str never);
+void mam_prefs_destroy(struct mam_prefs *prefs); /* NULL is fine */
+/* The user's, or else the configuration's. */
+enum mam_default mam_standard(const struct user *user);
+/* XEP-0313 section 5.1.1, XEP-0334, XEP-0441: does it belong into the archive of the user, who
+ * exchanges it with `with`? */
+bool mam_keeps(const struct user *user, const struct stanza *s, const struct jid *with);
+
+/* --- features/mam.c --- */
+
+bool mam_enabled(const struct sm *sm);
+/* A message of the user's own client, to somebody else. Its id there, time 0 when it is not kept:
+ * for the user's other clients alone (section 3.5). */
+struct mam_id mam_sent(struct user *user, struct packet *p);
+/* A message that the user is about to get, before any copies are made: they bear its id. */
+void mam_received(struct user *user, struct packet *p);
+/* It has been refused after all. */
+void mam_withdraw(struct user *user, const struct packet *p);
+/* A message from the offline queue: has the session got it from the archive already? */
+bool mam_has_seen(const struct session *session, const struct stanza *s);
+/* XEP-0424 section 4: a message just archived takes back another one. */
+void mam_retract(struct user *user, const struct packet *p, const struct jid *with, bool sent);
+
+#endif

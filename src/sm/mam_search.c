@@ -1,0 +1,122 @@
+/* Words in the archive: see mam_search.h. */
+#include "sm/mam_search.h"
+
+#include <stdlib.h>
+#include "base/mem.h"
+#include "sm/stored.h"
+#include "store/users.h"
+
+#define STEP 200u /* messages indexed in one transaction */
+
+/* Letters and digits of ASCII, and everything beyond it: what is punctuation there the database
+ * knows. */
+static bool is_word(char c)
+{
+    return (c & 0x80) || (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
+
+void mam_search_words(struct str text, struct buffer *to)
+{
+    size_t i = 0;
+    for (unsigned words = 0; words < MAM_SEARCH_MAX_WORDS; words++) {
+        while (i < text.len && !is_word(text.data[i]))
+            i++;
+        size_t start = i;
+        while (i < text.len && is_word(text.data[i]))
+            i++;
+        if (i == start)
+            return;
+        if (words)
+            (void)buffer_add_char(to, ' ');
+        (void)buffer_add(to, text.data + start, i - start);
+    }
+}
+
+/* --- the index --- */
+
+struct indexing {
+    struct user *user; /* held */
+    mam_indexed_fn fn;
+    void *arg;
+    uint64_t upto; /* indexed so far */
+    bool last;     /* there is nothing behind the step under way */
+};
+
+static void begin(struct indexing *in);
+
+static void end(struct indexing *in, enum error e)
+{
+    struct user *user = in->user;
+    bool closing = user->sm->closing;
+    in->fn(in->arg, e);
+    free(in);
+    if (!closing)
+        user_release(user);
+}
+
+/* EXISTS: another search has done it meanwhile. */
+static void on_added(void *arg, enum error e, const struct store_rows *rows)
+{
+    struct indexing *in = arg;
+    if (e == ERR_EXISTS || (!e && !in->last))
+        begin(in);
+    else
+        end(in, e);
+}
+
+static void add_body(struct store_txn *t, const struct user *user, uint64_t id, struct str xml)
+{
+    struct stanza *s = stored_parse(user->sm->c->env->parsers, xml);
+    if (!s)
+        return;
+    stanza_el body = stanza_child(s, STANZA_ROOT, STR("body"), stanza_ns(s, STANZA_ROOT));
+    struct str text = body == STANZA_NONE ? STR("") : stanza_text(s, body);
+    if (text.len)
+        mam_index_add(t, jid_full(user->jid), id, text);
+    stanza_unref(s);
+}
+
+static void on_page(void *arg, enum error e, const struct store_rows *rows)
+{
+    struct indexing *in = arg;
+    size_t count = e ? 0 : store_rows_count(rows);
+    if (e || !count) {
+        end(in, e);
+        return;
+    }
+    uint64_t last = (uint64_t)store_int(rows, count - 1, 0);
+    struct str owner = jid_full(in->user->jid);
+    struct store_txn *t =
+        mam_index_advance(store_begin(in->user->sm->store), owner, in->upto, last);
+    for (size_t i = 0; i < count; i++)
+        add_body(t, in->user, (uint64_t)store_int(rows, i, 0), store_text(rows, i, 2));
+    in->last = count < STEP;
+    store_commit(t, on_added, in);
+}
+
+static void on_upto(void *arg, enum error e, const struct store_rows *rows)
+{
+    struct indexing *in = arg;
+    if (e) {
+        end(in, e);
+        return;
+    }
+    in->upto = store_rows_count(rows) ? (uint64_t)store_int(rows, 0, 0) : 0;
+    struct mam_range range = {.after = in->upto, .before = INT64_MAX};
+    mam_page(in->user->sm->store, jid_full(in->user->jid), &range, STEP, on_page, in);
+}
+
+static void begin(struct indexing *in)
+{
+    mam_index_upto(in->user->sm->store, jid_full(in->user->jid), on_upto, in);
+}
+
+void mam_search_index(struct user *user, mam_indexed_fn fn, void *arg)
+{
+    struct indexing *in = MEM_NEW(struct indexing);
+    in->user = user;
+    in->fn = fn;
+    in->arg = arg;
+    user_hold(user);
+    begin(in);
+}

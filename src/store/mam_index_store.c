@@ -1,0 +1,40 @@
+/* The index of words over archives (XEP-0431). Its tables are the databases' own kind - FTS5 here,
+ * tsvector there - and can be made anew from the archive, so no backup has them. */
+#include "store/driver.h"
+#include "store/users.h"
+
+void mam_index_upto(struct store *s, struct str owner, store_fn fn, void *arg)
+{
+    store_read(store_add_text(store_add(store_begin(s), SQL_SEARCH_UPTO), owner), fn, arg);
+}
+
+struct store_txn *mam_index_advance(struct store_txn *t, struct str owner, uint64_t from,
+                                    uint64_t upto)
+{
+    store_add_int(store_add_text(store_add(t, SQL_SEARCH_ADVANCE), owner), (int64_t)from);
+    return store_add_int(t, (int64_t)upto);
+}
+
+struct store_txn *mam_index_add(struct store_txn *t, struct str owner, uint64_t id, struct str text)
+{
+    store_add_int(store_add_text(store_add(t, SQL_SEARCH_ADD), owner), (int64_t)id);
+    return store_add_text(t, text);
+}
+
+struct store_txn *mam_index_delete(struct store_txn *t, struct str owner, uint64_t from,
+                                   uint64_t upto)
+{
+    store_add_int(store_add_text(store_add(t, SQL_SEARCH_DELETE), owner), (int64_t)from);
+    return store_add_int(t, (int64_t)upto);
+}
+
+void mam_search(struct store *s, struct str owner, const struct mam_range *range, struct str words,
+                uint32_t limit, store_fn fn, void *arg)
+{
+    struct store_txn *t = store_begin(s);
+    store_add_text(store_add(t, range->back ? SQL_SEARCH_PAGE_BACK : SQL_SEARCH_PAGE), owner);
+    store_add_int(store_add_int(t, (int64_t)range->after), (int64_t)range->before);
+    store_add_text(store_add_int(t, limit), range->with.data ? range->with : STR(""));
+    store_add_text(t, range->resource.data ? range->resource : STR(""));
+    store_read(store_add_text(t, words), fn, arg);
+}

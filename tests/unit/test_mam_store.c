@@ -1,0 +1,270 @@
+/* The archive's rows: pages by key in both directions, by correspondent, retraction's look-up,
+ * sizes, preferences, the key, and that an account's removal takes them all. */
+#include <stdio.h>
+#include "store_fixture.h"
+
+#define ROMEO  STR("romeo@montague.example")
+#define JULIET STR("juliet@capulet.example")
+#define NURSE  STR("nurse@capulet.example")
+
+static int setup_durable(void **state)
+{
+    struct fixture *f = malloc(sizeof *f);
+    fixture_open(f, true, STORE_USERS);
+    *state = f;
+    return 0;
+}
+
+static int setup_memory(void **state)
+{
+    struct fixture *f = malloc(sizeof *f);
+    fixture_open(f, false, STORE_USERS);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fixture_close(*state);
+    free(*state);
+    return 0;
+}
+
+#define READ(f, call)                                                                              \
+    do {                                                                                           \
+        call;                                                                                      \
+        fixture_wait(f, (f)->count + 1);                                                           \
+        assert_int_equal((f)->errors[(f)->count - 1], ERR_OK);                                     \
+    } while (0)
+#define DONE(f)          fixture_on_done, fixture_tag(f, 0)
+#define COMMIT(f, write) assert_int_equal(fixture_commit(f, write), ERR_OK)
+
+/* Ten messages: odd ones from the nurse's kitchen, even ones to Juliet's balcony. */
+static void fill(struct fixture *f, struct str owner)
+{
+    for (uint64_t i = 1; i <= 10; i++) {
+        char xml[64], stanza[16];
+        int len = snprintf(xml, sizeof xml, "<message>%d</message>", (int)i);
+        int id_len = snprintf(stanza, sizeof stanza, "m%d", (int)i);
+        struct mam_row row = {.id = i * 10,
+                              .mark = UINT64_MAX - i,
+                              .with = i % 2 ? NURSE : JULIET,
+                              .resource = i % 2 ? STR("kitchen") : STR("balcony"),
+                              .sent = i % 2 == 0,
+                              .stanza = {stanza, (size_t)id_len},
+                              .xml = {xml, (size_t)len}};
+        COMMIT(f, mam_add(store_begin(f->store), owner, &row));
+    }
+}
+
+static void expect_ids(const struct fixture *f, const char *ids)
+{
+    char text[256] = "";
+    for (size_t i = 0; i < f->rows; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", i ? " " : "",
+                 f->cells[i][0]);
+    assert_string_equal(text, ids);
+}
+
+static void test_pages(void **state)
+{
+    struct fixture *f = *state;
+    fill(f, ROMEO);
+    fill(f, JULIET);
+    struct mam_range range = {.before = INT64_MAX};
+    READ(f, mam_page(f->store, ROMEO, &range, 3, DONE(f)));
+    expect_ids(f, "10 20 30");
+    assert_string_equal(f->cells[0][1], "-2"); /* the mark, as a signed number */
+    assert_string_equal(f->cells[0][2], "<message>1</message>");
+    range.after = 30;
+    range.before = 60;
+    READ(f, mam_page(f->store, ROMEO, &range, 9, DONE(f)));
+    expect_ids(f, "40 50");
+    range.back = true;
+    READ(f, mam_page(f->store, ROMEO, &range, 1, DONE(f)));
+    expect_ids(f, "50");
+    range = (struct mam_range){.before = 90, .with = NURSE, .back = true};
+    READ(f, mam_page(f->store, ROMEO, &range, 2, DONE(f)));
+    expect_ids(f, "70 50");
+    range.back = false;
+    range.resource = STR("kitchen");
+    READ(f, mam_page(f->store, ROMEO, &range, 2, DONE(f)));
+    expect_ids(f, "10 30");
+    range.resource = STR("garden");
+    READ(f, mam_page(f->store, ROMEO, &range, 2, DONE(f)));
+    expect_ids(f, "");
+}
+
+static void test_counts(void **state)
+{
+    struct fixture *f = *state;
+    fill(f, ROMEO);
+    struct mam_range range = {.after = 10, .before = INT64_MAX};
+    READ(f, mam_count(f->store, ROMEO, &range, 100, DONE(f)));
+    assert_string_equal(f->cells[0][0], "9");
+    READ(f, mam_count(f->store, ROMEO, &range, 5, DONE(f)));
+    assert_string_equal(f->cells[0][0], "5");
+    range.with = JULIET;
+    READ(f, mam_count(f->store, ROMEO, &range, 100, DONE(f)));
+    assert_string_equal(f->cells[0][0], "5");
+    READ(f, mam_count(f->store, NURSE, &range, 100, DONE(f)));
+    assert_string_equal(f->cells[0][0], "0");
+}
+
+static void test_single_ones(void **state)
+{
+    struct fixture *f = *state;
+    fill(f, ROMEO);
+    READ(f, mam_get(f->store, ROMEO, 30, DONE(f)));
+    assert_int_equal(f->rows, 1);
+    assert_string_equal(f->cells[0][2], "<message>3</message>");
+    assert_string_equal(f->cells[0][3], "nurse@capulet.example");
+    assert_string_equal(f->cells[0][4], "kitchen");
+    READ(f, mam_get(f->store, ROMEO, 31, DONE(f)));
+    assert_int_equal(f->rows, 0);
+    struct mam_row what = {.with = NURSE, .stanza = STR("m3")};
+    READ(f, mam_find(f->store, ROMEO, &what, DONE(f)));
+    expect_ids(f, "30");
+    what.sent = true; /* not Romeo's own */
+    READ(f, mam_find(f->store, ROMEO, &what, DONE(f)));
+    assert_int_equal(f->rows, 0);
+    what = (struct mam_row){.with = JULIET, .stanza = STR("m3")};
+    READ(f, mam_find(f->store, ROMEO, &what, DONE(f)));
+    assert_int_equal(f->rows, 0);
+    COMMIT(f, mam_replace(store_begin(f->store), ROMEO, 30, STR("<x/>")));
+    COMMIT(f, mam_delete(store_begin(f->store), ROMEO, 40));
+    READ(f, mam_get(f->store, ROMEO, 30, DONE(f)));
+    assert_string_equal(f->cells[0][2], "<x/>");
+    READ(f, mam_get(f->store, ROMEO, 40, DONE(f)));
+    assert_int_equal(f->rows, 0);
+}
+
+static void test_sizes(void **state)
+{
+    struct fixture *f = *state;
+    fill(f, ROMEO);
+    READ(f, mam_sizes(f->store, ROMEO, 70, 2, DONE(f)));
+    expect_ids(f, "80 90");
+    assert_string_equal(f->cells[0][1], "20");
+    READ(f, mam_size_get(f->store, ROMEO, DONE(f)));
+    assert_int_equal(f->rows, 0);
+    COMMIT(f, mam_size_set(store_begin(f->store), ROMEO, 100, 20));
+    COMMIT(f, mam_size_set(store_begin(f->store), ROMEO, 200, 30));
+    READ(f, mam_size_get(f->store, ROMEO, DONE(f)));
+    assert_string_equal(f->cells[0][0], "200");
+    assert_string_equal(f->cells[0][1], "30");
+    COMMIT(f, mam_delete_upto(store_begin(f->store), ROMEO, 90));
+    READ(f, mam_sizes(f->store, ROMEO, 0, 100, DONE(f)));
+    expect_ids(f, "100");
+    COMMIT(f, users_activate(store_begin(f->store), ROMEO, 1));
+    COMMIT(f, users_activate(store_begin(f->store), JULIET, 1));
+    READ(f, mam_owners(f->store, STR(""), 1, DONE(f)));
+    assert_string_equal(f->cells[0][0], "juliet@capulet.example");
+    READ(f, mam_owners(f->store, JULIET, 10, DONE(f)));
+    assert_int_equal(f->rows, 1);
+    assert_string_equal(f->cells[0][0], "romeo@montague.example");
+}
+
+static void test_prefs_and_key(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t one[2] = {1, UINT64_MAX}, two[2] = {3, 4};
+    COMMIT(f, mam_make_key(store_begin(f->store), one));
+    COMMIT(f, mam_make_key(store_begin(f->store), two)); /* keeps the first */
+    READ(f, mam_get_key(f->store, DONE(f)));
+    assert_string_equal(f->cells[0][0], "1");
+    assert_string_equal(f->cells[0][1], "-1");
+    COMMIT(f, users_activate(store_begin(f->store), ROMEO, 1));
+    READ(f, users_get(f->store, ROMEO, DONE(f)));
+    assert_string_equal(f->cells[0][8], "0"); /* NULL */
+    COMMIT(f, mam_set_prefs(store_begin(f->store), ROMEO, STR("never"), STR("a@b"), STR("")));
+    COMMIT(f, mam_set_prefs(store_begin(f->store), ROMEO, STR("roster"), STR("a@b\nc@d"), STR("")));
+    READ(f, users_get(f->store, ROMEO, DONE(f)));
+    assert_string_equal(f->cells[0][8], "roster");
+    assert_string_equal(f->cells[0][9], "a@b\nc@d");
+}
+
+static void test_removal(void **state)
+{
+    struct fixture *f = *state;
+    struct mam_range range = {.before = INT64_MAX};
+    fill(f, ROMEO);
+    fill(f, JULIET);
+    COMMIT(f, users_activate(store_begin(f->store), ROMEO, 1));
+    COMMIT(f, mam_set_prefs(store_begin(f->store), ROMEO, STR("never"), STR(""), STR("")));
+    COMMIT(f, mam_size_set(store_begin(f->store), ROMEO, 1, 1));
+    COMMIT(f, users_delete(store_begin(f->store), ROMEO));
+    COMMIT(f, users_activate(store_begin(f->store), ROMEO, 1));
+    READ(f, users_get(f->store, ROMEO, DONE(f)));
+    assert_string_equal(f->cells[0][8], "0"); /* NULL */
+    READ(f, mam_page(f->store, ROMEO, &range, 100, DONE(f)));
+    assert_int_equal(f->rows, 0);
+    READ(f, mam_size_get(f->store, ROMEO, DONE(f)));
+    assert_int_equal(f->rows, 0);
+    READ(f, mam_page(f->store, JULIET, &range, 100, DONE(f)));
+    assert_int_equal(f->rows, 10);
+}
+
+static void index_step(struct fixture *f, struct str owner, uint64_t from, uint64_t id,
+                       struct str text)
+{
+    struct store_txn *t = mam_index_advance(store_begin(f->store), owner, from, id);
+    COMMIT(f, mam_index_add(t, owner, id, text));
+}
+
+static void test_words(void **state)
+{
+    struct fixture *f = *state;
+    struct mam_range range = {.before = INT64_MAX};
+    fill(f, ROMEO);
+    fill(f, JULIET);
+    index_step(f, ROMEO, 0, 10, STR("What's in a name?"));
+    index_step(f, ROMEO, 10, 20, STR("a ROSE, by any other name"));
+    index_step(f, JULIET, 0, 30, STR("a rose for Juliet alone"));
+    READ(f, mam_index_upto(f->store, ROMEO, DONE(f)));
+    assert_string_equal(f->cells[0][0], "20");
+    /* Somebody else has indexed that meanwhile. */
+    struct store_txn *t = mam_index_advance(store_begin(f->store), ROMEO, 10, 20);
+    assert_int_equal(fixture_commit(f, mam_index_add(t, ROMEO, 20, STR("twice"))), ERR_EXISTS);
+    READ(f, mam_search(f->store, ROMEO, &range, STR("name"), 10, DONE(f)));
+    expect_ids(f, "10 20");
+    assert_string_equal(f->cells[0][2], "<message>1</message>");
+    READ(f, mam_search(f->store, ROMEO, &range, STR("rose NAME"), 10, DONE(f)));
+    expect_ids(f, "20");
+    READ(f, mam_search(f->store, ROMEO, &range, STR("juliet"), 10, DONE(f)));
+    expect_ids(f, "");
+    READ(f, mam_search(f->store, JULIET, &range, STR("rose"), 10, DONE(f)));
+    expect_ids(f, "30");
+    /* Within a page like any other. */
+    range.back = true;
+    READ(f, mam_search(f->store, ROMEO, &range, STR("name"), 1, DONE(f)));
+    expect_ids(f, "20");
+    range = (struct mam_range){.before = INT64_MAX, .with = NURSE, .resource = STR("kitchen")};
+    READ(f, mam_search(f->store, ROMEO, &range, STR("name"), 9, DONE(f)));
+    expect_ids(f, "10");
+    COMMIT(f, mam_index_delete(store_begin(f->store), ROMEO, 0, 10));
+    READ(f, mam_search(f->store, ROMEO, &range, STR("name"), 9, DONE(f)));
+    expect_ids(f, "");
+    COMMIT(f, users_delete(store_begin(f->store), ROMEO));
+    fill(f, ROMEO);
+    range = (struct mam_range){.before = INT64_MAX};
+    READ(f, mam_search(f->store, ROMEO, &range, STR("name"), 9, DONE(f)));
+    expect_ids(f, "");
+    READ(f, mam_index_upto(f->store, ROMEO, DONE(f)));
+    assert_int_equal(f->rows, 0);
+    READ(f, mam_search(f->store, JULIET, &range, STR("rose"), 9, DONE(f)));
+    expect_ids(f, "30");
+}
+
+#define BOTH(test)                                                                                 \
+    cmocka_unit_test_setup_teardown(test, setup_durable, teardown),                                \
+        cmocka_unit_test_setup_teardown(test, setup_memory, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        BOTH(test_pages),         BOTH(test_counts),  BOTH(test_single_ones), BOTH(test_sizes),
+        BOTH(test_prefs_and_key), BOTH(test_removal), BOTH(test_words),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
