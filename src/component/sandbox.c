@@ -74,7 +74,7 @@ static void allow(int rules, const char *path, uint64_t access)
 
 /* The folder of a file of the configuration, so that another may take its place; and where it
  * leads, when it is a link. */
-static void allow_folder(int rules, const char *file)
+static void allow_folder_for(int rules, const char *file, uint64_t access)
 {
     char folder[PATH_MAX], real[PATH_MAX];
     char *slash;
@@ -85,11 +85,16 @@ static void allow_folder(int rules, const char *file)
     slash = strrchr(folder, '/');
     if (slash)
         *slash = '\0';
-    allow(rules, slash ? (folder[0] ? folder : "/") : ".", READ);
+    allow(rules, slash ? (folder[0] ? folder : "/") : ".", access);
     if (realpath(file, real) && strcmp(real, file) != 0 && (slash = strrchr(real, '/')) != NULL) {
         *slash = '\0';
-        allow(rules, real[0] ? real : "/", READ);
+        allow(rules, real[0] ? real : "/", access);
     }
+}
+
+static void allow_folder(int rules, const char *file)
+{
+    allow_folder_for(rules, file, READ);
 }
 
 static void allow_below(int rules, const char *data_dir, const char *name, uint64_t access)
@@ -134,6 +139,8 @@ static void allow_stores(int rules, const struct sandbox *s)
         if ((stores & 1u << kind) &&
             database_folder(s->config, s->data_dir, (enum store_kind)kind, folder, sizeof(folder)))
             allow(rules, folder, READ | WRITE | CHANGE);
+    if (stores & 1u << STORE_USERS) /* the sm's, which rotates it */
+        allow_folder_for(rules, s->config->audit_file, READ | WRITE | CHANGE);
 }
 
 static void allow_secrets(int rules, const struct sandbox *s)

@@ -27,7 +27,8 @@ def until(what):
 def met(own_server, *settings):
     server = own_server('audit.file=', *settings)
     server.settings.remove('audit.file=')
-    server.path = server.data / 'audit'
+    server.path = server.data / 'audit' / 'log'
+    server.path.parent.mkdir()
     return server
 
 
@@ -92,22 +93,22 @@ def test_off_without_bodies_and_rotated(own_server):
     server.start()
     asyncio.run(talk(server, [str(i) for i in range(100)]))
     server.stop()
-    files = sorted(p.name for p in server.data.glob('audit*'))
-    assert files == ['audit', 'audit.1', 'audit.2']
+    files = sorted(p.name for p in server.path.parent.iterdir())
+    assert files == ['log', 'log.1', 'log.2']
     for name in files:
-        assert (server.data / name).stat().st_size <= 4096
-        assert all('body' not in r and r['from'].startswith('romeo@') for r in records(server.data / name))
+        assert (server.path.parent / name).stat().st_size <= 4096
+        assert all('body' not in r and r['from'].startswith('romeo@') for r in records(server.path.parent / name))
 
 
 def test_moved_away_and_full(own_server):
     server = with_log(met(own_server), 'audit.bodies=true')
     asyncio.run(talk(server, ['one']))
     until(lambda: server.path.exists() and len(records(server.path)) == 1)
-    server.path.rename(server.data / 'audit-old')
+    server.path.rename(server.path.parent / 'old')
     server.command('reload')
     asyncio.run(talk(server, ['two']))
     until(lambda: server.path.exists() and len(records(server.path)) == 1)
-    assert [r['body'] for r in records(server.data / 'audit-old')] == ['one']
+    assert [r['body'] for r in records(server.path.parent / 'old')] == ['one']
     server.stop()
     # a full disk is told once, and chat goes on
     server.settings[server.settings.index(f'audit.file={server.path}')] = 'audit.file=/dev/full'
