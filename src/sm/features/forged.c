@@ -45,8 +45,7 @@ static enum path_result strip(struct path_event *e)
 /* What one of ours has sent was looked at when it came from its client; a <delay/> is its sm's. */
 static enum path_result strip_strangers(struct path_event *e)
 {
-    const struct jid *from = e->packet->from;
-    return from && sm_domain(e->sm, jid_domain(from)) ? PATH_PASS : strip(e);
+    return sm_domain(e->sm, jid_domain(e->packet->from)) ? PATH_PASS : strip(e);
 }
 
 const struct feature forged_feature = {
