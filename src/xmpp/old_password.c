@@ -17,9 +17,11 @@ const char *const old_password_names[OLD_PASSWORD_KINDS] = {
 
 static bool is_hex(struct str value)
 {
-    for (size_t i = 0; i < value.len; i++)
-        if (!memchr("0123456789abcdef", value.data[i], 16))
+    for (size_t i = 0; i < value.len; i++) {
+        char c = value.data[i];
+        if ((c < '0' || c > '9') && (c < 'a' || c > 'f'))
             return false;
+    }
     return true;
 }
 
