@@ -2,6 +2,7 @@
 import contextlib
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -51,7 +52,10 @@ def test_who_takes_part(domain, runs, placement):
 def test_a_taken_port_is_a_warning(placement):
     with taken(5269), plain() as s:
         s.start()
-        assert 'not listening for servers on 0.0.0.0 port 5269' in s.of('s2s').text()
+        until = time.monotonic() + 20  # "ready" comes by another pipe than the log
+        while 'not listening for servers on 0.0.0.0 port 5269' not in s.of('s2s').text():
+            assert time.monotonic() < until, s.of('s2s').text()
+            time.sleep(0.05)
         s.user('romeo')
         romeo = s.client('romeo')
         romeo.ping()
