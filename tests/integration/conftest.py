@@ -126,8 +126,10 @@ class Process:
         self.ready = threading.Event()
         self.popen = subprocess.Popen([JACKDAW, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                       stderr=subprocess.PIPE, text=True, errors='replace')
-        for stream in (self.popen.stdout, self.popen.stderr):
-            threading.Thread(target=self._collect, args=(stream,), daemon=True).start()
+        self.collectors = [threading.Thread(target=self._collect, args=(stream,), daemon=True)
+                           for stream in (self.popen.stdout, self.popen.stderr)]
+        for collector in self.collectors:
+            collector.start()
 
     def _collect(self, stream):
         for line in stream:
@@ -142,6 +144,10 @@ class Process:
             assert time.monotonic() < until, f'{self.arguments[0]} is not ready after {seconds} s:\n' + self.text()
 
     def text(self):
+        """The end of its log; all of it has been read when it has ended (a child may hold the pipe open: not for ever)."""
+        if self.popen.poll() is not None:
+            for collector in self.collectors:
+                collector.join(1)
         return '\n'.join(self.log[-60:])
 
     def signal(self, number):
