@@ -30,6 +30,8 @@ from postgres import Postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 DOMAIN = 'bench.test'
+# Below those that the kernel gives to connections: one of these could hold a server's port.
+PORT, PAIRED_PORT = 27100, 27200
 ACCOUNTS = {'u': 1, 'f': 101, 'o': 60, 'r': 1, 'c': 1001}  # prefix -> how many; u is set from --sessions
 MARK = '<!-- from here on written by bench/run.py -->'
 
@@ -459,7 +461,7 @@ def bench_alone(server, options, keys, results):
 
 def bench_paired(cls, options, results):
     """Two of a kind, that find each other by DNS (ours by its configuration)."""
-    pair = [cls(47200 + 10 * i, options.build, f's{i}.{DOMAIN}') for i in range(2)]
+    pair = [cls(PAIRED_PORT + 10 * i, options.build, f's{i}.{DOMAIN}') for i in range(2)]
     names = federation.Names(pair) if cls.package else None
     try:
         for server, other in (pair, reversed(pair)):
@@ -578,7 +580,7 @@ def main():
         print('Not root: of other servers none is measured with another, since that needs a DNS server of its own.', flush=True)
     servers, results = [], {}
     for i, cls in enumerate(chosen):
-        server = cls(47100 + 10 * i, options.build)
+        server = cls(PORT + 10 * i, options.build)
         servers.append(server)
         print(f'{server.name} ({server.version()})', flush=True)
         try:

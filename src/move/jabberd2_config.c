@@ -177,6 +177,18 @@ static void put_numbers(struct making *m)
 
 /* --- domains --- */
 
+/* A setting that is the list of all domains. */
+static void put_all_domains(struct making *m, int section, const char *key)
+{
+    struct buffer *out = &m->sections[section];
+    buffer_printf(out, "    %s = {", key);
+    for (size_t i = 0; i < m->domain_count; i++) {
+        buffer_add_str(out, i ? STR(", ") : STR(""));
+        quote(out, str_of(m->domains[i]));
+    }
+    buffer_add_str(out, STR("}\n"));
+}
+
 static bool add_domain(struct making *m, struct str name)
 {
     for (size_t i = 0; i < m->domain_count; i++)
@@ -241,13 +253,7 @@ static void put_domains(struct making *m)
         }
     if (!m->domain_count)
         return;
-    struct buffer *out = &m->sections[SECTION_SERVER];
-    buffer_add_str(out, STR("    domains = {"));
-    for (size_t i = 0; i < m->domain_count; i++) {
-        buffer_add_str(out, i ? STR(", ") : STR(""));
-        quote(out, str_of(m->domains[i]));
-    }
-    buffer_add_str(out, STR("}\n"));
+    put_all_domains(m, SECTION_SERVER, "domains");
 }
 
 /* --- passwords and data --- */
@@ -343,13 +349,7 @@ static void put_auth(struct making *m)
     } else if (str_is(module, "pam")) {
         put_word(m, SECTION_AUTH, "driver", "pam");
     } else if (str_is(module, "anon")) {
-        struct buffer *out = &m->sections[SECTION_AUTH];
-        buffer_add_str(out, STR("    anonymous = {"));
-        for (size_t i = 0; i < m->domain_count; i++) {
-            buffer_add_str(out, i ? STR(", ") : STR(""));
-            quote(out, str_of(m->domains[i]));
-        }
-        buffer_add_str(out, STR("}\n"));
+        put_all_domains(m, SECTION_AUTH, "anonymous");
     } else if (module.len) {
         hint_import(m, C2S, "authreg", module);
         snprintf(path, sizeof path, "authreg/%.*s/password_type", STR_ARG(module));

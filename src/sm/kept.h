@@ -3,7 +3,7 @@
 #ifndef JACKDAW_SM_KEPT_H
 #define JACKDAW_SM_KEPT_H
 
-#include "sm/sm.h"
+#include "sm/command.h"
 
 /* For PATH_START and PATH_STOP. `feature` is FEATURE_<id>, whose state is the list. */
 struct list *kept_start(struct sm *sm, int feature);
@@ -21,5 +21,11 @@ void kept_tell(struct sm *sm, struct builder *b);
 bool kept_told(const struct packet *p, const char *name);
 /* True when the rows could be read; else it has been logged. */
 bool kept_read(const struct sm *sm, enum error e, const char *what);
+/* Commits a command's change of such a table; takes t. Then `reload` reads the rows again, the
+ * other session managers are told by `word`, and the command is done with the text `done`; when the
+ * commit fails it is refused with what send_condition makes of the error. `word` and `done` are
+ * literals. */
+void kept_commit(struct command_call *call, struct store_txn *t, void (*reload)(struct sm *sm),
+                 const char *word, const char *done);
 
 #endif

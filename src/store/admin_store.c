@@ -3,6 +3,15 @@
 #include "store/driver.h"
 #include "store/users.h"
 
+/* All three tables are an owner, a sequence and a text. */
+static struct store_txn *add_row(struct store_txn *t, enum store_statement statement,
+                                 struct str owner, struct str text)
+{
+    store_add_text(store_add(t, statement), owner);
+    store_add_int(t, (int64_t)store_sequence(t->store));
+    return store_add_text(t, text);
+}
+
 void welcome_list(struct store *s, store_fn fn, void *arg)
 {
     store_read(store_add(store_begin(s), SQL_WELCOME_LIST), fn, arg);
@@ -10,9 +19,7 @@ void welcome_list(struct store *s, store_fn fn, void *arg)
 
 struct store_txn *welcome_set(struct store_txn *t, struct str domain, struct str xml)
 {
-    int64_t sequence = (int64_t)store_sequence(t->store);
-    store_add_int(store_add_text(store_add(t, SQL_WELCOME_SET), domain), sequence);
-    return store_add_text(t, xml);
+    return add_row(t, SQL_WELCOME_SET, domain, xml);
 }
 
 struct store_txn *welcome_delete(struct store_txn *t, struct str domain)
@@ -27,9 +34,7 @@ void admins_list(struct store *s, store_fn fn, void *arg)
 
 struct store_txn *admins_add(struct store_txn *t, struct str owner, struct str domain)
 {
-    int64_t sequence = (int64_t)store_sequence(t->store);
-    store_add_int(store_add_text(store_add(t, SQL_ADMINS_ADD), owner), sequence);
-    return store_add_text(t, domain);
+    return add_row(t, SQL_ADMINS_ADD, owner, domain);
 }
 
 struct store_txn *admins_clear(struct store_txn *t, struct str domain)
@@ -44,9 +49,7 @@ void server_lists_load(struct store *s, store_fn fn, void *arg)
 
 struct store_txn *server_lists_add(struct store_txn *t, struct str list, struct str jid)
 {
-    int64_t sequence = (int64_t)store_sequence(t->store);
-    store_add_int(store_add_text(store_add(t, SQL_SERVER_LISTS_ADD), list), sequence);
-    return store_add_text(t, jid);
+    return add_row(t, SQL_SERVER_LISTS_ADD, list, jid);
 }
 
 struct store_txn *server_lists_clear(struct store_txn *t, struct str list)

@@ -75,11 +75,16 @@ static void on_loaded(void *arg, enum error e, const struct store_rows *rows)
     }
 }
 
-/* `gone` NULL: read them again; else the rights of that account end. */
-static void tell_others(struct sm *sm, const struct jid *gone)
+static void reload(struct sm *sm)
+{
+    admins_list(sm->store, on_loaded, sm);
+}
+
+/* The word by which all is read again, but with the account whose rights end. */
+static void tell_gone(struct sm *sm, const struct jid *gone)
 {
     struct builder *b = builder_create(STR("admins"), NS_INTERNAL);
-    builder_attr(b, STR("gone"), gone ? jid_full(gone) : STR_NULL);
+    builder_attr(b, STR("gone"), jid_full(gone));
     kept_tell(sm, b);
 }
 
@@ -104,7 +109,7 @@ static enum path_result at_internal(struct path_event *e)
     if (gone.data)
         (void)forget(e->sm, gone);
     else
-        admins_list(e->sm->store, on_loaded, e->sm);
+        reload(e->sm);
     packet_destroy(e->packet);
     return PATH_DONE;
 }
@@ -112,7 +117,7 @@ static enum path_result at_internal(struct path_event *e)
 static enum path_result at_user_delete(struct path_event *e)
 {
     if (forget(e->sm, jid_full(e->user->jid)))
-        tell_others(e->sm, e->user->jid);
+        tell_gone(e->sm, e->user->jid);
     return PATH_PASS;
 }
 
@@ -153,24 +158,6 @@ static void fill(struct command_call *call, struct builder *b)
     free(values);
 }
 
-struct change {
-    struct sm *sm;
-    struct command_call *call;
-};
-
-static void on_changed(void *arg, enum error e, const struct store_rows *rows)
-{
-    struct change *c = arg;
-    if (e) {
-        command_refuse(c->call, send_condition(e));
-    } else {
-        admins_list(c->sm->store, on_loaded, c->sm);
-        tell_others(c->sm, NULL);
-        command_done(c->call, "The list is changed.");
-    }
-    free(c);
-}
-
 /* What the configuration says already is not written a second time. */
 static struct store_txn *add_row(struct store_txn *t, const struct command_call *call,
                                  struct str value)
@@ -193,9 +180,7 @@ static void run(struct command_call *call)
     t = admins_clear(t, call->domain);
     for (size_t i = 0; i < count; i++)
         t = add_row(t, call, data_form_value_at(&call->form, "adminjids", i));
-    struct change *c = MEM_NEW(struct change);
-    *c = (struct change){call->sm, call};
-    store_commit(t, on_changed, c);
+    kept_commit(call, t, reload, "admins", "The list is changed.");
 }
 
 static const struct command commands[] = {
@@ -213,7 +198,7 @@ static const struct command commands[] = {
 static enum path_result at_start(struct path_event *e)
 {
     (void)kept_start(e->sm, FEATURE_admin_grants);
-    admins_list(e->sm->store, on_loaded, e->sm);
+    reload(e->sm);
     return PATH_PASS;
 }
 

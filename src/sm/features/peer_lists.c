@@ -204,24 +204,6 @@ static void fill_white(struct command_call *call, struct builder *b)
     fill(call, WHITE, b);
 }
 
-struct change {
-    struct sm *sm;
-    struct command_call *call;
-};
-
-static void on_changed(void *arg, enum error e, const struct store_rows *rows)
-{
-    struct change *c = arg;
-    if (e) {
-        command_refuse(c->call, send_condition(e));
-    } else {
-        load(c->sm);
-        kept_tell(c->sm, builder_create(STR("peers-changed"), NS_INTERNAL));
-        command_done(c->call, "The list is changed.");
-    }
-    free(c);
-}
-
 /* An address that is none, or one of ours: the whole form is refused. */
 static bool acceptable(const struct command_call *call, struct str value)
 {
@@ -258,9 +240,7 @@ static void run(struct command_call *call, int which)
         t = add_row(t, which, data_form_value_at(&call->form, vars[which], i));
     log_info(&call->sm->c->log, "%s changes the %s list: %zu entries",
              command_requester(call)->text, names[which], count);
-    struct change *c = MEM_NEW(struct change);
-    *c = (struct change){call->sm, call};
-    store_commit(t, on_changed, c);
+    kept_commit(call, t, load, "peers-changed", "The list is changed.");
 }
 
 static void run_black(struct command_call *call)

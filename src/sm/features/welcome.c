@@ -126,29 +126,9 @@ static const struct data_field fields[] = {
     {.type = DATA_TEXT_MULTI, .required = true, .var = "welcome", .label = "Welcome message"},
     {.var = NULL}};
 
-struct change {
-    struct sm *sm;
-    struct command_call *call;
-};
-
-static void on_changed(void *arg, enum error e, const struct store_rows *rows)
-{
-    struct change *c = arg;
-    if (e) {
-        command_refuse(c->call, send_condition(e));
-    } else {
-        kept_tell(c->sm, builder_create(STR("welcome"), NS_INTERNAL));
-        reload(c->sm);
-        command_done(c->call, "The welcome message is changed.");
-    }
-    free(c);
-}
-
 static void commit(struct command_call *call, struct store_txn *t)
 {
-    struct change *c = MEM_NEW(struct change);
-    *c = (struct change){call->sm, call};
-    store_commit(t, on_changed, c);
+    kept_commit(call, t, reload, "welcome", "The welcome message is changed.");
 }
 
 static void run_set(struct command_call *call)
