@@ -17,7 +17,7 @@ TEST_ARGS    ?=
 # Stops the build at the first warning; CI sets it.
 WERROR  ?= false
 
-.PHONY: all run test simulate lint sanitize tsan fuzz bench install clean format help
+.PHONY: all run test-build test simulate lint sanitize-build sanitize tsan-build tsan fuzz bench install clean format help
 .DEFAULT_GOAL := all
 
 all:
@@ -28,10 +28,13 @@ all:
 run:
 	@DATA='$(DATA)' DOMAIN='$(DOMAIN)' tools/run.sh
 
-test:
+# What the tests run, without running them.
+test-build:
 	@tools/deps.sh build test
 	@tools/configure.sh $(TESTS) -Dtests=true -Dwerror=$(WERROR)
 	@ninja -C $(TESTS)
+
+test: test-build
 	@/usr/bin/python3 tools/test.py $(TESTS) $(TEST_ARGS)
 
 simulate:
@@ -40,24 +43,27 @@ simulate:
 	@ninja -C $(TESTS) tests/simulator/simulator
 	@$(TESTS)/tests/simulator/simulator $(if $(SEED),--seed $(SEED) --story,--seeds $(SEEDS))
 
-lint:
-	@tools/deps.sh build test lint
-	@tools/configure.sh $(TESTS) -Dtests=true -Dwerror=$(WERROR)
-	@ninja -C $(TESTS)
+lint: test-build
+	@tools/deps.sh lint
 	@/usr/bin/python3 tools/lint.py $(TESTS)
 
 # Warnings are the plain build's business: instrumented code makes gcc see null pointers everywhere.
-sanitize:
+sanitize-build:
 	@tools/deps.sh build test
 	@tools/configure.sh build-asan -Dtests=true -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false
 	@ninja -C build-asan
-	@/usr/bin/python3 tools/test.py build-asan $(TEST_ARGS)
+
+# Without the tests that start other people's servers: most of their time is those servers', and no sanitizer sees it.
+sanitize: sanitize-build
+	@/usr/bin/python3 tools/test.py build-asan --own $(TEST_ARGS)
 
 # What runs on several threads, under ThreadSanitizer.
-tsan:
+tsan-build:
 	@tools/deps.sh build test
 	@tools/configure.sh build-tsan -Dtests=true -Doptimization=1 -Db_sanitize=thread -Db_lundef=false
 	@ninja -C build-tsan jackdaw tests/unit/test_link_thread tests/unit/test_loop tests/unit/test_store
+
+tsan: tsan-build
 	@tools/tsan.sh build-tsan
 
 fuzz:
@@ -86,7 +92,7 @@ help:
 	@echo 'make test       install what tests need, build, run every test'
 	@echo 'make simulate   the whole server with simulated faults: SEEDS=1000 of them, or one SEED=k and its story'
 	@echo 'make lint       format, clang-tidy, layers, banned calls, sizes'
-	@echo 'make sanitize   every test under AddressSanitizer and UBSan'
+	@echo 'make sanitize   every test of our own servers under AddressSanitizer and UBSan'
 	@echo 'make tsan       placement threads under ThreadSanitizer'
 	@echo 'make fuzz       every fuzzer for FUZZ_SECONDS (30) each'
 	@echo 'make bench      cost beside Prosody, ejabberd and jabberd2; writes docs/performance.md'

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Runs every test of a finished build: tools/test.py BUILD_DIR [unit] [scenario] [simulator] [fuzz] [integration] [-k EXPRESSION]
+"""Runs every test of a finished build: tools/test.py BUILD_DIR [unit] [scenario] [simulator] [fuzz] [integration] [-k EXPRESSION] [--own]
 
 Unit, scenario, simulator and fuzz-corpus tests run under meson; integration tests under pytest against BUILD_DIR/jackdaw, in
-both placements. The closing line counts single test cases: "N passed, N failed".
+both placements; with --own in one of them, and without those of other people's servers. The closing line counts single test cases: "N passed, N failed".
 """
 import argparse
 import json
@@ -24,6 +24,7 @@ class Counts:
         self.passed = self.failed = 0
         self.skipped = []
         self.failures = []
+        self.durations = []  # (seconds, name) of integration tests
 
 
 def environment():
@@ -69,16 +70,18 @@ def run_meson(build, suites, counts):
             counts.failures.append(f'{entry["name"]}: {entry["result"]}')
 
 
-def run_pytest(build, counts, expression):
+def run_pytest(build, counts, options):
     report = tempfile.NamedTemporaryFile(suffix='.xml', delete=False).name
     env = environment()
     env['JACKDAW'] = os.path.abspath(os.path.join(build, 'jackdaw'))
     command = ['/usr/bin/python3', '-m', 'pytest', '-q', '-p', 'no:cacheprovider', '--junitxml', report,
                'tests/integration']
     if os.geteuid() == 0:  # then each worker has a network of its own (tests/integration/conftest.py)
-        command += ['-n', str(os.cpu_count() or 1), '--dist', 'loadfile']
-    if expression:
-        command += ['-k', expression]
+        command += ['-n', str(2 * (os.cpu_count() or 1)), '--dist', 'loadfile']  # they wait more than they compute
+    if options.k:
+        command += ['-k', options.k]
+    if options.own:
+        command += ['-m', 'not peers', '--placement', 'one']
     code = subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL).returncode
     try:
         cases = ET.parse(report).getroot().iter('testcase')
@@ -88,6 +91,7 @@ def run_pytest(build, counts, expression):
     for case in cases:
         total += 1
         name = f'{case.get("classname")}.{case.get("name")}'
+        counts.durations.append((float(case.get('time')), name))
         if case.find('failure') is not None or case.find('error') is not None:
             counts.failed += 1
             counts.failures.append(name)
@@ -106,6 +110,7 @@ def main():
     parser.add_argument('build')
     parser.add_argument('suites', nargs='*', metavar='SUITE', help=' '.join(SUITES))
     parser.add_argument('-k', default='', help='integration tests whose name matches (pytest -k)')
+    parser.add_argument('--own', action='store_true', help="integration tests in one placement, none of other people's servers")
     options = parser.parse_args()
     unknown = set(options.suites) - set(SUITES)
     if unknown:
@@ -117,12 +122,14 @@ def main():
     if with_meson:
         run_meson(options.build, with_meson, counts)
     if 'integration' in suites:
-        run_pytest(options.build, counts, options.k)
+        run_pytest(options.build, counts, options)
     print()
     for name in counts.skipped:
         print(f'skipped: {name}')
     for name in counts.failures:
         print(f'FAILED: {name}')
+    for seconds, name in sorted(counts.durations, reverse=True)[:10]:
+        print(f'{seconds:7.1f} s  {name}')
     skipped = f', {len(counts.skipped)} skipped' if counts.skipped else ''
     print(f'all tests took {time.monotonic() - started:.0f} s')
     print(f'{counts.passed} passed, {counts.failed} failed{skipped}')

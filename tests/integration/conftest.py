@@ -14,6 +14,7 @@ import ctypes
 import fcntl
 import json
 import os
+import random
 import signal
 import shutil
 import socket
@@ -49,6 +50,7 @@ def own_network():
 
 
 def pytest_configure(config):
+    config.addinivalue_line('markers', "peers: most of its time is that of other people's servers (make sanitize leaves it out)")
     own_network()
 
 
@@ -59,7 +61,8 @@ def need(program, package):
 
 
 def pytest_addoption(parser):
-    parser.addoption('--placement', default='all', choices=['all', 'inline', 'processes', 'threads'])
+    parser.addoption('--placement', default='all', choices=['all', 'one', 'inline', 'processes', 'threads'],
+                     help='one: processes where a test knows them, else the only one it knows')
     parser.addoption('--database', choices=['sqlite', 'postgres'], help='default: what each file says')
 
 
@@ -93,28 +96,33 @@ def pytest_generate_tests(metafunc):
         chosen = metafunc.config.getoption('--placement')
         # Loops on threads of one process: where it says THREADS = True (and wherever asked for by name).
         most = ['inline', 'processes'] + ['threads'] * getattr(metafunc.module, 'THREADS', False)
-        placements = most if chosen == 'all' else [chosen]
+        placements = most if chosen in ('all', 'one') else [chosen]
         # A file whose tests make sense in some placements only says so: PLACEMENTS = ['processes']
         able = getattr(metafunc.module, 'PLACEMENTS', placements)
+        placements = [p for p in placements if p in able]
+        if chosen == 'one':
+            placements = ['processes'] if 'processes' in placements else placements[:1]
         # A file about what is stored runs over both databases: DATABASES = ['sqlite', 'postgres']
         database = metafunc.config.getoption('--database')
         databases = [database] if database else getattr(metafunc.module, 'DATABASES', ['sqlite'])
-        metafunc.parametrize('placement', [Placement(p, d) for p in placements if p in able for d in databases],
+        metafunc.parametrize('placement', [Placement(p, d) for p in placements for d in databases],
                              ids=lambda p: p if p.database == 'sqlite' else f'{p}-{p.database}', scope='module')
 
 
-_given = set()
+# Below those that the kernel gives to connections: one of these could hold a server's port when the server comes back.
+_ports = iter(random.sample(range(10000, 30000), 20000))
 
 
 def free_port():
     """A port nobody has and this run has not given out before."""
     while True:
+        port = next(_ports)
         with socket.socket() as s:
-            s.bind(('127.0.0.1', 0))
-            port = s.getsockname()[1]
-        if port not in _given:
-            _given.add(port)
-            return port
+            try:
+                s.bind(('127.0.0.1', port))
+            except OSError:
+                continue
+        return port
 
 
 class Process:

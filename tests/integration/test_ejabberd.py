@@ -6,6 +6,8 @@ from prosody import Names
 from raw import Raw
 from test_s2s import PLACEMENTS, Peer, authority, body, message  # noqa: F401
 
+pytestmark = pytest.mark.peers
+
 OUR_IP, THEIR_IP = '127.0.4.3', '127.0.4.4'
 
 

@@ -16,6 +16,8 @@ from raw import NS, Raw
 from test_jabberd2 import jabberd2  # noqa: F401 (a fixture: jabberd2 is there)
 from test_tables import Person, run, same
 
+pytestmark = pytest.mark.peers
+
 DATABASES = ['sqlite', 'postgres']
 PLACEMENTS = ['inline']
 

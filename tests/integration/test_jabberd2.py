@@ -18,6 +18,8 @@ from conftest import DOMAIN, PASSWORD, Server, free_port, need
 from names import seen_by
 from raw import NS, Raw, bodies
 
+pytestmark = pytest.mark.peers
+
 SECRET = 'not the default secret'
 SBIN = Path('/usr/sbin')
 SCHEMA = Path('/usr/share/doc/jabberd2/db-setup.sqlite.gz')

@@ -15,6 +15,8 @@ from prosody import DNS, Names
 from test_jabberd2 import SECRET, Mixed, jabberd2, login, register  # noqa: F401 (jabberd2 is a fixture)
 from test_s2s import PLACEMENTS, Peer, body, message  # noqa: F401
 
+pytestmark = pytest.mark.peers
+
 OUR_IP, THEIR_IP = '127.0.4.5', '127.0.4.6'
 
 

@@ -17,6 +17,8 @@ from test_import import everything_is_there, rows, try_login
 from test_jabberd2 import jabberd2  # noqa: F401 (a fixture: jabberd2 is there)
 from test_tables import Person, run, same
 
+pytestmark = pytest.mark.peers
+
 DATABASES = ['sqlite', 'postgres']
 PLACEMENTS = ['inline']
 THEIRS = 'peer.example'

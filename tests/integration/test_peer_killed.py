@@ -29,6 +29,8 @@ from test_jabberd2 import SCHEMA, register  # noqa: F401
 from test_jabberd2_s2s import Jabberd2, by_dns, record
 from test_s2s import Peer, authority  # noqa: F401 (a fixture)
 
+pytestmark = pytest.mark.peers
+
 USERS, KILLS = 6, int(os.environ.get('JACKDAW_TEST_KILLS', '1'))
 OUR_IP, THEIR_IP = '127.0.4.9', '127.0.4.10'
 

@@ -7,6 +7,8 @@ from prosody import Names, Prosody
 from raw import NS, Raw
 from test_s2s import PLACEMENTS, Peer, authority, body, message  # noqa: F401 (authority is a fixture)
 
+pytestmark = pytest.mark.peers
+
 OUR_IP, THEIR_IP = '127.0.4.1', '127.0.4.2'
 
 
