@@ -275,6 +275,19 @@ static size_t end_here(struct c2s *s, const struct ending *what, const char *why
     return ended;
 }
 
+/* Nor may the account's streams be resumed that broke before (XEP-0198): those whose SM-ID begins
+ * with that mark. The session managers have them. */
+static void end_asleep(struct c2s *s, struct str bare, struct str mark)
+{
+    struct builder *b = builder_create(STR("asleep"), NS_INTERNAL);
+    struct packet *news = packet_create(PACKET_BROADCAST, STR_NULL, c2s_id(s));
+
+    builder_attr(b, STR("jid"), bare);
+    builder_attr(b, STR("mark"), mark);
+    news->stanza = builder_finish(b);
+    component_send(s->component, news);
+}
+
 size_t c2s_end_user(struct c2s *s, struct jid *account, const struct client *except,
                     const char *why)
 {
@@ -285,6 +298,7 @@ size_t c2s_end_user(struct c2s *s, struct jid *account, const struct client *exc
     builder_attr(b, STR("why"), str_of(why));
     news->stanza = builder_finish(b);
     component_send(s->component, news);
+    end_asleep(s, jid_bare(account), STR(""));
     return end_here(s, &(struct ending){.bare = jid_bare(account), .except = except}, why);
 }
 
@@ -443,6 +457,7 @@ static json_t *end_user(struct c2s *s, const json_t *request, const char *why)
     if (!jid)
         return json_pack("{s:s}", "error", "the command needs a valid jid");
     /* every process is told by itself */
+    end_asleep(s, jid_bare(jid), STR(""));
     ended = end_here(s, &(struct ending){.bare = jid_bare(jid)}, why);
     jid_unref(jid);
     return json_pack("{s:b, s:I}", "ok", 1, "ended", (json_int_t)ended);
@@ -455,13 +470,16 @@ static json_t *end_device(struct c2s *s, const json_t *request)
     struct jid *jid = text ? jid_parse(str_of(text)) : NULL;
     unsigned char device[16];
     bool all = str_is(id, "all"), ok = jid && (all || (id.data && sasl2_parse_uuid(id, device)));
+    const unsigned char *only = all ? NULL : device;
+    char mark[CLIENT_ACKS_MARK];
     size_t ended = 0;
 
-    if (ok)
-        ended = end_here(
-            s,
-            &(struct ending){.bare = jid_bare(jid), .devices = true, .device = all ? NULL : device},
-            "the login of this device was revoked");
+    if (ok) {
+        end_asleep(s, jid_bare(jid), client_acks_mark(s, jid_bare(jid), only, mark));
+        ended =
+            end_here(s, &(struct ending){.bare = jid_bare(jid), .devices = true, .device = only},
+                     "the login of this device was revoked");
+    }
     jid_unref(jid);
     if (!ok)
         return json_pack("{s:s}", "error", "the command needs a valid jid and device");

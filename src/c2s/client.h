@@ -188,7 +188,8 @@ void client_auth_forget(struct c2s *s);          /* the instance goes away */
 /* --- client_bind.c --- */
 void client_bind(struct client *c, struct stanza *iq);      /* moves */
 void client_bind_begin(struct client *c, struct jid *full); /* moves */
-void client_bind_started(struct client *c);
+/* `reason`: what the sm says with it. */
+void client_bind_started(struct client *c, struct str reason);
 void client_bound(struct client *c, const char *cause); /* has a session: stanzas flow */
 void client_bind_failed(struct client *c, struct str reason);
 void client_bind_session(struct client *c,

@@ -4,12 +4,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "c2s/client_sasl2.h"
 #include "link/traits.h"
 #include "xmpp/namespaces.h"
 
+#define LOCATION_MAX   261u    /* bytes of a domain and a port: `jackdaw check` tells */
 #define ACKS_UNASKED   32u     /* handled stanzas after which the client is told unasked */
 #define ACKS_MAX       500u    /* unhandled ones, after which the client is not read */
 #define ACKS_MAX_BYTES 524288u /* likewise */
@@ -42,21 +44,22 @@ static void ask(struct client *c)
     client_write(c, STR("<r xmlns='urn:xmpp:sm:3'/>"));
 }
 
-/* Section 8, "Failed": `h` of a stream that is known, or none. */
-void client_acks_write_failed(struct buffer *out, struct str condition)
+/* Section 5 */
+void client_acks_write_failed(struct buffer *out, struct str condition, const uint32_t *h)
 {
-    buffer_printf(out,
-                  "<failed xmlns='urn:xmpp:sm:3'><%.*s "
-                  "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>",
+    buffer_add_str(out, STR("<failed xmlns='urn:xmpp:sm:3'"));
+    if (h)
+        buffer_printf(out, " h='%" PRIu32 "'", *h);
+    buffer_printf(out, "><%.*s xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>",
                   STR_ARG(condition));
 }
 
-static void fail(struct client *c, struct str condition)
+static void fail(struct client *c, struct str condition, const uint32_t *h)
 {
     struct buffer out;
 
     buffer_init(&out, 256);
-    client_acks_write_failed(&out, condition);
+    client_acks_write_failed(&out, condition, h);
     client_write_buffer(c, &out);
 }
 
@@ -102,11 +105,9 @@ void client_acks_wrote(struct client *c, const struct packet *p)
 }
 
 /* Section 6 */
-static void too_high(struct client *c, uint32_t h)
+static void too_high(struct client *c, uint32_t h, uint32_t count)
 {
-    const struct client_acks *acks = c->acks;
     struct buffer app, text;
-    uint32_t count = acks->acked + acks->waiting;
 
     buffer_init(&app, 256);
     buffer_init(&text, 256);
@@ -144,7 +145,7 @@ static void on_ack(struct client *c, const struct stanza *s)
     }
     count = h - acks->acked;
     if (count > acks->waiting) {
-        too_high(c, h);
+        too_high(c, h, acks->acked + acks->waiting);
         return;
     }
     acks->asked = false;
@@ -238,6 +239,15 @@ void client_acks_repeat(struct client *c)
 
 /* --- beginning --- */
 
+struct str client_acks_mark(const struct c2s *s, struct str bare, const unsigned char *device,
+                            char out[CLIENT_ACKS_MARK])
+{
+    out[0] = 'd';
+    if (device)
+        client_bind2_keyed(s, "stream", device, bare, STR(""), out + 1);
+    return (struct str){out, device ? CLIENT_ACKS_MARK : 1};
+}
+
 static struct client_acks *create(struct client *c, enum client_acks_state state)
 {
     struct client_acks *acks = MEM_NEW(struct client_acks);
@@ -262,7 +272,12 @@ void client_acks_prepare(struct client *c, const struct stanza *s, stanza_el ena
             wish < acks->max)
             acks->max = (uint32_t)wish;
     }
-    random_token(c->c2s->component->env->random, acks->id, CLIENT_ACKS_ID);
+    if (c->has_device)
+        (void)client_acks_mark(c->c2s, jid_bare(c->jid), c->device, acks->id);
+    else
+        random_token(c->c2s->component->env->random, acks->id, CLIENT_ACKS_MARK);
+    acks->id[0] = c->has_device ? 'd' : 'n';
+    random_token(c->c2s->component->env->random, acks->id + CLIENT_ACKS_MARK, CLIENT_ACKS_RANDOM);
 }
 
 /* Section 3 */
@@ -273,7 +288,7 @@ static void on_enable(struct client *c, const struct stanza *s)
         return;
     }
     if (!c->sm_counts) { /* a session manager of jabberd2 */
-        fail(c, STR("feature-not-implemented"));
+        fail(c, STR("feature-not-implemented"), NULL);
         return;
     }
     client_acks_prepare(c, s, STANZA_ROOT);
@@ -284,11 +299,19 @@ static void on_enable(struct client *c, const struct stanza *s)
 void client_acks_write_enabled(struct client *c, struct buffer *out)
 {
     struct client_acks *acks = c->acks;
+    const char *location = c2s_config(c->c2s)->c2s_resume_location;
 
     acks->state = CLIENT_ACKS_ON;
     buffer_add_str(out, STR("<enabled xmlns='urn:xmpp:sm:3'"));
     if (acks->max)
         buffer_printf(out, " resume='true' id='%s' max='%" PRIu32 "'", acks->id, acks->max);
+    if (acks->max && *location &&
+        strlen(location) <=
+            LOCATION_MAX) { /* every c2s has its own; the session waits for all of them */
+        buffer_add_str(out, STR(" location='"));
+        builder_escape_attr(out, str_of(location));
+        buffer_add_char(out, '\'');
+    }
     buffer_add_str(out, STR("/>"));
 }
 
@@ -298,7 +321,7 @@ void client_acks_enabled(struct client *c)
 
     if (!c->acks || c->acks->state != CLIENT_ACKS_ASKED)
         return;
-    buffer_init(&out, 256);
+    buffer_init(&out, 2048);
     client_acks_write_enabled(c, &out);
     client_write_buffer(c, &out);
     client_resume(c, CLIENT_PAUSE_BUSY);
@@ -322,8 +345,8 @@ struct str client_acks_resume(struct client *c, const struct stanza *s, stanza_e
     struct client_acks *acks;
     uint32_t h;
 
-    if (!c2s_config(c->c2s)->c2s_acks)
-        return STR("unexpected-request");
+    if (!c2s_config(c->c2s)->c2s_acks || c2s_config(c->c2s)->c2s_resume_time == 0)
+        return STR("feature-not-implemented");
     if (!read_h(s, resume, &h) || !id.len)
         return STR("bad-request");
     if (id.len >= sizeof(acks->id) || memchr(id.data, ' ', id.len)) /* none of ours */
@@ -343,7 +366,7 @@ static void on_resume(struct client *c, const struct stanza *s)
                                                       : STR("unexpected-request");
 
     if (condition.data)
-        fail(c, condition);
+        fail(c, condition, NULL);
 }
 
 void client_acks_resumed(struct client *c, const struct packet *p)
@@ -377,14 +400,25 @@ void client_acks_resumed(struct client *c, const struct packet *p)
     client_bound(c, "session resumed");
 }
 
-void client_acks_not_resumed(struct client *c)
+void client_acks_not_resumed(struct client *c, struct str reason)
 {
+    struct str word = STR_NULL, condition = STR("item-not-found");
+    uint32_t h = 0, mine = c->acks->resume_h;
+    uint64_t number;
+    bool known = str_split(&reason, ' ', &word) && str_to_u64(reason, UINT32_MAX, &number);
+
+    if (known)
+        h = (uint32_t)number;
+    if (known && str_is(word, "too-high")) {
+        too_high(c, mine, h);
+        return;
+    }
     client_acks_end(c);
     if (client_bind2_on(c)) {
-        client_bind2_not_resumed(c, STR("item-not-found"));
+        client_bind2_not_resumed(c, condition, known ? &h : NULL);
     } else {
         client_set_state(c, STREAM_UNBOUND, "nothing to resume");
-        fail(c, STR("item-not-found"));
+        fail(c, condition, known ? &h : NULL);
         client_resume(c, CLIENT_PAUSE_BUSY);
     }
     client_stream_continue(c);
@@ -402,7 +436,7 @@ void client_acks_element(struct client *c, struct stanza *s)
     else if (enable && c->state == STREAM_BOUND && c2s_config(c->c2s)->c2s_acks)
         on_enable(c, s);
     else if (enable || !client_acks_on(c)) /* sections 3 and 6 */
-        fail(c, STR("unexpected-request"));
+        fail(c, STR("unexpected-request"), NULL);
     else if (str_is(name, "r"))
         tell(c); /* section 4: at once */
     else if (str_is(name, "a"))

@@ -6,7 +6,11 @@
 
 #include "c2s/client.h"
 
-#define CLIENT_ACKS_ID 26 /* characters of an SM-ID: 134 bits */
+/* An SM-ID: a letter and a mark that tell which client of the account has the stream, so that its
+ * streams can be told from others when its login is revoked, and random characters. */
+#define CLIENT_ACKS_MARK   13 /* "d" and a mark (client_bind2_keyed); "n": it did not say */
+#define CLIENT_ACKS_RANDOM 26 /* 134 bits */
+#define CLIENT_ACKS_ID     (CLIENT_ACKS_MARK + CLIENT_ACKS_RANDOM)
 
 enum client_acks_state {
     CLIENT_ACKS_ASKED,    /* <enable/> has come, the sm has not answered */
@@ -33,9 +37,9 @@ struct client_acks {
     uint32_t acked;                  /* its h: how many of ours it has */
     struct client_sent *sent;        /* a ring: what it has not acknowledged */
     uint32_t first, waiting, room;
-    uint32_t max;                /* seconds it can be resumed; 0: not */
-    uint32_t resume_h;           /* of <resume/> */
-    char id[4 * CLIENT_ACKS_ID]; /* the SM-ID; of <resume/>: what the client says */
+    uint32_t max;      /* seconds it can be resumed; 0: not */
+    uint32_t resume_h; /* of <resume/> */
+    char id[104];      /* the SM-ID; of <resume/>: what the client says */
 };
 
 static inline bool client_acks_on(const struct client *c)
@@ -49,7 +53,12 @@ void client_acks_prepare(struct client *c, const struct stanza *s, stanza_el ena
 struct str client_acks_resume(struct client *c, const struct stanza *s, stanza_el resume);
 /* <enabled/>: from here on stanzas are counted. */
 void client_acks_write_enabled(struct client *c, struct buffer *out);
-void client_acks_write_failed(struct buffer *out, struct str condition);
+/* h: of a stream that is known and whose time is over; NULL: none. */
+void client_acks_write_failed(struct buffer *out, struct str condition, const uint32_t *h);
+/* What the SM-IDs of the streams begin with that this client of the account has; device NULL: any
+ * that said which one it is. */
+struct str client_acks_mark(const struct c2s *s, struct str bare, const unsigned char *device,
+                            char out[CLIENT_ACKS_MARK]);
 
 /* An element of urn:xmpp:sm:3; moves. */
 void client_acks_element(struct client *c, struct stanza *s);
@@ -73,7 +82,8 @@ void client_acks_ping(struct client *c);
 struct str client_acks_text(const struct client *c, char *out);
 void client_acks_enabled(struct client *c);                         /* the sm counts */
 void client_acks_resumed(struct client *c, const struct packet *p); /* attached */
-void client_acks_not_resumed(struct client *c);                     /* there is no such session */
+/* There is no such session: CONDITION [H], or "too-high COUNT" when the client's h is. */
+void client_acks_not_resumed(struct client *c, struct str reason);
 void client_acks_end(struct client *c); /* the stream ends; its session does or does not */
 
 #endif

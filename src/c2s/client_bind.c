@@ -58,13 +58,13 @@ void client_bind(struct client *c, struct stanza *iq)
     client_bind_begin(c, full);
 }
 
-void client_bind_started(struct client *c)
+void client_bind_started(struct client *c, struct str reason)
 {
     struct stanza *request = c->negotiation->request, *result;
     struct builder *b;
 
     if (client_bind2_on(c)) {
-        client_bind2_started(c);
+        client_bind2_started(c, reason);
         return;
     }
     b = stanza_result_open(request, STR_NULL, STR_NULL);

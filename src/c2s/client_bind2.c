@@ -11,7 +11,6 @@
 #include "xmpp/namespaces.h"
 #include "xmpp/scram_crypto.h"
 
-#define BIND2_ID     12  /* characters that we choose: 72 bits */
 #define BIND2_TAG    128 /* bytes of a tag that is taken over */
 #define BOUND_MAX    2048
 #define RESOURCE_MAX (BIND2_TAG + 1 + BIND2_ID)
@@ -31,10 +30,8 @@ void client_bind2_features(const struct client *c, struct buffer *out)
 
 /* --- the resource: XEP-0386 section 3.2.1 --- */
 
-/* The same client gets the same one every time, so that its new session takes the place of its old
- * one; what its id is nobody can tell from it. */
-static void stable_id(const struct client *c, const struct sasl2_agent *agent, struct str tag,
-                      char out[BIND2_ID])
+void client_bind2_keyed(const struct c2s *s, const char *what, const unsigned char device[16],
+                        struct str bare, struct str tag, char out[BIND2_ID])
 {
     unsigned char mac[SCRAM_MAX_HASH];
     struct scram_crypto crypto;
@@ -42,14 +39,13 @@ static void stable_id(const struct client *c, const struct sasl2_agent *agent, s
 
     buffer_init(&text, 4096);
     buffer_init(&encoded, 128);
-    buffer_add_str(&text, STR("resource"));
-    buffer_add(&text, (const char *)agent->id, sizeof(agent->id));
-    buffer_add_str(&text, jid_bare(c->jid));
+    buffer_add_str(&text, str_of(what));
+    buffer_add(&text, (const char *)device, 16);
+    buffer_add_str(&text, bare);
     buffer_add_char(&text, '\0');
     buffer_add_str(&text, tag);
     scram_crypto_init(&crypto, SCRAM_SHA_256);
-    scram_crypto_hmac(&crypto, c->c2s->fake_secret, sizeof(c->c2s->fake_secret), buffer_str(&text),
-                      mac);
+    scram_crypto_hmac(&crypto, s->fake_secret, sizeof(s->fake_secret), buffer_str(&text), mac);
     scram_crypto_finish(&crypto);
     sasl_base64_encode((struct str){(const char *)mac, BIND2_ID}, &encoded);
     for (size_t i = 0; i < BIND2_ID; i++) {
@@ -88,8 +84,10 @@ static struct jid *choose_jid(const struct client *c, const struct sasl2 *x, sta
 
     if (tag.len > BIND2_TAG)
         tag = STR("");
+    /* The same client gets the same one every time, so that its new session takes the place of its
+     * old one. */
     if (x->agent.has_id)
-        stable_id(c, &x->agent, tag, id);
+        client_bind2_keyed(c->c2s, "resource", x->agent.id, jid_bare(c->jid), tag, id);
     else
         random_token(c->c2s->component->env->random, id, sizeof(id));
     jid = with_tag(c, tag, id);
@@ -143,9 +141,13 @@ void client_bind2_begin(struct client *c)
         bind_resource(c);
 }
 
-void client_bind2_not_resumed(struct client *c, struct str condition)
+void client_bind2_not_resumed(struct client *c, struct str condition, const uint32_t *h)
 {
-    c->negotiation->sasl2->resume_failed = condition;
+    struct sasl2 *x = c->negotiation->sasl2;
+
+    x->resume_failed = condition;
+    x->resume_known = h != NULL;
+    x->resume_h = h ? *h : 0;
     bind_resource(c);
 }
 
@@ -156,7 +158,29 @@ bool client_bind2_on(const struct client *c)
 
 /* --- how it went --- */
 
-void client_bind2_started(struct client *c)
+static void write_end(struct buffer *out, const char *name, struct str *rest)
+{
+    struct str id, stamp;
+
+    if (str_split(rest, ' ', &id) && str_split(rest, ' ', &stamp))
+        buffer_printf(out, "<%s id='%.*s' timestamp='%.*s'/>", name, STR_ARG(id), STR_ARG(stamp));
+}
+
+/* XEP-0386 section 3.2: where the archive stands. */
+static void write_metadata(struct buffer *out, struct str reason)
+{
+    struct str word;
+
+    (void)str_split(&reason, ' ', &word);
+    if (!str_split(&reason, ' ', &word) || !str_is(word, "archive"))
+        return;
+    buffer_add_str(out, STR("<metadata xmlns='urn:xmpp:mam:2'>"));
+    write_end(out, "start", &reason);
+    write_end(out, "end", &reason);
+    buffer_add_str(out, STR("</metadata>"));
+}
+
+void client_bind2_started(struct client *c, struct str reason)
 {
     const struct sasl2 *x = c->negotiation->sasl2;
     stanza_el bind = wanted(x, "bind", NS_BIND2);
@@ -165,13 +189,14 @@ void client_bind2_started(struct client *c)
 
     buffer_init(&inner, BOUND_MAX);
     buffer_add_str(&inner, STR("<bound xmlns='urn:xmpp:bind:0'>"));
+    write_metadata(&inner, reason);
     if (enable && c->acks && !c->sm_counts) { /* a session manager of jabberd2 */
         client_acks_end(c);
-        client_acks_write_failed(&inner, STR("feature-not-implemented"));
+        client_acks_write_failed(&inner, STR("feature-not-implemented"), NULL);
     } else if (enable && c->acks) {
         client_acks_write_enabled(c, &inner);
     } else if (enable) {
-        client_acks_write_failed(&inner, STR("unexpected-request"));
+        client_acks_write_failed(&inner, STR("unexpected-request"), NULL);
     }
     buffer_add_str(&inner, STR("</bound>"));
     client_sasl2_succeed(c, buffer_str(&inner), true);

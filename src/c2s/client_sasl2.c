@@ -137,7 +137,7 @@ void client_sasl2_succeed(struct client *c, struct str inner, bool features)
     builder_escape_text(&out, jid_full(c->jid));
     buffer_add_str(&out, STR("</authorization-identifier>"));
     if (x->resume_failed.data)
-        client_acks_write_failed(&out, x->resume_failed);
+        client_acks_write_failed(&out, x->resume_failed, x->resume_known ? &x->resume_h : NULL);
     buffer_add_str(&out, inner);
     client_token_write(x, &out);
     buffer_add_str(&out, STR("</success>"));

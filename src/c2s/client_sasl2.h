@@ -17,6 +17,8 @@ struct sasl2 {
     unsigned upgrades;          /* XEP-0480: tasks that are still to be done, bits */
     struct scram_keys keys;     /* of the task under way */
     struct str resume_failed; /* stanza condition of <resume/>; data == NULL: not asked, or done */
+    bool resume_known;        /* ... the stream's time is over, and this was its h */
+    uint32_t resume_h;
 };
 
 /* --- client_sasl2.c --- */
@@ -77,11 +79,18 @@ void client_auth_fail_slowly(struct negotiation *n, enum sasl_failure failure, c
 void client_bind2_features(const struct client *c, struct buffer *out); /* into <inline/> */
 /* Does what the <authenticate/> asked for beside the login: resumption, or else a resource. */
 void client_bind2_begin(struct client *c);
-/* There was nothing to resume (XEP-0198 section 9.2.1): now the resource. */
-void client_bind2_not_resumed(struct client *c, struct str condition);
+/* There was nothing to resume (XEP-0198 section 9.2.1): now the resource. `condition` stays; h as
+ * client_acks_write_failed has it. */
+void client_bind2_not_resumed(struct client *c, struct str condition, const uint32_t *h);
+#define BIND2_ID 12 /* characters: 72 bits */
+/* A name for what that client of that account has: always the same, and nobody can tell the
+ * client's id from it. */
+void client_bind2_keyed(const struct c2s *s, const char *what, const unsigned char device[16],
+                        struct str bare, struct str tag, char out[BIND2_ID]);
 /* A session is being asked for that way. */
 bool client_bind2_on(const struct client *c);
-void client_bind2_started(struct client *c);
+/* `reason`: "receipts [archive [ID STAMP ID STAMP]]". */
+void client_bind2_started(struct client *c, struct str reason);
 void client_bind2_failed(struct client *c);
 
 #endif

@@ -308,7 +308,7 @@ static void attach(struct client *c, const struct packet *p)
 
     c->manager = manager_of(s, p->route_from);
     c->sm = p->sm;
-    c->sm_counts = p->action == SESSION_RESUMED || str_is(p->reason, "receipts");
+    c->sm_counts = p->action == SESSION_RESUMED || str_starts(p->reason, STR("receipts"));
     list_remove(&c->phase_node);
     list_push(&c->manager->clients, &c->phase_node);
     c->manager->count++;
@@ -330,7 +330,7 @@ static void attach(struct client *c, const struct packet *p)
     } else if (p->action == SESSION_RESUMED) {
         client_acks_resumed(c, p);
     } else {
-        client_bind_started(c);
+        client_bind_started(c, p->reason);
     }
     client_stream_continue(c);
 }
@@ -369,7 +369,7 @@ static void on_started(struct c2s *s, struct client *c, const struct packet *p)
     if (c->state == STREAM_BOUND)
         client_error(c, stream_condition_of(p->reason), "the session could not be resumed");
     else if (c->acks && c->acks->state == CLIENT_ACKS_RESUMING)
-        client_acks_not_resumed(c);
+        client_acks_not_resumed(c, p->reason);
     else
         client_bind_failed(c, p->reason);
 }

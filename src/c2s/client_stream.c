@@ -493,5 +493,16 @@ static void on_stream_close(void *owner)
         client_close(c, "closed by the client");
 }
 
-const struct parser_events client_stream_events = {
-    .stream_open = on_stream_open, .stanza = on_stanza, .stream_close = on_stream_close};
+static void on_space(void *owner)
+{
+    struct client *c = owner;
+    enum stream_condition condition = STREAM_ERR_NONE;
+
+    if (stream_next(c->state, STREAM_IN_SPACE, &condition) == STREAM_DO_ERROR)
+        client_error(c, condition, "white space inside an exchange of XEP-0388");
+}
+
+const struct parser_events client_stream_events = {.stream_open = on_stream_open,
+                                                   .stanza = on_stanza,
+                                                   .stream_close = on_stream_close,
+                                                   .space = on_space};

@@ -197,9 +197,25 @@ static void try_address(struct check *c, const char *setting, const char *ip, in
     close(fd);
 }
 
+/* RFC 6120 section 4.9.3.19: "domainpart:port", IPv6 addresses in brackets. */
+static void check_location(struct check *c)
+{
+    const char *text = c->config->c2s_resume_location, *end = strchr(text, ']');
+    const char *port = strchr(*text == '[' && end ? end : text, ':');
+    size_t len = strlen(text);
+    uint64_t number;
+    if (len == 0)
+        return;
+    if (len > 261 || port == text || strpbrk(text, " \t<>&'\"/@") || (*text == '[' && !end) ||
+        (port && (!str_to_u64(str_of(port + 1), 65535, &number) || number == 0)))
+        problem(c, "c2s.resume_location",
+                "\"%s\" is no place to come back to: write HOST, HOST:PORT or [IPv6]:PORT", text);
+}
+
 static void check_addresses(struct check *c)
 {
     const struct config *k = c->config;
+    check_location(c);
     for (size_t i = 0; i < k->c2s_address.count; i++) {
         try_address(c, "c2s.address", k->c2s_address.items[i], k->c2s_port);
         if (k->c2s_tls_port != k->c2s_port)

@@ -154,8 +154,10 @@ bool acks_sleep(struct session *session)
     if (session->asleep)
         return true;
     struct session *oldest = oldest_asleep(user, &count);
-    if (oldest && count >= most)
+    if (oldest && count >= most) {
+        sleeper_late(oldest);
         session_end(oldest);
+    }
     session->asleep = true;
     session->stale = false;
     list_remove(&session->peer_node);
@@ -193,10 +195,12 @@ void acks_timer(struct loop_timer *timer)
         struct acks *acks = LIST_ENTRY(it, struct acks, node);
         if (acks->deadline > now)
             continue;
-        if (acks->resume)
+        if (acks->resume) {
             acks_go_on(acks->session, acks->resume);
-        else
+        } else {
+            sleeper_late(acks->session);
             session_end(acks->session);
+        }
     }
     if (!list_empty(&sm->sleeping))
         loop_timer_start(timer, TICK_MS);
@@ -269,7 +273,13 @@ void acks_resume(struct user *user, struct packet *p)
         sleeper_resume(user, p, rest, h);
         return;
     }
-    if (!acks || news > acks->waiting || session->presence_due) {
+    if (acks && news > acks->waiting) { /* section 6 */
+        char text[32];
+        int len = snprintf(text, sizeof text, "too-high %" PRIu32, acks->out);
+        session_answer(sm, p, SESSION_RESUME, (struct str){text, (size_t)len});
+        return;
+    }
+    if (!acks || session->presence_due) {
         session_answer(sm, p, SESSION_RESUME, STR("item-not-found"));
         return;
     }

@@ -48,6 +48,20 @@ enum mam_default mam_standard(const struct user *user);
  * exchanges it with `with`? */
 bool mam_keeps(const struct user *user, const struct stanza *s, const struct jid *with);
 
+/* --- mam_ends.c --- */
+
+struct mam_ends {
+    struct mam_id oldest, newest; /* time 0: the archive is empty */
+};
+/* `ends` NULL: the store failed. */
+typedef void mam_ends_fn(struct user *user, struct packet *p, const struct mam_ends *ends);
+/* Where the user's archive begins and ends. `fn` is called once, in a later turn, the user held,
+ * and gets the packet; when the instance ends before, the packet is destroyed. */
+void mam_ends(struct user *user, struct packet *p, mam_ends_fn *fn);
+/* " ID STAMP ID STAMP", of an empty archive nothing; at most MAM_ENDS_TEXT bytes into `out`. */
+#define MAM_ENDS_TEXT 128
+struct str mam_ends_write(const struct mam_ends *ends, char out[MAM_ENDS_TEXT]);
+
 /* --- features/mam.c --- */
 
 bool mam_enabled(const struct sm *sm);

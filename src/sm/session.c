@@ -1,12 +1,14 @@
 /* Sessions: started, ended and replaced at a c2s' word. See session.h. */
 #include "sm/session.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include "base/mem.h"
 #include "link/traits.h"
 #include "sm/acks.h"
 #include "sm/carbons.h"
 #include "sm/csi.h"
+#include "sm/mam.h"
 #include "sm/presence.h"
 
 struct session *session_find(const struct sm *sm, const struct session_id *id)
@@ -43,11 +45,14 @@ void session_answer(struct sm *sm, struct packet *request, enum session_action a
     answer(sm, request, action, reason, reason.data != NULL);
 }
 
-/* "receipts": a c2s of ours may offer XEP-0198. */
-static void answer_started(struct session *s, struct packet *request)
+/* "receipts": a c2s of ours may offer XEP-0198. "archive" and its two ends: for XEP-0386. */
+static void answer_started(struct session *s, struct packet *request, const struct mam_ends *ends)
 {
+    char text[MAM_ENDS_TEXT + 24], list[MAM_ENDS_TEXT];
+    struct str both = ends ? mam_ends_write(ends, list) : STR("");
+    int len = snprintf(text, sizeof text, "receipts%s%.*s", ends ? " archive" : "", STR_ARG(both));
     request->sm = s->sm;
-    answer(s->user->sm, request, SESSION_STARTED, STR("receipts"), false);
+    answer(s->user->sm, request, SESSION_STARTED, (struct str){text, (size_t)len}, false);
 }
 
 void session_tell(const struct session *s, enum session_action action, struct str reason)
@@ -190,7 +195,7 @@ static void adopt(struct session *s, struct packet *p, unsigned traits)
     if (s->asleep)
         acks_wake(s);
     session_take(s, p);
-    answer_started(s, p);
+    answer_started(s, p, NULL);
     flight_repeat(s);
     take_traits(s, traits);
     path_run(&s->user->sm->path, PATH_SESSION_WAKE,
@@ -246,7 +251,9 @@ static bool same_stream(const struct session *s, struct str text)
     return str_split(&text, ' ', &max) && str_split(&text, ' ', &id) && acks_is(s, id);
 }
 
-void session_start(struct user *user, struct packet *p)
+/* XEP-0386 section 3.2: its client has the archive up to here, so what waits offline and is in
+ * there is not sent to it (mam_has_seen). */
+static void begin(struct user *user, struct packet *p, const struct mam_ends *ends)
 {
     struct sm *sm = user->sm;
     struct session *same = session_of(user, jid_resource(p->target));
@@ -255,7 +262,9 @@ void session_start(struct user *user, struct packet *p)
         adopt(same, p, b.traits);
         return;
     }
-    struct str why = obstacle(user, same, b.resumed || (b.traits & TRAIT_BIND2));
+    struct str why = user->state == USER_READY
+                         ? obstacle(user, same, b.resumed || (b.traits & TRAIT_BIND2))
+                         : STR("item-not-found"); /* it went while its archive was asked */
     if (why.data) {
         session_answer(sm, p, SESSION_START, why);
         return;
@@ -266,13 +275,24 @@ void session_start(struct user *user, struct packet *p)
     ensure_active(user);
     struct session *s = make(user, p);
     s->interested = b.resumed; /* its client asked for the roster long ago and will not again */
+    s->seen_from = ends ? ends->oldest.time : 0;
+    s->seen_upto = ends ? ends->newest.time : 0;
     if (b.acks.data)
         (void)acks_enable(s, b.acks);
     take_traits(s, b.traits);
     path_run(&sm->path, PATH_SESSION_START,
              &(struct path_event){.sm = sm, .user = user, .session = s});
-    answer_started(s, p);
+    answer_started(s, p, ends);
     user_release(user);
+}
+
+void session_start(struct user *user, struct packet *p)
+{
+    struct beginning b = read_beginning(p);
+    if ((b.traits & TRAIT_BIND2) && !b.resumed && mam_enabled(user->sm))
+        mam_ends(user, p, begin);
+    else
+        begin(user, p, NULL);
 }
 
 struct session *session_restore(struct user *user, struct packet *p, struct jid *jid,

@@ -10,6 +10,11 @@
 #include "sm/stored.h"
 #include "store/users.h"
 
+#define KEPT_LATE   86400    /* seconds that the h of a stream is known after its time is over */
+#define LATE_MOST   10u      /* such streams of one account */
+#define EXPIRE_MS   3600000u /* between two looks for those that nobody will ask for */
+#define FAILED_TEXT 32
+
 static int64_t now_of(const struct sm *sm)
 {
     return loop_wall(sm->loop) / 1000;
@@ -95,9 +100,56 @@ void sleeper_release(struct session *session)
         on_released, r);
 }
 
+/* --- the end --- */
+
+void sleeper_late(struct session *session)
+{
+    struct sm *sm = session->user->sm;
+    struct acks *acks = session->acks;
+    struct str owner = jid_full(session->user->jid);
+    int64_t now = now_of(sm);
+    struct session_row row = {.resource = jid_resource(session->jid),
+                              .id = str_of(acks->id),
+                              .max = acks->max,
+                              .in = acks_h(acks),
+                              .until = now - 1};
+    if (!acks->kept || acks->releasing)
+        return;
+    acks->kept = false; /* what is in the store now stays there */
+    struct store_txn *t = sessions_set(store_begin(sm->store), owner, &row);
+    store_commit(sessions_keep(t, owner, now, LATE_MOST), NULL, NULL);
+}
+
+void sleeper_revoke(struct sm *sm, struct jid *account, struct user *user, struct str mark)
+{
+    if (user)
+        user_hold(user);
+    for (struct session *s = user ? user->sessions : NULL, *next; s; s = next) {
+        next = s->next;
+        if (s->asleep && str_starts(str_of(s->acks->id), mark))
+            session_end(s);
+    }
+    if (user)
+        user_release(user);
+    store_commit(sessions_revoke(store_begin(sm->store), jid_bare(account), mark), NULL, NULL);
+}
+
+static void on_expire(struct loop_timer *timer)
+{
+    struct sm *sm = MEM_CONTAINER(timer, struct sm, expire);
+    store_commit(sessions_expire(store_begin(sm->store), now_of(sm) - KEPT_LATE), NULL, NULL);
+    loop_timer_start(timer, EXPIRE_MS);
+}
+
 void sleeper_init(struct sm *sm)
 {
-    store_commit(sessions_expire(store_begin(sm->store), now_of(sm)), NULL, NULL);
+    loop_timer_init(&sm->expire, sm->loop, on_expire);
+    on_expire(&sm->expire);
+}
+
+void sleeper_finish(struct sm *sm)
+{
+    loop_timer_stop(&sm->expire);
 }
 
 /* --- resuming --- */
@@ -107,6 +159,7 @@ struct wish {
     struct packet *packet; /* SESSION_RESUME; NULL: answered */
     uint32_t h;
     char id[ACKS_ID_MAX + 1];
+    bool late;       /* there is a row, and its time is over */
     int64_t max, in; /* of the row, as the following */
     char *resource, *traits, *presence;
 };
@@ -122,7 +175,10 @@ static void wish_destroy(struct wish *w)
 
 static void refuse(struct wish *w)
 {
-    session_answer(w->user->sm, w->packet, SESSION_RESUME, STR("item-not-found"));
+    char text[FAILED_TEXT];
+    int len = snprintf(text, sizeof text, "item-not-found %" PRId64, w->in);
+    session_answer(w->user->sm, w->packet, SESSION_RESUME,
+                   w->late ? (struct str){text, (size_t)len} : STR("item-not-found"));
 }
 
 /* The presence of its former life is said to all as if it came now: they have not heard of the
@@ -181,12 +237,14 @@ static void on_deleted(void *arg, enum error e, const struct store_rows *rows)
 static bool take_row(struct wish *w, const struct store_rows *rows)
 {
     enum { RESOURCE, MAX, IN, UNTIL, TRAITS, PRESENCE };
-    if (store_rows_count(rows) != 1 || store_int(rows, 0, UNTIL) < now_of(w->user->sm) ||
-        !has_room(w->user, store_text(rows, 0, RESOURCE)))
+    if (store_rows_count(rows) != 1)
+        return false;
+    w->in = store_int(rows, 0, IN);
+    w->late = store_int(rows, 0, UNTIL) < now_of(w->user->sm);
+    if (w->late || !has_room(w->user, store_text(rows, 0, RESOURCE)))
         return false;
     struct str traits = store_text(rows, 0, TRAITS), presence = store_text(rows, 0, PRESENCE);
     w->max = store_int(rows, 0, MAX);
-    w->in = store_int(rows, 0, IN);
     w->resource = str_dup(store_text(rows, 0, RESOURCE));
     w->traits = str_dup(traits.data ? traits : STR(""));
     w->presence = presence.data ? str_dup(presence) : NULL;

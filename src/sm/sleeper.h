@@ -12,14 +12,22 @@
 void sleeper_write(struct session *session);
 /* It has ended. Harmless when nothing was written. */
 void sleeper_forget(struct session *session);
+/* Its time is over: whoever comes back late hears how much of what it sent was handled (XEP-0198
+ * section 5, "MAY"). Before session_end. */
+void sleeper_late(struct session *session);
+/* Those whose SM-ID begins with that may not be resumed any more: the client's login was revoked.
+ * `user` may not be in memory (NULL). */
+void sleeper_revoke(struct sm *sm, struct jid *account, struct user *user, struct str mark);
 /* It is about to be resumed (acks->resume): acks_go_on is called when the row has gone. A row that
  * outlived this would have an h that is too low, should we die; so when it cannot be deleted the
  * client is refused. */
 void sleeper_release(struct session *session);
 /* SESSION_RESUME of a session that we do not have: one of a former life goes on, from the client's
- * count `h`; otherwise the packet is answered with item-not-found. Takes p, later. */
+ * count `h`; otherwise the packet is answered with "item-not-found", and behind it with how much
+ * was handled of one whose time is over. Takes p, later. */
 void sleeper_resume(struct user *user, struct packet *p, struct str id, uint32_t h);
-/* Those whose time was over before we started go. */
+/* Those whose clients did not come back go after a day, looked for every hour. */
 void sleeper_init(struct sm *sm);
+void sleeper_finish(struct sm *sm);
 
 #endif

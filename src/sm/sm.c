@@ -618,6 +618,7 @@ static void sm_destroy(struct component *c)
     store_close(sm->store); /* its last callbacks still find everything */
     path_run(&sm->path, PATH_STOP, &(struct path_event){.sm = sm});
     loop_timer_stop(&sm->acks);
+    sleeper_finish(sm);
     loop_timer_stop(&sm->unload);
     loop_timer_stop(&sm->resume);
     loop_timer_stop(&sm->reaper);

@@ -70,6 +70,7 @@ struct sm {
     struct list sleeping; /* struct acks: sessions that may be resumed */
     struct list overfull; /* struct acks: sessions that are to end */
     struct loop_timer acks;
+    struct loop_timer expire; /* sleeper.h */
     struct loop_timer unload;
     struct loop_timer resume; /* runs after a lost link */
     struct loop_timer reaper; /* runs while sessions of a lost c2s end */

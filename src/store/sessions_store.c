@@ -22,7 +22,18 @@ struct store_txn *sessions_delete(struct store_txn *t, struct str owner, struct 
     return store_add_text(store_add_text(store_add(t, SQL_SESSION_DELETE), owner), id);
 }
 
-struct store_txn *sessions_expire(struct store_txn *t, int64_t now)
+struct store_txn *sessions_expire(struct store_txn *t, int64_t then)
 {
-    return store_add_int(store_add(t, SQL_SESSIONS_EXPIRE), now);
+    return store_add_int(store_add(t, SQL_SESSIONS_EXPIRE), then);
+}
+
+struct store_txn *sessions_revoke(struct store_txn *t, struct str owner, struct str mark)
+{
+    return store_add_text(store_add_text(store_add(t, SQL_SESSIONS_REVOKE), owner), mark);
+}
+
+struct store_txn *sessions_keep(struct store_txn *t, struct str owner, int64_t now, uint32_t most)
+{
+    store_add_int(store_add_text(store_add(t, SQL_SESSIONS_KEEP), owner), now);
+    return store_add_int(t, most);
 }

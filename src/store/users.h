@@ -247,8 +247,12 @@ struct store_txn *sessions_set(struct store_txn *t, struct str owner,
 /* Row: resource, max, in, until, traits, presence. */
 void sessions_get(struct store *s, struct str owner, struct str id, store_fn fn, void *arg);
 struct store_txn *sessions_delete(struct store_txn *t, struct str owner, struct str id);
-/* Those of all owners that may not be resumed any more. */
-struct store_txn *sessions_expire(struct store_txn *t, int64_t now);
+/* Those of all owners whose time was over before then. */
+struct store_txn *sessions_expire(struct store_txn *t, int64_t then);
+/* Those of the owner whose id begins with that. */
+struct store_txn *sessions_revoke(struct store_txn *t, struct str owner, struct str mark);
+/* Of the owner's whose time is over, no more than `most` stay: those that ended last. */
+struct store_txn *sessions_keep(struct store_txn *t, struct str owner, int64_t now, uint32_t most);
 
 /* ---- mam, mam-prefs, mam-size, mam-key: the archive of messages (XEP-0313) ---- */
 struct mam_row {

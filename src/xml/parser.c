@@ -291,6 +291,10 @@ static size_t feed_plain(struct parser *p, const char *bytes, size_t len)
     size_t used = 0;
     while (used < len && used < most && is_space(bytes[used]))
         used++;
+    if (used > 0 && p->events->space)
+        p->events->space(p->owner);
+    if (p->status != PARSER_OK)
+        return used;
     if (limits.children > PLAIN_ELEMENTS)
         limits.children = PLAIN_ELEMENTS;
     struct str rest = {bytes + used, len - used < most - used ? len - used : most - used};

@@ -48,6 +48,8 @@ struct parser_events {
     /* A first-level element; the callee owns the reference. */
     void (*stanza)(void *owner, struct stanza *s);
     void (*stream_close)(void *owner); /* </stream:stream> */
+    /* White space between stanzas; may be NULL. */
+    void (*space)(void *owner);
 };
 
 struct parser *parser_create(struct parser_pool *pool, const struct parser_limits *limits,

@@ -229,6 +229,8 @@ static void XMLCALL on_text(void *data, const XML_Char *bytes, int len)
         }
     }
     lane->mark = lane_event_end(lane);
+    if (p->events->space)
+        p->events->space(p->owner);
 }
 
 static void XMLCALL on_cdata(void *data)

@@ -47,6 +47,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_ERROR]           = FAIL(BAD_FORMAT),
         [STREAM_IN_UNKNOWN]         = FAIL(BAD_FORMAT),
         [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
+        [STREAM_IN_SPACE]           = DO(IGNORE),
     },
     [STREAM_NEGOTIATING] = {
         [STREAM_IN_HEADER]          = FAIL(BAD_FORMAT),               /* 4.3.3: restart only after TLS or SASL; B 11 */
@@ -69,6 +70,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_ERROR]           = DO(CLOSE),                      /* 4.9.1.1; B 11 */
         [STREAM_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),  /* 4.9.3.24; B 11, B 29 */
         [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
+        [STREAM_IN_SPACE]           = DO(IGNORE),                     /* 4.6.1 */
     },
     /* Between <proceed/> and the end of the handshake there is no XML: what a parser still held was injected in plaintext
      * (5.4.3.3, CVE-2011-0411; B 12). Nothing of it is looked at. */
@@ -93,6 +95,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_ERROR]           = DO(IGNORE),
         [STREAM_IN_UNKNOWN]         = DO(IGNORE),
         [STREAM_IN_CLOSE]           = DO(IGNORE),
+        [STREAM_IN_SPACE]           = DO(IGNORE),
     },
     [STREAM_SASL] = {
         [STREAM_IN_HEADER]          = FAIL(BAD_FORMAT),               /* 4.3.3; B 11 */
@@ -115,6 +118,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_ERROR]           = DO(CLOSE),                      /* 4.9.1.1 */
         [STREAM_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),  /* 4.9.3.24 */
         [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
+        [STREAM_IN_SPACE]           = DO(IGNORE),                     /* 4.6.1 */
     },
     /* XEP-0388 section 2.4: until the exchange is over, what does not belong to it ends the stream. */
     [STREAM_SASL2] = {
@@ -138,6 +142,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_ERROR]           = DO(CLOSE),                      /* 4.9.1.1 */
         [STREAM_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),  /* 4.9.3.24 */
         [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
+        [STREAM_IN_SPACE]           = FAIL(POLICY_VIOLATION),         /* XEP-0388 2.4: "MUST NOT send whitespace" */
     },
     /* XEP-0388 section 2.6.3: <continue/> has been sent, the client chooses a task. */
     [STREAM_SASL2_TASKS] = {
@@ -161,6 +166,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_ERROR]           = DO(CLOSE),                      /* 4.9.1.1 */
         [STREAM_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),  /* 4.9.3.24 */
         [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
+        [STREAM_IN_SPACE]           = FAIL(POLICY_VIOLATION),         /* XEP-0388 2.4: "MUST NOT send whitespace" */
     },
     /* A task is under way. */
     [STREAM_SASL2_TASK] = {
@@ -184,6 +190,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_ERROR]           = DO(CLOSE),                      /* 4.9.1.1 */
         [STREAM_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),  /* 4.9.3.24 */
         [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
+        [STREAM_IN_SPACE]           = FAIL(POLICY_VIOLATION),         /* XEP-0388 2.4: "MUST NOT send whitespace" */
     },
     /* 6.4.6: upon <success/> the client MUST open a new stream; whatever else comes still belongs to the old one (B 21). */
     [STREAM_WAIT_RESTART] = {
@@ -207,6 +214,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_ERROR]           = DO(CLOSE),                      /* 4.9.1.1 */
         [STREAM_IN_UNKNOWN]         = FAIL(POLICY_VIOLATION),
         [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
+        [STREAM_IN_SPACE]           = DO(IGNORE),                     /* 4.6.1 */
     },
     [STREAM_UNBOUND] = {
         [STREAM_IN_HEADER]          = FAIL(BAD_FORMAT),               /* 4.3.3 */
@@ -229,6 +237,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_ERROR]           = DO(CLOSE),                      /* 4.9.1.1 */
         [STREAM_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),  /* 4.9.3.24 */
         [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
+        [STREAM_IN_SPACE]           = DO(IGNORE),                     /* 4.6.1 */
     },
     /* The client has asked and not been answered: it has no resource yet (7.1). */
     [STREAM_BINDING] = {
@@ -252,6 +261,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_ERROR]           = DO(CLOSE),                      /* 4.9.1.1 */
         [STREAM_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),  /* 4.9.3.24 */
         [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
+        [STREAM_IN_SPACE]           = DO(IGNORE),                     /* 4.6.1 */
     },
     [STREAM_BOUND] = {
         [STREAM_IN_HEADER]          = FAIL(BAD_FORMAT),               /* 4.3.3; B 11 */
@@ -274,6 +284,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_ERROR]           = DO(CLOSE),                      /* 4.9.1.1 */
         [STREAM_IN_UNKNOWN]         = FAIL(UNSUPPORTED_STANZA_TYPE),  /* 4.9.3.24; B 29 */
         [STREAM_IN_CLOSE]           = DO(CLOSE),                      /* 4.4 */
+        [STREAM_IN_SPACE]           = DO(IGNORE),                     /* 4.6.1 */
     },
     /* After </stream:stream> nothing counts (4.4; B 30). */
     [STREAM_CLOSED] = {
@@ -297,6 +308,7 @@ static const struct cell table[STREAM_STATES][STREAM_INPUTS] = {
         [STREAM_IN_ERROR]           = DO(IGNORE),
         [STREAM_IN_UNKNOWN]         = DO(IGNORE),
         [STREAM_IN_CLOSE]           = DO(IGNORE),
+        [STREAM_IN_SPACE]           = DO(IGNORE),
     },
 };
 /* clang-format on */

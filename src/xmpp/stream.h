@@ -46,6 +46,7 @@ enum stream_input {
     STREAM_IN_ERROR,           /* <stream:error/> from the client */
     STREAM_IN_UNKNOWN,         /* any other first-level element */
     STREAM_IN_CLOSE,
+    STREAM_IN_SPACE, /* white space between stanzas */
     STREAM_INPUTS
 };
 

@@ -96,7 +96,8 @@ static void on_close(void *owner)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct parser_events events = {on_open, on_stanza, on_close};
+    static const struct parser_events events = {
+        .stream_open = on_open, .stanza = on_stanza, .stream_close = on_close};
     static const struct parser_limits limits = {10240, 65536, 64, 64, 32, 64};
     struct random *random = random_create_seeded(1);
     struct parser_pool *pool = parser_pool_create(random);

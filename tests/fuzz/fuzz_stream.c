@@ -42,7 +42,8 @@ static void on_close(void *owner)
     buffer_add_str(&((struct run *)owner)->log, STR("\nclose"));
 }
 
-static const struct parser_events events = {on_open, on_stanza, on_close};
+static const struct parser_events events = {
+    .stream_open = on_open, .stanza = on_stanza, .stream_close = on_close};
 
 /* A stream that never misbehaves, in the way of the other one. */
 static void neighbour_feed(struct parser *p, const char *text)

@@ -96,7 +96,7 @@ def request_token(mechanism):
 def give_token(people, number, mechanism='HT-SHA-256-EXPR', most=SSL.TLS1_3_VERSION, name='romeo', password=None, more=''):
     client = Sasl2(people, most)
     client.begin(name)
-    success = client.scram(name, password or people.password, agent(number) + request_token(mechanism) + more)
+    success = client.success = client.scram(name, password or people.password, agent(number) + request_token(mechanism) + more)
     token = token_of(success)
     assert token and len(token) >= 40
     return client, token
@@ -179,6 +179,36 @@ def test_devices(people):
     people.command('user', 'devices', account, '--revoke', 'all')
     assert desk.stream_error() == ('not-authorized', None)
     assert json.loads(people.command('user', 'devices', account, '--json').stdout) == []
+
+
+def sleep(people, number, name):
+    """A session that can be resumed; its stream breaks."""
+    client, _ = give_token(people, number, name=name, more=f"<bind xmlns='{BIND2}'><enable xmlns='{SM}' resume='true'/></bind>")
+    previd = client.success.find(f'{{{BIND2}}}bound/{{{SM}}}enabled').get('id')
+    assert local(client.next()) == 'features'
+    client.ping()
+    client.close()
+    return previd
+
+
+def resume(people, name, previd):
+    client = Sasl2(people)
+    client.begin(name)
+    success = client.scram(name, people.password, f"<resume xmlns='{SM}' previd='{previd}' h='1'/>")
+    client.close()
+    return success.find(f'{{{SM}}}resumed') is not None
+
+
+def test_a_revoked_device_does_not_resume(people):
+    """Streams that broke before are ended, too, of that client alone."""
+    account = people.user('benvolio')
+    telephone, desk = sleep(people, 51, 'benvolio'), sleep(people, 52, 'benvolio')
+    listed = {d['id'][-2:]: d['id'] for d in json.loads(people.command('user', 'devices', account, '--json').stdout)}
+    people.command('user', 'devices', account, '--revoke', listed['51'])
+    assert not resume(people, 'benvolio', telephone)
+    assert resume(people, 'benvolio', desk)
+    people.command('user', 'devices', account, '--revoke', 'all')
+    assert not resume(people, 'benvolio', desk)
 
 
 def test_password_change_takes_tokens_and_sessions(people):

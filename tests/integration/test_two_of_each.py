@@ -7,6 +7,7 @@ import pytest
 
 from conftest import Server, free_port
 from raw import Raw
+from sasl2 import SM
 
 USERS = 8  # both session managers have some of them: their names are hashed
 LONG = 60
@@ -18,8 +19,9 @@ class Pair(Server):
     def __init__(self):
         super().__init__('processes')
         self.ports = {'c2s-1': self.port, 'c2s-2': free_port()}
-        self.more = {'c2s-1': ['c2s.id=c2s-1'], 'sm-1': ['sm.id=sm-1'], 'sm-2': ['sm.id=sm-2'],
-                     'c2s-2': ['c2s.id=c2s-2', f'c2s.port={self.ports["c2s-2"]}', f'c2s.tls_port={free_port()}']}
+        self.more = {'c2s-1': ['c2s.id=c2s-1', f'c2s.resume_location=127.0.0.1:{self.port}'], 'sm-1': ['sm.id=sm-1'], 'sm-2': ['sm.id=sm-2'],
+                     'c2s-2': ['c2s.id=c2s-2', f'c2s.port={self.ports["c2s-2"]}', f'c2s.tls_port={free_port()}',
+                               f'c2s.resume_location=127.0.0.1:{self.ports["c2s-2"]}']}
 
     names = ['router', 'sm-1', 'sm-2', 'c2s-1', 'c2s-2']
 
@@ -109,4 +111,29 @@ def test_two_of_each(pair):
     everybody_talks(pair, clients, numbers)
     for client in clients.values():
         client.close()
+    pair.stop()
+
+
+def test_resumed_at_either(pair):
+    """XEP-0198: each c2s says where it is itself, and a session goes on at whichever its client comes to."""
+    first = pair.login('u0', 'c2s-2')
+    first.send(f"<enable xmlns='{SM}' resume='true'/>")
+    enabled = first.wait_for('enabled', LONG)
+    assert enabled.get('location') == f'127.0.0.1:{pair.ports["c2s-2"]}'
+    previd = enabled.get('id')
+    first.close()
+    pair.kill('c2s-2')
+    again = Raw(pair.ports['c2s-1'], pair.domain, pair.ca)
+    again.authenticate('u0', pair.password)
+    again.send(f"<resume xmlns='{SM}' previd='{previd}' h='0'/>")
+    assert again.wait_for('resumed', LONG).get('previd') == previd
+    again.ping()
+    again.close()
+    pair.start_again('c2s-2')
+    third = Raw(pair.ports['c2s-2'], pair.domain, pair.ca)
+    third.authenticate('u0', pair.password)
+    third.send(f"<resume xmlns='{SM}' previd='{previd}' h='1'/>")
+    assert third.wait_for('resumed', LONG).get('previd') == previd
+    third.ping()
+    third.close()
     pair.stop()

@@ -78,7 +78,8 @@ static void on_close(void *owner)
     buffer_add_str(&((struct stream *)owner)->log, STR("[close]"));
 }
 
-static const struct parser_events events = {on_open, on_stanza, on_close};
+static const struct parser_events events = {
+    .stream_open = on_open, .stanza = on_stanza, .stream_close = on_close};
 
 static void stream_init(struct stream *st, const struct parser_limits *limits)
 {

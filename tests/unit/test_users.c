@@ -267,6 +267,49 @@ static void test_delete_leaves_nothing(void **state)
     assert_string_equal(f->cells[0][1], "0");
 }
 
+static void set_session(struct fixture *f, struct str owner, const char *id, int64_t until)
+{
+    struct session_row row = {
+        .resource = str_of(id), .id = str_of(id), .max = 600, .in = 7, .until = until};
+    COMMIT(f, sessions_set(store_begin(f->store), owner, &row));
+}
+
+static void expect_session(struct fixture *f, struct str owner, const char *id, bool there)
+{
+    READ(f, sessions_get(f->store, owner, str_of(id), DONE(f)));
+    assert_int_equal(f->rows, there);
+}
+
+/* Of those whose time is over the last ones stay; a client's are told by how their ids begin. */
+static void test_sessions(void **state)
+{
+    struct fixture *f = *state;
+    set_session(f, ROMEO, "d1-old", 10);
+    set_session(f, ROMEO, "d1-older", 9);
+    set_session(f, ROMEO, "d2-newer", 11);
+    set_session(f, ROMEO, "n-asleep", 1000);
+    set_session(f, JULIET, "d1-hers", 8);
+    COMMIT(f, sessions_keep(store_begin(f->store), ROMEO, 100, 3));
+    expect_session(f, ROMEO, "d1-older", true);
+    COMMIT(f, sessions_keep(store_begin(f->store), ROMEO, 100, 2));
+    expect_session(f, ROMEO, "d1-older", false);
+    expect_session(f, ROMEO, "d1-old", true);
+    expect_session(f, ROMEO, "d2-newer", true);
+    expect_session(f, ROMEO, "n-asleep", true);
+    expect_session(f, JULIET, "d1-hers", true);
+    COMMIT(f, sessions_revoke(store_begin(f->store), ROMEO, STR("d1")));
+    expect_session(f, ROMEO, "d1-old", false);
+    expect_session(f, ROMEO, "d2-newer", true);
+    expect_session(f, JULIET, "d1-hers", true);
+    COMMIT(f, sessions_revoke(store_begin(f->store), ROMEO, STR("")));
+    expect_session(f, ROMEO, "d2-newer", false);
+    expect_session(f, ROMEO, "n-asleep", false);
+    COMMIT(f, sessions_expire(store_begin(f->store), 8));
+    expect_session(f, JULIET, "d1-hers", true);
+    COMMIT(f, sessions_expire(store_begin(f->store), 9));
+    expect_session(f, JULIET, "d1-hers", false);
+}
+
 #define BOTH(test)                                                                                 \
     cmocka_unit_test_setup_teardown(test, setup_durable, teardown),                                \
         cmocka_unit_test_setup_teardown(test, setup_memory, teardown)
@@ -281,6 +324,7 @@ int main(void)
         BOTH(test_tombstones_are_bounded),
         BOTH(test_queue),
         BOTH(test_pushes),
+        BOTH(test_sessions),
         BOTH(test_delete_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

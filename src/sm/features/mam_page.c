@@ -118,7 +118,8 @@ static void note_seen(const struct page *page, struct session *s)
         !page->range.back && page->range.after >= s->seen_from && page->range.after <= s->seen_upto;
     bool before = page->range.back && page->range.before >= s->seen_from &&
                   page->range.before <= s->seen_upto;
-    if (!behind && !before) {
+    bool over = from <= s->seen_upto && upto >= s->seen_from;
+    if (!behind && !before && !over) {
         s->seen_from = from;
         s->seen_upto = upto;
         return;
