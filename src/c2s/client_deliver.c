@@ -8,13 +8,15 @@
 #include "base/mem.h"
 #include "xmpp/namespaces.h"
 
-/* Errors and results are not answered, presence is not worth it. */
+/* Errors and results are not answered, presence is not worth it. But where the sm keeps it, it
+ * alone knows whether the client may come back for it (XEP-0198): to call that handled would be an
+ * acknowledgement that the client never gave. */
 static bool worth_returning(const struct packet *p)
 {
     struct str type = stanza_attr(p->stanza, STANZA_ROOT, STR("type"));
 
-    return !str_is(type, "error") && !str_is(type, "result") &&
-           !str_is(stanza_name(p->stanza, STANZA_ROOT), "presence");
+    return p->receipt.number || (!str_is(type, "error") && !str_is(type, "result") &&
+                                 !str_is(stanza_name(p->stanza, STANZA_ROOT), "presence"));
 }
 
 /* To the session manager it came from, without session ids: it knows that this one was for a client
@@ -38,8 +40,6 @@ static void send_back(struct c2s *s, struct packet *p)
         p->stanza = p->delay = NULL;
         p->from = p->to = NULL;
         component_send(s->component, back);
-    } else if (p->receipt.number) {
-        receipts_handled(s->receipts, p->receipt.origin, p->receipt.number);
     }
     packet_destroy(p);
 }

@@ -6,8 +6,10 @@
 
 /* The link has room again: goes on with a flush that waited for it. */
 void offline_resume(struct user *user);
-/* For sm->reread: those whose messages could not be read are tried again. */
+/* For sm->reread: those whose messages could not be read, or not be written, are tried again. */
 void offline_reread(struct loop_timer *timer);
+/* The user goes. */
+void offline_forget(struct user *user);
 /* The promise is that of messages which have not left the queue. */
 bool offline_has(const struct promise *promise); /* NULL: no */
 /* Such a message has come back, its session having ended: it stays in the queue. Takes p. */

@@ -353,7 +353,10 @@ static void on_packet(struct component *c, struct packet *p)
         on_client_stanza(sm, p);
     } else if (p->kind == PACKET_STANZA && hash_get(&sm->peers, p->route_from)) {
         deliver_addresses(p);
-        deliver_returned(sm, p, answers);
+        if (answers && send_kind_of(p->stanza) == SEND_PRESENCE)
+            packet_destroy(p);
+        else
+            deliver_returned(sm, p, answers);
     } else if (p->kind == PACKET_STANZA) {
         sm->counters.from_router++;
         if (p->receipt.number && !owed_take(sm, p))

@@ -7,6 +7,7 @@
 #include "sm/acks.h"
 #include "sm/deliver.h"
 #include "sm/mam.h"
+#include "sm/offline.h"
 #include "sm/privacy_change.h"
 #include "sm/push.h"
 #include "sm/send.h"
@@ -37,6 +38,7 @@ void user_destroy(struct user *user)
     while ((node = list_pop(&user->behind.packets)))
         packet_destroy(LIST_ENTRY(node, struct packet, node));
     packet_destroy(user->deletion);
+    offline_forget(user);
     while (list_pop(&user->offline.pages))
         continue;
     free(user->carbons.copied);
@@ -241,6 +243,7 @@ static struct user *load(struct sm *sm, struct jid *jid)
     list_init(&user->offline.pages);
     list_init(&user->offline.paused);
     list_init(&user->offline.unread);
+    list_init(&user->offline.refused);
     list_init(&user->behind.packets);
     hash_put(&sm->users, jid_full(user->jid), user);
     user_hold(user); /* until user_load_end */

@@ -20,13 +20,14 @@ struct user_offline {
     struct list held; /* packets that arrived during a flush */
     uint32_t held_count;
     bool flushing;
-    bool waiting;       /* the flush waits for what its session, which has ended, did not get */
-    bool empty;         /* the queue is known to hold nothing */
-    bool rewind;        /* begin with the oldest again, once no page is under way */
-    struct list pages;  /* struct page: handed over, and their clients may not have them */
-    struct list paused; /* node in sm->paused: the flush waits for a full link */
-    struct list unread; /* node in sm->unread: the database could not be read */
-    uint64_t after;     /* the last id handed over */
+    bool waiting;        /* the flush waits for what its session, which has ended, did not get */
+    bool empty;          /* the queue is known to hold nothing */
+    bool rewind;         /* begin with the oldest again, once no page is under way */
+    struct list pages;   /* struct page: handed over, and their clients may not have them */
+    struct list paused;  /* node in sm->paused: the flush waits for a full link */
+    struct list unread;  /* node in sm->unread: the database could not be read, or not written */
+    struct list refused; /* messages that could not be written and are tried again: offline.c */
+    uint64_t after;      /* the last id handed over */
     struct session *session; /* that gets the flush; NULL when it has gone */
 };
 

@@ -7,7 +7,7 @@ struct store_txn *queue_push(struct store_txn *t, struct str owner, uint64_t id,
                              uint32_t max_count)
 {
     if (max_count == 0) /* the statement takes the first one unseen */
-        t->result = ERR_STORE_FULL;
+        t->result = ERR_FULL;
     store_add_int(store_add_text(store_add(t, SQL_QUEUE_GROW), owner), max_count);
     store_add_int(store_add_text(store_add(t, SQL_QUEUE_PUSH), owner), (int64_t)id);
     return store_add_text(t, xml);

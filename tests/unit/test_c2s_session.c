@@ -645,6 +645,18 @@ static void test_a_stanza_for_a_client_that_has_gone(void **state)
     settle(w);
     next_session(w, SESSION_END);
     nothing(w);
+    /* but where the sm keeps it, it is not called handled: its client may come back for it
+     * (XEP-0198)
+     */
+    p = to_client(w, start, "<presence xmlns='jabber:client' from='a@b' id='10'/>");
+    p->receipt.number = 7;
+    p->receipt.origin = jid_parse(str_of(w->sm_name));
+    link_send(w->sm, p);
+    settle(w);
+    next_session(w, SESSION_END);
+    p = next_stanza(w, "presence", "10");
+    assert_int_equal(p->receipt.answers, 7);
+    nothing(w);
 }
 
 static void test_an_account_the_sm_cannot_take_is_taken_back(void **state)

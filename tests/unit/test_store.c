@@ -103,8 +103,8 @@ static void test_all_or_nothing(void **state)
     users_get(f->store, OWNER, fixture_on_done, fixture_tag(f, 4));
     fixture_wait(f, 4);
     assert_int_equal(f->errors[0], ERR_OK);
-    assert_int_equal(f->errors[1], ERR_STORE_FULL);
-    assert_int_equal(f->errors[2], ERR_STORE_FULL);
+    assert_int_equal(f->errors[1], ERR_FULL);
+    assert_int_equal(f->errors[2], ERR_FULL);
     assert_int_equal(f->rows, 0);
 }
 
@@ -117,7 +117,7 @@ static void test_failure_stays_alone(void **state)
     read_count(f, 0);
     fixture_wait(f, 102);
     for (int i = 0; i < 100; i++)
-        assert_int_equal(f->errors[i], i % 10 == 9 ? ERR_STORE_FULL : ERR_OK);
+        assert_int_equal(f->errors[i], i % 10 == 9 ? ERR_FULL : ERR_OK);
     assert_int_equal(f->errors[100], ERR_STORE);
     assert_int_equal(atoi(f->cells[0][0]),
                      90); /* the counter was rolled back with the refused push */

@@ -178,8 +178,8 @@ static void test_queue(void **state)
         COMMIT(f, push(f, ROMEO, i * 10, 10));
         COMMIT(f, push(f, JULIET, i, 1000));
     }
-    assert_int_equal(fixture_commit(f, push(f, ROMEO, 999, 10)), ERR_STORE_FULL);
-    assert_int_equal(fixture_commit(f, push(f, STR("new@x"), 1, 0)), ERR_STORE_FULL);
+    assert_int_equal(fixture_commit(f, push(f, ROMEO, 999, 10)), ERR_FULL);
+    assert_int_equal(fixture_commit(f, push(f, STR("new@x"), 1, 0)), ERR_FULL);
     READ(f, queue_load(f->store, ROMEO, 30, 4, DONE(f)));
     assert_int_equal(f->rows, 4);
     assert_string_equal(f->cells[0][0], "40");
@@ -194,7 +194,7 @@ static void test_queue(void **state)
     /* What was deleted makes room. */
     for (uint64_t i = 0; i < 7; i++)
         COMMIT(f, push(f, ROMEO, 200 + i, 10));
-    assert_int_equal(fixture_commit(f, push(f, ROMEO, 300, 10)), ERR_STORE_FULL);
+    assert_int_equal(fixture_commit(f, push(f, ROMEO, 300, 10)), ERR_FULL);
     COMMIT(f, queue_delete_range(store_begin(f->store), ROMEO, 0, UINT32_MAX));
     READ(f, queue_count(f->store, ROMEO, DONE(f)));
     assert_string_equal(f->cells[0][0], "0");

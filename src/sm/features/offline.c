@@ -20,7 +20,8 @@
 #include "xmpp/namespaces.h"
 
 #define PAGE      100u  /* messages handed over at a time */
-#define REREAD_MS 2000u /* after the database could not be read */
+#define REREAD_MS 2000u /* after the database could not be read, or not be written */
+#define TRIES     30u   /* to write a message that somebody waits for */
 
 /* --- storing --- */
 
@@ -49,16 +50,39 @@ bool offline_keeps(const struct stanza *message)
 }
 
 struct deposit {
+    struct list node; /* in user->offline.refused */
     struct user *user;
     struct packet *packet; /* for the error, should the write fail */
+    unsigned tries;
 };
+
+static void again_later(struct user *user)
+{
+    struct sm *sm = user->sm;
+    if (!list_empty(&user->offline.unread))
+        return;
+    user_hold(user);
+    list_push(&sm->unread, &user->offline.unread);
+    if (!loop_timer_running(&sm->reread))
+        loop_timer_start(&sm->reread, REREAD_MS);
+}
 
 static void on_deposited(void *arg, enum error e, const struct store_rows *rows)
 {
     struct deposit *deposit = arg;
     struct user *user = deposit->user;
+    /* Who waits for an acknowledgement may have it by now - the message is in an outbox - and not
+     * be there any more to hear of an error (reliability.md G1): a disk that is full for a while
+     * must not lose it. */
+    if (e && e != ERR_CANCELLED && e != ERR_FULL && deposit->packet->promise &&
+        ++deposit->tries < TRIES) {
+        list_push(&user->offline.refused, &deposit->node);
+        again_later(user);
+        user_release(user);
+        return;
+    }
     if (e) {
-        if (e != ERR_STORE_FULL && e != ERR_CANCELLED)
+        if (e != ERR_FULL && e != ERR_STORE_FULL && e != ERR_CANCELLED)
             log_error(&user->sm->c->log, "cannot store a message for %s: %s", user->jid->text,
                       error_text(e));
         mam_withdraw(user, deposit->packet);
@@ -71,15 +95,14 @@ static void on_deposited(void *arg, enum error e, const struct store_rows *rows)
     user_release(user);
 }
 
-static void deposit(struct user *user, struct packet *p)
+static void commit(struct deposit *deposit)
 {
+    struct user *user = deposit->user;
+    struct packet *p = deposit->packet;
     struct sm *sm = user->sm;
     struct stanza_stamp base = {.xmlns = stanza_ns(p->stanza, STANZA_ROOT)};
     char *xml = mem_alloc(packet_payload_size(p, &base));
     size_t len = packet_payload_write(p, &base, xml);
-    struct deposit *deposit = MEM_NEW(struct deposit);
-    deposit->user = user;
-    deposit->packet = p;
     user->offline.empty = false;
     user_hold(user);
     struct store_txn *t = store_begin(sm->store);
@@ -87,6 +110,15 @@ static void deposit(struct user *user, struct packet *p)
                    (uint32_t)sm->c->env->config->sm_max_offline);
     store_commit(t, on_deposited, deposit);
     free(xml);
+}
+
+static void deposit(struct user *user, struct packet *p)
+{
+    struct deposit *deposit = MEM_NEW(struct deposit);
+    list_init(&deposit->node);
+    deposit->user = user;
+    deposit->packet = p;
+    commit(deposit);
 }
 
 static enum path_result at_offline(struct path_event *e)
@@ -280,14 +312,44 @@ static void hand_over_all(struct session *session, const struct store_rows *rows
 /* The database fails. Live messages go on meanwhile. */
 static void read_later(struct user *user)
 {
-    struct sm *sm = user->sm;
     user->offline.rewind = true;
-    if (!list_empty(&user->offline.unread))
-        return;
-    user_hold(user);
-    list_push(&sm->unread, &user->offline.unread);
-    if (!loop_timer_running(&sm->reread))
-        loop_timer_start(&sm->reread, REREAD_MS);
+    again_later(user);
+}
+
+/* Somebody may be there for them by now. */
+static void try_again(struct user *user)
+{
+    struct list refused, *node;
+    list_init(&refused);
+    list_move_all(&refused, &user->offline.refused);
+    while ((node = list_pop(&refused))) {
+        struct deposit *deposit = LIST_ENTRY(node, struct deposit, node);
+        struct packet *p = deposit->packet;
+        if (user->state == USER_READY && user->offline.flushing) { /* behind those */
+            list_push(&user->offline.refused, node);
+            again_later(user);
+            continue;
+        }
+        if (user->state == USER_READY && !receiver(user)) {
+            commit(deposit);
+            continue;
+        }
+        free(deposit);
+        if (user->state == USER_READY)
+            deliver_message(user, p);
+        else if (!user_wait(user, p))
+            send_error(user->sm, NULL, p, STANZA_ERR_RESOURCE_CONSTRAINT, NULL);
+    }
+}
+
+void offline_forget(struct user *user)
+{
+    struct list *node;
+    while ((node = list_pop(&user->offline.refused))) {
+        struct deposit *deposit = LIST_ENTRY(node, struct deposit, node);
+        packet_destroy(deposit->packet);
+        free(deposit);
+    }
 }
 
 void offline_reread(struct loop_timer *timer)
@@ -298,6 +360,7 @@ void offline_reread(struct loop_timer *timer)
     list_move_all(&users, &sm->unread);
     while ((node = list_pop(&users))) {
         struct user *user = LIST_ENTRY(node, struct user, offline.unread);
+        try_again(user);
         go_on(user);
         user_release(user);
     }
