@@ -41,7 +41,8 @@ static FILE *make_file(const char *path)
     return file;
 }
 
-static int run(struct user_store *store, const char *path, const struct jid *only)
+static int run(struct user_store *store, const struct config *config, const char *path,
+               const struct jid *only)
 {
     struct person_stores stores = {.loop = store->loop,
                                    .random = store->random,
@@ -55,8 +56,13 @@ static int run(struct user_store *store, const char *path, const struct jid *onl
         return 1;
     progress_init(&progress);
     stores.parsers = parser_pool_create(store->random);
-    struct export_options o = {
-        .stores = &stores, .to = file, .only = only, .progress = on_progress, .arg = &progress};
+    struct export_options o = {.stores = &stores,
+                               .to = file,
+                               .only = only,
+                               .domains = (const char *const *)config->server_domains.items,
+                               .domain_count = config->server_domains.count,
+                               .progress = on_progress,
+                               .arg = &progress};
     enum error e = export_run(&o, &result, (struct move_why){why, sizeof why});
     progress_clear(&progress);
     if (e == ERR_OK && (fflush(file) != 0 || fsync(fileno(file)) != 0)) {
@@ -85,7 +91,7 @@ int cli_export(struct cli_options *o)
     struct jid *only = o->argc > 1 ? cli_user_account(o->argv[1]) : NULL;
     struct config *config = o->argc > 1 && !only ? NULL : cli_config(o);
     if (config && user_store_open(&store, config)) {
-        code = run(&store, o->argv[0], only);
+        code = run(&store, config, o->argv[0], only);
         user_store_close(&store);
     }
     config_destroy(config);

@@ -121,7 +121,7 @@ static int store_account(struct user_store *s, const struct jid *jid,
     }
     if (e == ERR_OK && !server_takes(s, jid)) {
         e = user_store_commit(
-            s, users_activate(store_begin(s->users), jid_bare(jid), loop_wall(s->loop) / 1000));
+            s, users_activate_new(store_begin(s->users), jid_bare(jid), loop_wall(s->loop) / 1000));
         if (e != ERR_OK) /* an account without its user would be half made */
             user_store_commit(s, accounts_delete(store_begin(s->accounts), user, realm));
     }

@@ -18,6 +18,7 @@
 #include "cli/auth_answer.h"
 #include "cli/cli.h"
 #include "cli/ldap_directory.h"
+#include "cli/ldap_kept.h"
 #include "component/group_source.h"
 #include "net/net.h"
 #include "xmpp/jid.h"
@@ -28,7 +29,9 @@ struct groups {
     struct ldap_directory directory;
     LDAP *ldap; /* while they are read */
     const char *domain;
-    struct buffer text; /* as group_source.h says, without the last line */
+    struct buffer text;      /* as group_source.h says, without the last line */
+    struct buffer kept;      /* what it was the last time that the directory answered, if ever */
+    char path[CLI_PATH_MAX]; /* of the file with that */
 };
 
 /* --- one member --- */
@@ -193,12 +196,14 @@ static bool groups_init(struct groups *g, const struct config *config)
     g->domain =
         config->ldap_group_domain[0] ? config->ldap_group_domain : config->server_domains.items[0];
     buffer_init(&g->text, GROUP_SOURCE_BYTES - 64);
+    buffer_init(&g->kept, GROUP_SOURCE_BYTES - 64);
     return ldap_directory_init(&g->directory, config);
 }
 
 static void groups_finish(struct groups *g, struct config *config)
 {
     buffer_finish(&g->text);
+    buffer_finish(&g->kept);
     mem_wipe(g->directory.bind_password, sizeof(g->directory.bind_password));
     config_destroy(config);
 }
@@ -222,16 +227,26 @@ struct asker {
     struct conn *conn;
 };
 
+static void keep(struct groups *g)
+{
+    if (str_eq(buffer_str(&g->text), buffer_str(&g->kept)))
+        return;
+    buffer_clear(&g->kept);
+    (void)buffer_add_str(&g->kept, buffer_str(&g->text));
+    ldap_kept_write(g->path, buffer_str(&g->kept));
+}
+
 static void on_data(void *owner, const char *bytes, size_t len)
 {
     struct asker *a = owner;
-    bool ok;
+    struct groups *g = a->groups;
 
     if (!memchr(bytes, '\n', len)) /* the question is one short line */
         return;
-    ok = read_groups(a->groups);
+    bool ok = read_groups(g);
     if (ok)
-        (void)conn_write(a->conn, buffer_str(&a->groups->text).data, buffer_len(&a->groups->text));
+        keep(g);
+    (void)conn_write(a->conn, buffer_str(&g->kept).data, buffer_len(&g->kept));
     if (ok)
         (void)conn_write(a->conn, "end\n", 4);
     else
@@ -274,8 +289,11 @@ static bool serve(struct groups *g, const char *data_dir, const char *sm_id)
     struct net_address at = {.port = 0};
     bool ok = group_source_path(data_dir, sm_id, at.ip, sizeof(at.ip));
 
-    if (ok)
+    if (ok) {
         (void)unlink(at.ip + strlen("unix:"));
+        (void)snprintf(g->path, sizeof g->path, "%s.last", at.ip + strlen("unix:"));
+        ldap_kept_read(g->path, &g->kept);
+    }
     ok = ok && net_listen(net, &at, on_accept, g, &listener) == ERR_OK;
     if (ok) {
         loop_on_signal(loop, SIGTERM, on_signal, loop);

@@ -93,8 +93,9 @@ static void on_created(void *arg, enum error e, const struct store_rows *rows)
         row_finish(r);
         return;
     }
-    store_commit(users_activate(store_begin(s->users), jid_bare(r->jid), loop_wall(s->loop) / 1000),
-                 on_activated, r);
+    struct store_txn *t = store_begin(s->users);
+    store_commit(users_activate_new(t, jid_bare(r->jid), loop_wall(s->loop) / 1000), on_activated,
+                 r);
 }
 
 static void on_work(struct loop_work *work)

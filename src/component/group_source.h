@@ -3,7 +3,8 @@
  *
  *   group NAME
  *   member JID        as often as the group has members; and the next group
- *   end               or: error WHY
+ *   end               or, when it could not read them now: error. Then the groups before that line
+ *                     are those that it read last, perhaps in an earlier life
  */
 #ifndef JACKDAW_COMPONENT_GROUP_SOURCE_H
 #define JACKDAW_COMPONENT_GROUP_SOURCE_H

@@ -54,6 +54,21 @@ static void on_names(void *arg, enum error e, const struct store_rows *rows)
     loop_stop(l->x->o->stores->loop);
 }
 
+/* The domains of the accounts and those of the configuration, for what they have themselves. */
+static void add_domains(struct export *x)
+{
+    struct names *n = &x->names;
+    struct jid *last = NULL;
+    for (size_t i = 0, count = n->count; i < count; i++) {
+        struct jid *jid = n->jids[i];
+        if (!last || !str_eq(jid_domain(jid), jid_domain(last)))
+            add_name(n, jid_from_parts(STR_NULL, jid_domain(jid), STR_NULL));
+        last = jid;
+    }
+    for (size_t i = 0; i < x->o->domain_count; i++)
+        add_name(n, jid_parse(str_of(x->o->domains[i])));
+}
+
 static int by_domain(const void *a, const void *b)
 {
     const struct jid *x = *(struct jid *const *)a, *y = *(struct jid *const *)b;
@@ -61,7 +76,7 @@ static int by_domain(const void *a, const void *b)
     return order ? order : str_cmp(jid_local(x), jid_local(y));
 }
 
-/* Accounts, and users of ours whose passwords somebody else knows; each once, sorted. */
+/* Accounts, users of ours whose passwords somebody else knows, and domains; each once, sorted. */
 static enum error list(struct export *x)
 {
     struct listing l = {.x = x};
@@ -77,12 +92,14 @@ static enum error list(struct export *x)
     }
     if (l.error != ERR_OK)
         return move_fail(x->why, l.error, "cannot read our own database: %s", error_text(l.error));
+    if (!x->o->only)
+        add_domains(x);
     if (n->count)
         qsort(n->jids, n->count, sizeof(void *), by_domain);
     for (size_t i = 0; i < n->count; i++) {
         struct jid *jid = n->jids[i];
-        bool wanted = jid->local_len && (!x->o->only || jid_eq(jid, x->o->only)) &&
-                      (!kept || !jid_eq(jid, n->jids[kept - 1]));
+        bool wanted =
+            (!x->o->only || jid_eq(jid, x->o->only)) && (!kept || !jid_eq(jid, n->jids[kept - 1]));
         if (wanted)
             n->jids[kept++] = jid;
         else
@@ -130,11 +147,12 @@ static enum error write_batch(struct export *x, struct jid **jids, size_t count)
     for (size_t i = 0; i < count; i++) {
         struct person *p = persons[i];
         (void)person_sort(p);
-        if (e == ERR_OK) {
+        bool is_user = p->jid->local_len != 0;
+        if (e == ERR_OK && (is_user || p->count)) {
             enter_host(x, jid_domain(p->jid));
             pie_write_person(&x->out, p);
             e = flush(x);
-            x->result->persons++;
+            x->result->persons += is_user;
         }
         for (size_t k = 0; k < p->count; k++)
             person_tally(&x->result->kinds[p->facts[k].kind], p, &p->facts[k]);

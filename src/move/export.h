@@ -10,7 +10,9 @@
 struct export_options {
     const struct person_stores *stores;
     FILE *to;
-    const struct jid *only; /* one account alone; NULL: all */
+    const struct jid *only;     /* one account alone; NULL: all, and what domains have */
+    const char *const *domains; /* that may have something without having accounts */
+    size_t domain_count;
     void (*progress)(void *arg, uint64_t done, uint64_t total);
     void *arg;
 };

@@ -15,7 +15,7 @@ enum {
 
 /* NULL after a sentence in `why`. */
 struct move_source *pie_open(const char *file, struct move_notes *notes, struct move_why why);
-/* The facts of one <user> element of a host; NULL when its name is none. */
+/* The facts of one <user> element of a host, or of its <domain/>; NULL when its name is none. */
 struct person *pie_person(const struct stanza *user, struct str host, struct move_notes *notes);
 
 /* What goes before the first host, before the users of a host, behind them, behind the last host.
@@ -24,7 +24,8 @@ void pie_write_begin(struct buffer *out);
 void pie_write_host(struct buffer *out, struct str domain);
 void pie_write_host_end(struct buffer *out);
 void pie_write_end(struct buffer *out);
-/* A sorted person, that has a local part. The bytes follow from its facts alone. */
+/* A sorted person: a <user/>; a domain is a <domain/> of ours. The bytes follow from its facts
+ * alone. */
 void pie_write_person(struct buffer *out, const struct person *p);
 
 #endif

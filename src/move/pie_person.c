@@ -1,4 +1,4 @@
-/* One <user> element of XEP-0227 into facts. */
+/* One <user> element of XEP-0227, or a <domain/> of ours, into facts. */
 #include "move/pie.h"
 
 #include <stdlib.h>
@@ -178,6 +178,18 @@ static void take_last(struct reading *r, stanza_el el)
         facts_add_last(r->p, time_of(r, el, "stamp"), stanza_text(r->s, el));
 }
 
+static void take_motd(struct reading *r, stanza_el el)
+{
+    stanza_el first = stanza_first(r->s, el);
+    if (first == STANZA_NONE || !stanza_is(r->s, first, STR("message"), NS_CLIENT)) {
+        refuse(r, "message of the day", stanza_text(r->s, el));
+        return;
+    }
+    struct stanza *message = stanza_extract(r->s, first);
+    facts_add_motd(r->p, message, time_of(r, el, "time"));
+    stanza_unref(message);
+}
+
 static void take_motd_seen(struct reading *r, stanza_el el)
 {
     facts_add_motd_seen(r->p, time_of(r, el, "time"));
@@ -216,47 +228,58 @@ static void take_row(struct reading *r, stanza_el el)
     stanza_unref(own);
 }
 
+#define OF_USER   1u
+#define OF_DOMAIN 2u
+
 static const struct {
     const char *name;
     const struct str *ns;
     take_fn *take;
+    unsigned of;
 } elements[] = {
-    {"scram-credentials", &NS_PIE_SCRAM, take_scram},
-    {"query", &NS_ROSTER, take_roster},
-    {"presence", &NS_CLIENT, take_presence},
-    {"vCard", &NS_VCARD, take_vcard},
-    {"query", &NS_PRIVATE, take_private},
-    {"query", &NS_PRIVACY, take_privacy},
-    {"offline-messages", &NS_PIE, take_messages},
-    {"account", &NS_JACKDAW_PIE, take_account},
-    {"stored-password", &NS_JACKDAW_PIE, take_stored_password},
-    {"active", &NS_JACKDAW_PIE, take_active},
-    {"last", &NS_JACKDAW_PIE, take_last},
-    {"motd-seen", &NS_JACKDAW_PIE, take_motd_seen},
-    {"query", &NS_VACATION, take_row},
-    {"query", &NS_DISCO_ITEMS, take_row},
-    {"status", &NS_JACKDAW_PIE, take_row},
-    {"verify", &NS_JACKDAW_PIE, take_row},
-    {"published-roster", &NS_JACKDAW_PIE, take_row},
-    {"published-roster-groups", &NS_JACKDAW_PIE, take_row},
+    {"scram-credentials", &NS_PIE_SCRAM, take_scram, OF_USER},
+    {"query", &NS_ROSTER, take_roster, OF_USER},
+    {"presence", &NS_CLIENT, take_presence, OF_USER},
+    {"vCard", &NS_VCARD, take_vcard, OF_USER | OF_DOMAIN},
+    {"query", &NS_PRIVATE, take_private, OF_USER},
+    {"query", &NS_PRIVACY, take_privacy, OF_USER},
+    {"offline-messages", &NS_PIE, take_messages, OF_USER},
+    {"account", &NS_JACKDAW_PIE, take_account, OF_USER},
+    {"stored-password", &NS_JACKDAW_PIE, take_stored_password, OF_USER},
+    {"active", &NS_JACKDAW_PIE, take_active, OF_USER},
+    {"last", &NS_JACKDAW_PIE, take_last, OF_USER},
+    {"motd", &NS_JACKDAW_PIE, take_motd, OF_DOMAIN},
+    {"motd-seen", &NS_JACKDAW_PIE, take_motd_seen, OF_USER},
+    {"query", &NS_VACATION, take_row, OF_USER},
+    {"query", &NS_DISCO_ITEMS, take_row, OF_USER},
+    {"status", &NS_JACKDAW_PIE, take_row, OF_USER},
+    {"verify", &NS_JACKDAW_PIE, take_row, OF_USER},
+    {"published-roster", &NS_JACKDAW_PIE, take_row, OF_USER | OF_DOMAIN},
+    {"published-roster-groups", &NS_JACKDAW_PIE, take_row, OF_USER | OF_DOMAIN},
 };
 
 static bool take_element(struct reading *r, stanza_el el)
 {
+    unsigned of = r->p->jid->local_len ? OF_USER : OF_DOMAIN;
     for (size_t i = 0; i < sizeof elements / sizeof *elements; i++)
-        if (stanza_is(r->s, el, str_of(elements[i].name), *elements[i].ns)) {
+        if ((elements[i].of & of) &&
+            stanza_is(r->s, el, str_of(elements[i].name), *elements[i].ns)) {
             elements[i].take(r, el);
             return true;
         }
     return false;
 }
 
+/* `name` of a domain: data == NULL. */
 static struct jid *user_jid(struct str name, struct str host)
 {
     char local[1024], domain[1024];
     size_t local_len, domain_len;
-    if (!jid_prepare_local(name, local, &local_len) || !local_len ||
-        !jid_prepare_domain(host, domain, &domain_len))
+    if (!jid_prepare_domain(host, domain, &domain_len))
+        return NULL;
+    if (!name.data)
+        return jid_from_parts(STR_NULL, (struct str){domain, domain_len}, STR_NULL);
+    if (!jid_prepare_local(name, local, &local_len) || !local_len)
         return NULL;
     return jid_from_parts((struct str){local, local_len}, (struct str){domain, domain_len},
                           STR_NULL);
@@ -264,9 +287,10 @@ static struct jid *user_jid(struct str name, struct str host)
 
 struct person *pie_person(const struct stanza *user, struct str host, struct move_notes *notes)
 {
+    bool is_domain = stanza_is(user, STANZA_ROOT, STR("domain"), NS_JACKDAW_PIE);
     struct str name = stanza_attr(user, STANZA_ROOT, STR("name"));
     struct str password = stanza_attr(user, STANZA_ROOT, STR("password"));
-    struct jid *jid = user_jid(name, host);
+    struct jid *jid = is_domain || name.data ? user_jid(is_domain ? STR_NULL : name, host) : NULL;
     if (!jid) {
         move_leave_out(notes, NULL,
                        "the user \"%.*s\" of \"%.*s\" has no name that may be one; "
@@ -276,14 +300,14 @@ struct person *pie_person(const struct stanza *user, struct str host, struct mov
         return NULL;
     }
     struct reading r = {.p = person_create(jid), .s = user, .notes = notes};
-    if (password.len)
+    if (password.len && !is_domain)
         r.p->password = str_dup(password);
     for (stanza_el el = stanza_first(user, STANZA_ROOT); el != STANZA_NONE;
          el = stanza_next(user, el))
         if (!take_element(&r, el))
             move_leave_out(notes, jid->text, "<%.*s xmlns='%.*s'> has no place here; left out",
                            STR_ARG(stanza_name(user, el)), STR_ARG(stanza_ns(user, el)));
-    if (!r.ours)
+    if (!r.ours && !is_domain)
         facts_add_account(r.p, -1, false);
     return r.p;
 }

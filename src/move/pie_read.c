@@ -129,8 +129,10 @@ static bool pie_ns(struct str ns)
 static void outer_start(struct pie *p, struct str name, struct str ns, const XML_Char **attrs)
 {
     const char *jid = find_attr(attrs, "jid");
-    if (pie_ns(ns) && str_is(name, "user") && p->host) {
-        p->user = builder_create(STR("user"), NS_PIE);
+    bool user = pie_ns(ns) && str_is(name, "user"),
+         domain = str_eq(ns, NS_JACKDAW_PIE) && str_is(name, "domain");
+    if ((user || domain) && p->host) {
+        p->user = builder_create(name, domain ? NS_JACKDAW_PIE : NS_PIE);
         p->user_depth = 0;
         p->user_bytes = 0;
         add_attrs(p, attrs);

@@ -67,9 +67,14 @@ void pie_write_person(struct buffer *out, const struct person *p)
 {
     const char *open = NULL;
     enum person_kind group = PERSON_KINDS;
-    buffer_add_str(out, STR("<user name='"));
-    builder_escape_attr(out, jid_local(p->jid));
-    buffer_add_str(out, STR("'>\n"));
+    bool domain = !p->jid->local_len;
+    if (domain) {
+        buffer_printf(out, "<domain xmlns='%.*s'>\n", STR_ARG(NS_JACKDAW_PIE));
+    } else {
+        buffer_add_str(out, STR("<user name='"));
+        builder_escape_attr(out, jid_local(p->jid));
+        buffer_add_str(out, STR("'>\n"));
+    }
     for (size_t i = 0; i < p->count; i++) {
         const struct fact *f = &p->facts[i];
         const char *wrapper = wrappers[f->kind].name;
@@ -86,5 +91,5 @@ void pie_write_person(struct buffer *out, const struct person *p)
     }
     if (open)
         buffer_printf(out, "</%s>\n", open);
-    buffer_add_str(out, STR("</user>\n"));
+    buffer_add_str(out, domain ? STR("</domain>\n") : STR("</user>\n"));
 }

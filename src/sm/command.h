@@ -1,6 +1,6 @@
 /* Command: what an ad-hoc command (XEP-0050) is to the features that have some. features/commands.c
- * lists them, keeps the sessions between a form and its submission, and checks who asks and what
- * was filled in; a command is a row of a table and a function that does it.
+ * lists them and checks who asks and what was filled in, command_sessions.c waits for what is being
+ * filled in; a command is a row of a table and a function that does it.
  */
 #ifndef JACKDAW_SM_COMMAND_H
 #define JACKDAW_SM_COMMAND_H
@@ -8,13 +8,10 @@
 #include "sm/iq.h"
 #include "xmpp/data_form.h"
 
-#define COMMAND_MAX_SESSIONS      1000u   /* of all requesters */
-#define COMMAND_MAX_PER_REQUESTER 10u     /* of one full JID; the oldest goes */
-#define COMMAND_SESSION_MS        600000u /* to fill in a form */
+#define COMMAND_SESSION_ID 26u /* characters */
 
-#define COMMAND_SERVER                                                                             \
-    1u /* concerns all domains: for those who may administer the whole server                      \
-        */
+/* Flag: concerns all domains, for those who may administer the whole server. */
+#define COMMAND_SERVER 1u
 
 /* One execution. It ends in exactly one of the functions below, now or later. */
 struct command_call {
@@ -23,7 +20,7 @@ struct command_call {
     struct iq *iq;
     struct str domain;     /* that it is about; lives as long as the call */
     struct data_form form; /* submitted and checked; stanza NULL for a command without one */
-    char session[27];
+    char session[COMMAND_SESSION_ID + 1];
 };
 
 struct command {
@@ -50,5 +47,8 @@ struct builder *command_result_open(struct command_call *call);
 void command_result_send(struct command_call *call, struct builder *b);
 /* Answered by a stanza error. */
 void command_refuse(struct command_call *call, enum stanza_condition condition);
+/* What all of these but the last are made of: a <command/> with that status, and its end. */
+struct builder *command_answer_open(struct command_call *call, const char *status);
+void command_answer_send(struct command_call *call, struct builder *b);
 
 #endif

@@ -205,11 +205,12 @@ void deliver_user(struct user *user, struct packet *p)
 void deliver_domain(struct sm *sm, struct session *session, struct packet *p)
 {
     enum send_kind kind = send_kind_of(p->stanza);
+    struct path_event e = {.sm = sm, .session = session, .packet = p};
     if (kind == SEND_IQ && jid_is_bare(p->to))
         iq_handle(sm, NULL, session, p);
-    else if (kind == SEND_MESSAGE &&
-             path_run(&sm->path, PATH_DOMAIN_MESSAGE,
-                      &(struct path_event){.sm = sm, .session = session, .packet = p}) == PATH_DONE)
+    else if (kind == SEND_MESSAGE && path_run(&sm->path, PATH_DOMAIN_MESSAGE, &e) == PATH_DONE)
+        return;
+    else if (kind == SEND_PRESENCE && path_run(&sm->path, PATH_DOMAIN_PRESENCE, &e) == PATH_DONE)
         return;
     else if (kind == SEND_PRESENCE)
         packet_destroy(p); /* a domain has no presence to tell or to want */

@@ -171,7 +171,29 @@ static struct session *make(struct user *user, const struct packet *p)
     return s;
 }
 
-/* An account that c2s has authenticated exists, whatever the users' database knew of it. */
+/* Names of one session alone (XEP-0175). */
+static bool is_guest(const struct user *user)
+{
+    const struct config_list *domains = &user->sm->c->env->config->auth_anonymous;
+    for (size_t i = 0; i < domains->count; i++)
+        if (str_is(jid_domain(user->jid), domains->items[i]))
+            return true;
+    return false;
+}
+
+static void on_activated(void *arg, enum error e, const struct store_rows *rows)
+{
+    struct user *user = arg;
+    if (!e && user->active && user->state == USER_READY) {
+        path_run(&user->sm->path, PATH_USER_CREATED,
+                 &(struct path_event){.sm = user->sm, .user = user});
+        user_welcome(user);
+    }
+    user_release(user);
+}
+
+/* An account that c2s has authenticated exists, whatever the users' database knew of it: one that a
+ * directory knows is new here when it first comes. */
 static void ensure_active(struct user *user)
 {
     if (user->active)
@@ -179,8 +201,13 @@ static void ensure_active(struct user *user)
     user->active = true;
     path_run(&user->sm->path, PATH_USER_READY, &(struct path_event){.sm = user->sm, .user = user});
     struct store_txn *t = store_begin(user->sm->store);
-    store_commit(users_activate(t, jid_full(user->jid), loop_wall(user->sm->loop) / 1000), NULL,
-                 NULL);
+    int64_t now = loop_wall(user->sm->loop) / 1000;
+    if (is_guest(user)) {
+        store_commit(users_activate(t, jid_full(user->jid), now), NULL, NULL);
+        return;
+    }
+    user_hold(user);
+    store_commit(users_activate_new(t, jid_full(user->jid), now), on_activated, user);
 }
 
 static void take_traits(struct session *s, unsigned traits)

@@ -63,38 +63,49 @@ static void failed(struct shared_directory *d, const char *why)
     ask_after(d, d->retry);
 }
 
-static void take(struct shared_directory *d)
+static void adopt(struct shared_directory *d)
 {
-    bool same = str_eq(buffer_str(&d->now), buffer_str(&d->next));
     struct buffer old = d->now;
-    if (d->failing)
-        log_info(&d->sm->c->log, "the directory tells its shared groups again");
-    d->failing = false;
-    d->retry = 0;
-    ask_after(d, (uint64_t)d->sm->c->env->config->ldap_group_refresh * 1000);
-    if (same)
+    if (str_eq(buffer_str(&d->now), buffer_str(&d->next)))
         return;
     d->now = d->next;
     d->next = old;
     d->changed(d->arg);
 }
 
+static void take(struct shared_directory *d)
+{
+    if (d->failing)
+        log_info(&d->sm->c->log, "the directory tells its shared groups again");
+    d->failing = false;
+    d->retry = 0;
+    ask_after(d, (uint64_t)d->sm->c->env->config->ldap_group_refresh * 1000);
+    adopt(d);
+}
+
+/* Cuts off the last line when it is this one. */
+static bool take_line(struct buffer *b, struct str line)
+{
+    struct str text = buffer_str(b);
+    bool whole =
+        text.len == line.len || (text.len > line.len && text.data[text.len - line.len - 1] == '\n');
+    if (!whole || memcmp(text.data + text.len - line.len, line.data, line.len) != 0)
+        return false;
+    b->end -= line.len;
+    return true;
+}
+
 /* The last line says how it went. */
 static void on_data(void *owner, const char *bytes, size_t len)
 {
-    static const struct str end = {"end\n", 4}, error = {"error\n", 6};
     struct shared_directory *d = owner;
     if (!buffer_add(&d->next, bytes, len)) {
         failed(d, "there is too much");
-        return;
-    }
-    struct str text = buffer_str(&d->next);
-    bool whole = text.len == end.len || (text.len > end.len && text.data[text.len - 5] == '\n');
-    if (text.len >= end.len && whole &&
-        memcmp(text.data + text.len - end.len, end.data, end.len) == 0) {
-        d->next.end -= end.len;
+    } else if (take_line(&d->next, STR("end\n"))) {
         take(d);
-    } else if (str_eq(text, error)) {
+    } else if (take_line(&d->next, STR("error\n"))) {
+        if (!buffer_len(&d->now)) /* we have just started */
+            adopt(d);
         failed(d, "its helper says so; see the line above");
     }
 }

@@ -160,9 +160,12 @@ void user_load_end(struct user *user, enum error e)
         log_error(&user->sm->c->log, "cannot load %s from the store: %s", user->jid->text,
                   error_text(e ? e : ERR_STORE));
     user->state = USER_READY;
-    if (user->active && !user->load_failed)
+    if (user->active && !user->load_failed) {
         path_run(&user->sm->path, PATH_USER_READY,
                  &(struct path_event){.sm = user->sm, .user = user});
+        if (user->is_new)
+            user_welcome(user);
+    }
     drain(user);
     user_release(user);
 }
@@ -208,7 +211,8 @@ static void on_user_row(void *arg, enum error e, const struct store_rows *rows)
         VACATION_START,
         VACATION_END,
         PRIVACY_ITEMS,
-        PUSHES
+        PUSHES,
+        NEW = 11
     };
     struct user *user = arg;
     if (!e && store_rows_count(rows) > 0) {
@@ -219,6 +223,7 @@ static void on_user_row(void *arg, enum error e, const struct store_rows *rows)
         user_set_photo(user, store_text(rows, 0, PHOTO_HASH));
         user->vacation_start = store_int(rows, 0, VACATION_START);
         user->vacation_end = store_int(rows, 0, VACATION_END);
+        user->is_new = store_int(rows, 0, NEW) != 0;
         take_mam_prefs(user, rows);
         if (store_int(rows, 0, PRIVACY_ITEMS)) {
             user_load_begin(user);
@@ -264,6 +269,13 @@ struct user *user_get(struct sm *sm, struct jid *jid)
 
 /* --- accounts --- */
 
+void user_welcome(struct user *user)
+{
+    user->is_new = false;
+    path_run(&user->sm->path, PATH_USER_NEW, &(struct path_event){.sm = user->sm, .user = user});
+    store_commit(users_welcomed(store_begin(user->sm->store), jid_full(user->jid)), NULL, NULL);
+}
+
 struct creation {
     struct user *user;
     bool existed;
@@ -278,11 +290,13 @@ static void on_created(void *arg, enum error e, const struct store_rows *rows)
         session_answer(user->sm, creation->request, SESSION_CREATE, STR("internal-server-error"));
     else
         session_answer(user->sm, creation->request, SESSION_CREATED, STR_NULL);
-    if (e)
+    if (e) {
         user->active = creation->existed;
-    else if (!creation->existed)
+    } else if (!creation->existed) {
         path_run(&user->sm->path, PATH_USER_CREATED,
                  &(struct path_event){.sm = user->sm, .user = user});
+        user_welcome(user);
+    }
     free(creation);
     user_release(user);
 }
@@ -296,7 +310,8 @@ void user_create(struct user *user, struct packet *p)
     user_hold(user);
     user->active = true;
     struct store_txn *t = store_begin(user->sm->store);
-    store_commit(users_activate(t, jid_full(user->jid), wall_seconds(user)), on_created, creation);
+    store_commit(users_activate_new(t, jid_full(user->jid), wall_seconds(user)), on_created,
+                 creation);
 }
 
 /* The rows have gone: now the others hear of it. The one who asked first, because the end of the

@@ -57,6 +57,7 @@ struct user {
     char *logout_status;              /* NULL: none */
     char photo_hash[AVATAR_HASH_LEN]; /* of the vCard's picture: features/vcard.c */
     bool has_photo;
+    bool is_new;                 /* has yet to get what new accounts get */
     bool searching;              /* a search is under way: features/search.c */
     struct rate stanzas, logins; /* XEP-0133 section 4.10 */
     uint32_t waiting_count;
@@ -96,6 +97,8 @@ void user_load_end(struct user *user, enum error e);
 /* The reason of a SESSION_DELETE: there was an account, although its rows may have gone already. */
 #define USER_EXISTED "existed"
 
+/* The account gets what new ones get (PATH_USER_NEW), and that is written down. */
+void user_welcome(struct user *user);
 /* SESSION_CREATE and SESSION_DELETE; the packet is answered and destroyed. The user must be ready.
  */
 void user_create(struct user *user, struct packet *p);

@@ -29,11 +29,26 @@ void users_count(struct store *s, struct str domain, store_fn fn, void *arg)
     store_read(store_add_text(store_add(store_begin(s), SQL_USER_COUNT), domain), fn, arg);
 }
 
-struct store_txn *users_activate(struct store_txn *t, struct str owner, int64_t time)
+static struct store_txn *activate(struct store_txn *t, struct str owner, int64_t time, bool new)
 {
     int64_t sequence = (int64_t)store_sequence(t->store);
     store_add_text(store_add(t, SQL_USER_ACTIVATE), owner);
-    return store_add_int(store_add_int(t, sequence), time);
+    return store_add_int(store_add_int(store_add_int(t, sequence), time), new);
+}
+
+struct store_txn *users_activate(struct store_txn *t, struct str owner, int64_t time)
+{
+    return activate(t, owner, time, false);
+}
+
+struct store_txn *users_activate_new(struct store_txn *t, struct str owner, int64_t time)
+{
+    return activate(t, owner, time, true);
+}
+
+struct store_txn *users_welcomed(struct store_txn *t, struct str owner)
+{
+    return store_add_text(store_add(t, SQL_USER_WELCOMED), owner);
 }
 
 struct store_txn *users_set_logout(struct store_txn *t, struct str owner, int64_t time,

@@ -7,11 +7,14 @@
 
 /* ---- active, logout ---- */
 /* Row: active.time, logout.time, logout.status, vcard.photo-hash, vacation start and end (SQL NULL
- * where absent), how many privacy items, mam-prefs: default, always, never; no row when the account
- * is not active. */
+ * where absent), how many privacy items, how many pushes, mam-prefs: default, always, never;
+ * active.new; no row when the account is not active. */
 void users_get(struct store *s, struct str owner, store_fn fn, void *arg);
 struct store_txn *users_activate(struct store_txn *t, struct str owner,
                                  int64_t time); /* keeps an existing time */
+/* The same; the account has yet to get what new accounts get. Until then users_get says so. */
+struct store_txn *users_activate_new(struct store_txn *t, struct str owner, int64_t time);
+struct store_txn *users_welcomed(struct store_txn *t, struct str owner);
 /* Removes every row the owner has in any table. */
 struct store_txn *users_delete(struct store_txn *t, struct str owner);
 struct store_txn *users_set_logout(struct store_txn *t, struct str owner, int64_t time,

@@ -1,4 +1,4 @@
-"""Administration by a client we did not write (slixmpp): accounts, announcements, the message of the day, over a restart."""
+"""Administration by a client we did not write (slixmpp): accounts, over a restart. Announcements, statistics, shared groups: test_tables.py."""
 import asyncio
 
 import pytest
@@ -90,56 +90,6 @@ def test_accounts_over_a_restart(own_server):
 
     asyncio.run(second())
     assert f'juliet@{server.domain}' not in server.command('user', 'list').stdout
-
-
-def test_the_message_of_the_day_is_seen_once(own_server):
-    server = administered(own_server)
-
-    async def first():
-        admin = await Admin(server, 'admin', server.password).come()
-        romeo = await Person(server, 'romeo', server.password).come()
-        admin.send_message(mto=f'{server.domain}/announce/motd', mbody='Masks tonight')
-        assert (await romeo.message())['body'] == 'Masks tonight'
-        await romeo.leave()
-        await admin.leave()
-
-    asyncio.run(first())
-    server.user('juliet')
-    server.stop()
-    server.start()
-
-    async def second():
-        juliet = await Person(server, 'juliet', server.password).come()
-        assert (await juliet.message())['body'] == 'Masks tonight'
-        romeo = await Person(server, 'romeo', server.password).come()
-        juliet.send_message(mto=romeo.boundjid.full, mbody='hello')
-        assert (await romeo.message())['body'] == 'hello'  # and not the message of the day again
-        await juliet.leave()
-        await romeo.leave()
-
-    asyncio.run(second())
-
-
-def test_shared_groups_over_a_restart(own_server):
-    server = own_server('sm.shared_groups=Staff=romeo@jackdaw.test juliet@jackdaw.test')
-    server.start()
-    for name in ('romeo', 'juliet'):
-        server.user(name)
-
-    async def meet():
-        romeo = await Person(server, 'romeo', server.password).come()
-        item = romeo.client_roster['juliet@jackdaw.test']
-        assert item['subscription'] == 'both' and item['groups'] == ['Staff']
-        juliet = await Person(server, 'juliet', server.password).come()
-        await romeo.presence_of('juliet@jackdaw.test', 'available')
-        await juliet.leave()
-        await romeo.presence_of('juliet@jackdaw.test', 'unavailable')
-        await romeo.leave()
-
-    asyncio.run(meet())
-    server.stop()
-    server.start()
-    asyncio.run(meet())
 
 
 def test_accounts_from_the_shell(own_server):

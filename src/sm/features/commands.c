@@ -1,199 +1,16 @@
 /* Ad-hoc commands (XEP-0050) of a domain, and the same at an administrator's own account. Every
  * command here has one form at most: asked for, submitted, done. What a command does is in the file
  * of the feature that registered it; see command.h. */
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include "base/mem.h"
 #include "sm/admin.h"
-#include "sm/command.h"
+#include "sm/command_sessions.h"
 #include "sm/disco.h"
 #include "xmpp/namespaces.h"
 
-#define ENDED_IDS                                                                                  \
-    64u /* ids of ended sessions that are remembered, to tell old ones from wrong ones */
-#define SESSION_ID 26u
-
-/* A form is out: waiting for its submission. */
-struct execution {
-    struct list node; /* of commands_state.open, oldest first */
-    struct jid *from, *to;
-    const struct command *command;
-    uint64_t deadline;
-    char id[SESSION_ID + 1];
-};
-
-struct commands_state {
-    struct sm *sm;
-    struct list open;
-    unsigned count;
-    struct loop_timer timer;
-    char ended[ENDED_IDS][SESSION_ID + 1];
-    unsigned next_ended;
-};
-
-static struct commands_state *state_of(const struct sm *sm)
+static struct command_sessions *state_of(const struct sm *sm)
 {
     return sm->state[FEATURE_commands];
-}
-
-/* --- sessions --- */
-
-static void end(struct commands_state *cs, struct execution *e)
-{
-    memcpy(cs->ended[cs->next_ended++ % ENDED_IDS], e->id, sizeof e->id);
-    list_remove(&e->node);
-    cs->count--;
-    jid_unref(e->from);
-    jid_unref(e->to);
-    free(e);
-}
-
-static void on_timer(struct loop_timer *timer)
-{
-    struct commands_state *cs = MEM_CONTAINER(timer, struct commands_state, timer);
-    uint64_t now = loop_now(cs->sm->loop);
-    while (!list_empty(&cs->open)) {
-        struct execution *e = LIST_ENTRY(cs->open.next, struct execution, node);
-        if (e->deadline > now) {
-            loop_timer_start(timer, e->deadline - now);
-            return;
-        }
-        end(cs, e);
-    }
-}
-
-static void make_room(struct commands_state *cs, const struct jid *from)
-{
-    struct execution *oldest = NULL;
-    unsigned own = 0;
-    LIST_EACH (it, &cs->open) {
-        struct execution *e = LIST_ENTRY(it, struct execution, node);
-        if (!jid_eq(e->from, from))
-            continue;
-        own++;
-        if (!oldest)
-            oldest = e;
-    }
-    if (own >= COMMAND_MAX_PER_REQUESTER)
-        end(cs, oldest);
-    else if (cs->count >= COMMAND_MAX_SESSIONS)
-        end(cs, LIST_ENTRY(cs->open.next, struct execution, node));
-}
-
-static void begin(struct commands_state *cs, struct command_call *call, struct jid *to)
-{
-    struct jid *from = command_requester(call);
-    make_room(cs, from);
-    struct execution *e = MEM_NEW(struct execution);
-    e->from = jid_ref(from);
-    e->to = jid_ref(to);
-    e->command = call->command;
-    e->deadline = loop_now(call->sm->loop) + COMMAND_SESSION_MS;
-    memcpy(e->id, call->session, sizeof e->id);
-    list_push(&cs->open, &e->node);
-    cs->count++;
-    if (!loop_timer_running(&cs->timer))
-        loop_timer_start(&cs->timer, COMMAND_SESSION_MS);
-}
-
-/* Section 3.3: valid between one requester and one responder alone. */
-static struct execution *find(const struct commands_state *cs, struct str id,
-                              const struct jid *from, const struct jid *to)
-{
-    LIST_EACH (it, &cs->open) {
-        struct execution *e = LIST_ENTRY(it, struct execution, node);
-        if (str_is(id, e->id) && jid_eq(e->from, from) && jid_eq(e->to, to))
-            return e;
-    }
-    return NULL;
-}
-
-static bool has_ended(const struct commands_state *cs, struct str id)
-{
-    for (unsigned i = 0; i < ENDED_IDS; i++)
-        if (cs->ended[i][0] && str_is(id, cs->ended[i]))
-            return true;
-    return false;
-}
-
-/* --- answers --- */
-
-struct jid *command_requester(const struct command_call *call)
-{
-    return call->iq->packet->from;
-}
-
-static void finish(struct command_call *call, enum stanza_condition condition)
-{
-    iq_finish(call->iq, condition);
-    free(call);
-}
-
-static struct builder *answer_open(struct command_call *call, const char *status)
-{
-    struct builder *b = iq_result_open(call->iq);
-    builder_start(b, STR("command"), NS_COMMANDS);
-    builder_attr(b, STR("node"),
-                 stanza_attr(call->iq->packet->stanza, call->iq->payload, STR("node")));
-    builder_attr(b, STR("sessionid"), str_of(call->session));
-    builder_attr(b, STR("status"), str_of(status));
-    return b;
-}
-
-static void answer_send(struct command_call *call, struct builder *b)
-{
-    builder_end(b);
-    iq_result_send(call->iq, b);
-    finish(call, STANZA_ERR_NONE);
-}
-
-static void note(struct command_call *call, const char *type, const char *fmt, va_list args)
-{
-    struct builder *b = answer_open(call, "completed");
-    char text[4096];
-    if (fmt) {
-        vsnprintf(text, sizeof text, fmt, args);
-        builder_start(b, STR("note"), STR_NULL);
-        builder_attr(b, STR("type"), str_of(type));
-        builder_text(b, builder_text_ok(str_of(text)) ? str_of(text) : STR("done"));
-        builder_end(b);
-    }
-    answer_send(call, b);
-}
-
-void command_done(struct command_call *call, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    note(call, "info", fmt, args);
-    va_end(args);
-}
-
-void command_fail(struct command_call *call, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    note(call, "error", fmt, args);
-    va_end(args);
-}
-
-void command_refuse(struct command_call *call, enum stanza_condition condition)
-{
-    finish(call, condition);
-}
-
-struct builder *command_result_open(struct command_call *call)
-{
-    struct builder *b = answer_open(call, "completed");
-    data_form_open(b, "result", call->command->name, NULL, NS_ADMIN);
-    return b;
-}
-
-void command_result_send(struct command_call *call, struct builder *b)
-{
-    data_form_close(b);
-    answer_send(call, b);
 }
 
 /* Section 4: bad-request with one of its own conditions; session-expired is not-allowed. */
@@ -344,7 +161,7 @@ static struct command_call *call_create(struct iq *iq, const struct command *com
 static void send_form(struct command_call *call)
 {
     const struct command *c = call->command;
-    struct builder *b = answer_open(call, "executing");
+    struct builder *b = command_answer_open(call, "executing");
     builder_start(b, STR("actions"), STR_NULL);
     builder_attr(b, STR("execute"), STR("complete"));
     builder_leaf(b, STR("complete"), STR_NULL, STR(""));
@@ -355,17 +172,17 @@ static void send_form(struct command_call *call)
     for (const struct data_field *f = c->fields; !c->fill && f->var; f++)
         data_form_add(b, f, false, NULL, 0);
     data_form_close(b);
-    answer_send(call, b);
+    command_answer_send(call, b);
 }
 
 static enum stanza_condition start(struct iq *iq, const struct command *command)
 {
-    struct commands_state *cs = state_of(iq->sm);
+    struct command_sessions *cs = state_of(iq->sm);
     struct jid *to = responder_of(iq);
     struct command_call *call = call_create(iq, command);
-    random_token(call->sm->c->env->random, call->session, SESSION_ID);
+    random_token(call->sm->c->env->random, call->session, COMMAND_SESSION_ID);
     if (command->fields) {
-        begin(cs, call, to);
+        command_session_begin(cs, call, to);
         send_form(call);
     } else {
         command->run(call);
@@ -374,18 +191,18 @@ static enum stanza_condition start(struct iq *iq, const struct command *command)
 }
 
 static enum stanza_condition cancel(struct iq *iq, const struct command *command,
-                                    struct execution *e)
+                                    struct command_session *e)
 {
     struct command_call *call = call_create(iq, command);
     memcpy(call->session, e->id, sizeof e->id);
-    end(state_of(call->sm), e);
-    answer_send(call, answer_open(call, "canceled"));
+    command_session_end(state_of(call->sm), e);
+    command_answer_send(call, command_answer_open(call, "canceled"));
     return STANZA_ERR_NONE;
 }
 
 /* The form comes back. One that cannot be accepted leaves the session open, to be mended. */
 static enum stanza_condition submit(struct iq *iq, const struct command *command,
-                                    struct execution *e)
+                                    struct command_session *e)
 {
     struct data_form form;
     char why[256];
@@ -396,7 +213,7 @@ static enum stanza_condition submit(struct iq *iq, const struct command *command
     struct command_call *call = call_create(iq, command);
     call->form = form;
     memcpy(call->session, e->id, sizeof e->id);
-    end(state_of(call->sm), e);
+    command_session_end(state_of(call->sm), e);
     command->run(call);
     return STANZA_ERR_NONE;
 }
@@ -414,10 +231,10 @@ static bool known_action(struct str action)
 static enum stanza_condition go_on(struct iq *iq, const struct command *command, struct str id,
                                    struct str action)
 {
-    struct commands_state *cs = state_of(iq->sm);
+    struct command_sessions *cs = state_of(iq->sm);
     struct jid *to = responder_of(iq);
-    struct execution *e = find(cs, id, iq->packet->from, to);
-    if (!e && has_ended(cs, id))
+    struct command_session *e = command_session_find(cs, id, iq->packet->from, to);
+    if (!e && command_session_has_ended(cs, id))
         return error(iq, "session-expired", NULL);
     if (!e || e->command != command)
         return error(iq, "bad-sessionid", NULL);
@@ -456,23 +273,13 @@ static enum stanza_condition on_command(struct iq *iq)
 
 static enum path_result at_start(struct path_event *e)
 {
-    struct commands_state *cs = MEM_NEW(struct commands_state);
-    cs->sm = e->sm;
-    list_init(&cs->open);
-    loop_timer_init(&cs->timer, e->sm->loop, on_timer);
-    e->sm->state[FEATURE_commands] = cs;
+    e->sm->state[FEATURE_commands] = command_sessions_create(e->sm->loop);
     return PATH_PASS;
 }
 
 static enum path_result at_stop(struct path_event *e)
 {
-    struct commands_state *cs = state_of(e->sm);
-    if (!cs)
-        return PATH_PASS;
-    while (!list_empty(&cs->open))
-        end(cs, LIST_ENTRY(cs->open.next, struct execution, node));
-    loop_timer_stop(&cs->timer);
-    free(cs);
+    command_sessions_destroy(state_of(e->sm));
     e->sm->state[FEATURE_commands] = NULL;
     return PATH_PASS;
 }

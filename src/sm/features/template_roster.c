@@ -21,7 +21,7 @@ static void add(struct user *user, struct str entry)
     jid_unref(jid);
 }
 
-static enum path_result at_user_created(struct path_event *e)
+static enum path_result at_user_new(struct path_event *e)
 {
     const struct config_list *list = &e->sm->c->env->config->sm_template_roster;
     for (size_t i = 0; i < list->count; i++)
@@ -31,5 +31,5 @@ static enum path_result at_user_created(struct path_event *e)
 
 const struct feature template_roster_feature = {
     .name = "template_roster",
-    .at = {[PATH_USER_CREATED] = at_user_created},
+    .at = {[PATH_USER_NEW] = at_user_new},
 };

@@ -103,11 +103,16 @@ static void tell_watchers(struct sm *sm, const struct user *user, const char *wh
     stanza_unref(message);
 }
 
-static enum path_result at_created(struct path_event *e)
+static enum path_result at_new(struct path_event *e)
 {
     const struct welcome *w = find(e->sm, jid_domain(e->user->jid));
     if (w)
         send_route(e->sm, w->message, w->domain, e->user->jid);
+    return PATH_PASS;
+}
+
+static enum path_result at_created(struct path_event *e)
+{
     tell_watchers(e->sm, e->user, "made");
     return PATH_PASS;
 }
@@ -198,6 +203,7 @@ const struct feature welcome_feature = {
            [PATH_STOP] = at_stop,
            [PATH_INTERNAL] = at_internal,
            [PATH_USER_CREATED] = at_created,
+           [PATH_USER_NEW] = at_new,
            [PATH_USER_DELETE] = at_delete},
     .commands = commands,
 };
