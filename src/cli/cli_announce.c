@@ -104,6 +104,8 @@ static void print_motds(void *arg, const struct store_rows *rows)
 {
     for (size_t i = 0; i < store_rows_count(rows); i++)
         printf("%.*s: %.*s\n", STR_ARG(store_text(rows, i, 0)), STR_ARG(store_text(rows, i, 1)));
+    if (store_rows_count(rows) == 0)
+        fprintf(stderr, "there is no message of the day\n");
 }
 
 static int show(const struct config *config)

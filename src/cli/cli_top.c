@@ -158,28 +158,58 @@ static const char *eol(const struct view *v)
     return v->live ? "\033[K\n" : "\n";
 }
 
-static void draw_component(struct view *v, const char *name, const json_t *now)
+/* Packets that wait to go on: of a router on all its links, of others on their own. */
+static long long queued(const json_t *component)
 {
-    static const char *const shown[] = {"sessions",   "users_loaded", "store_pending",
-                                        "held_bytes", "names",        "queued"};
-    const json_t *before = json_object_get(v->before.status, name);
+    long long sum = number(json_object_get(component, "link"), "queued");
+    size_t i;
+    json_t *link;
+
+    json_array_foreach(json_object_get(component, "links"), i, link) sum += number(link, "queued");
+    return sum;
+}
+
+/* What only grows is shown as how fast: a component's own counters, and those among its numbers. */
+static bool is_counter(const char *name, bool nested)
+{
+    static const char *const names[] = {"received",    "sent",          "bounced",   "stanzas_in",
+                                        "stanzas_out", "bytes_in",      "bytes_out", "logins",
+                                        "stored",      "login_failures"};
+
+    if (nested)
+        return strcmp(name, "queued") != 0; /* the one that goes down, too */
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+static void draw_rates(const struct view *v, const json_t *now, const json_t *before, bool nested)
+{
     const char *key;
     json_t *value;
 
-    printf("%-10s pid %-7lld up %llds", name, number(now, "pid"), number(now, "uptime"));
+    json_object_foreach((json_t *)(uintptr_t)now, key, value)
+    {
+        double r = rate(v, number(now, key), number(before, key));
+        if (json_is_integer(value) && is_counter(key, nested) && (r > 0 || !nested))
+            printf("  %s %.0f%s", key, r, v->before.status ? "/s" : "");
+    }
+}
+
+static void draw_component(struct view *v, const char *name, const json_t *now)
+{
+    static const char *const shown[] = {"sessions", "users_loaded", "store_pending", "held_bytes"};
+    const json_t *before = json_object_get(v->before.status, name);
+
+    printf("%-10s pid %-7lld up %llds  queued %lld", name, number(now, "pid"),
+           number(now, "uptime"), queued(now));
     for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
         if (json_is_integer(json_object_get(now, shown[i])))
             printf("  %s %lld", shown[i], number(now, shown[i]));
     printf("%s%10s ", eol(v), "");
-    json_object_foreach((json_t *)(uintptr_t)now, key, value)
-    {
-        bool counter = strstr(key, "stanzas") || strstr(key, "bytes_") ||
-                       strcmp(key, "logins") == 0 || strcmp(key, "received") == 0 ||
-                       strcmp(key, "sent") == 0 || strcmp(key, "routed") == 0;
-        if (counter && json_is_integer(value))
-            printf("  %s %.0f%s", key, rate(v, number(now, key), number(before, key)),
-                   v->before.status ? "/s" : "");
-    }
+    draw_rates(v, now, before, false);
+    draw_rates(v, json_object_get(now, "counters"), json_object_get(before, "counters"), true);
     fputs(eol(v), stdout);
     v->lines += 2;
 }

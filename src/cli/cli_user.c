@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -207,6 +208,18 @@ static int user_del(struct cli_options *o, struct user_store *s, const struct co
     return e == ERR_OK && existed ? 0 : 1;
 }
 
+/* For a person; a script gets an address a line, or asks for --json. */
+static void print_age(int64_t created, bool disabled)
+{
+    char stamp[32];
+    struct tm tm;
+    time_t when = (time_t)created;
+    if (when && gmtime_r(&when, &tm) && strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", &tm))
+        printf("  made %s", stamp);
+    if (disabled)
+        printf("  disabled");
+}
+
 static void print_accounts(void *arg, const struct store_rows *rows)
 {
     const struct cli_options *o = arg;
@@ -214,7 +227,10 @@ static void print_accounts(void *arg, const struct store_rows *rows)
     for (size_t i = 0; i < store_rows_count(rows); i++) {
         struct str user = store_text(rows, i, 0), realm = store_text(rows, i, 1);
         if (!list) {
-            printf("%.*s@%.*s\n", STR_ARG(user), STR_ARG(realm));
+            printf("%.*s@%.*s", STR_ARG(user), STR_ARG(realm));
+            if (isatty(STDOUT_FILENO))
+                print_age(store_int(rows, i, 2), store_int(rows, i, 3) != 0);
+            puts("");
             continue;
         }
         char jid[2100];

@@ -171,8 +171,9 @@ static void print_last(void *arg, const struct store_rows *rows)
     time_t when = shown->rows ? (time_t)store_int(rows, 0, 1) : 0;
     if (when && gmtime_r(&when, &tm))
         strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    struct str status = shown->rows ? store_text(rows, 0, 2) : STR_NULL;
     if (shown->rows)
-        printf("%s %.*s\n", stamp, STR_ARG(store_text(rows, 0, 2)));
+        printf("%s%s%.*s\n", stamp, status.len ? " " : "", STR_ARG(status));
 }
 
 typedef void (*read_fn)(struct store *s, struct str owner, store_fn fn, void *arg);

@@ -97,5 +97,15 @@ def test_they_are_read_again_and_outlive_the_directory(own_server, slapd, tmp_pa
         await romeo.leave()
         await juliet.leave()
 
+    async def later():
+        juliet = await Colleague(server, 'juliet', PASSWORD).come()
+        while 'tybalt@jackdaw.test' not in juliet.client_roster.keys():  # it may have been here before the helper
+            await juliet.push_about('tybalt@jackdaw.test')
+        assert juliet.client_roster['tybalt@jackdaw.test']['groups'] == ['Verona']
+        await juliet.leave()
+
     asyncio.run(go())
+    server.stop()
+    server.start()  # the directory is still away: what it said last is remembered
+    asyncio.run(later())
     server.stop()

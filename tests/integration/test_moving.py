@@ -22,6 +22,7 @@ pytestmark = pytest.mark.peers
 DATABASES = ['sqlite', 'postgres']
 PLACEMENTS = ['inline']
 THEIRS = 'peer.example'
+DOMAINS_VCARD = "<vCard xmlns='vcard-temp'><FN>Capulet and sons</FN></vCard>"
 VCARD = "<vCard xmlns='vcard-temp'><FN>Juliet Capulet</FN><NOTE>\u00fc &lt;</NOTE></vCard>"
 
 
@@ -39,7 +40,10 @@ def test_round_trip(own_server, placement, theirs, tmp_path):
     first, second = own_server(), own_server()
     first.command('import', 'jabberd2', '--sqlite', theirs, '--tables',
                   'authreg,active,logout,roster-items,subscription requests,vcard,private,privacy-items,privacy-default,'
-                  'vacation-settings,status,motd-times,queue')
+                  'vacation-settings,status,motd-message,motd-times,queue')
+    (tmp_path / 'domain.xml').write_text(f"<server-data xmlns='urn:xmpp:pie:0'><host jid='{DOMAIN}'><domain xmlns='urn:jackdaw:pie:0'>"
+                                         f"{DOMAINS_VCARD}</domain></host></server-data>")
+    first.command('import', 'xep0227', str(tmp_path / 'domain.xml'))
     first.command('user', 'disable', f'nurse@{DOMAIN}')
     one, two, three = (str(tmp_path / n) for n in ('one.xml', 'two.xml', 'three.xml'))
     exported = first.command('export', one).stdout
@@ -61,8 +65,11 @@ def test_round_trip(own_server, placement, theirs, tmp_path):
     assert 'cannot make' in second.command('export', three, check=False).stderr  # it is there already
     assert 'there is no account' in second.command('export', str(tmp_path / 'x.xml'), f'nobody@{DOMAIN}', check=False).stderr
     assert not (tmp_path / 'x.xml').exists()
-    second.command('motd', 'set', 'a masked ball')
     everything_is_there(second)
+    juliet = second.client('juliet')
+    juliet.send(f"<iq type='get' id='domain' to='{DOMAIN}'><vCard xmlns='vcard-temp'/></iq>")
+    assert same(juliet.wait_for('iq', id='domain')[0], DOMAINS_VCARD)
+    juliet.end()
     second.stop()
 
 
@@ -77,10 +84,11 @@ def test_several_files_and_what_is_wrong(own_server, placement, tmp_path):
                                        "<xi:include href='sub/romeo%%20.xml'/></host>" % DOMAIN)
     (tmp_path / 'sub' / 'romeo .xml').write_text(
         f"<user xmlns='urn:xmpp:pie:0' name='Romeo' password='{PASSWORD}'><mystery xmlns='x:y'><a/></mystery>"
-        "<query xmlns='jabber:iq:roster'>\n<item jid='not@a@jid'/><item jid='juliet@x.example' subscription='both'>"
+        "<motd xmlns='urn:jackdaw:pie:0'/><query xmlns='jabber:iq:roster'>\n<item jid='not@a@jid'/><item jid='juliet@x.example' subscription='both'>"
         "<group>a</group><group>a</group></item></query></user>")
     done = server.command('import', 'xep0227', str(tmp_path / 'main.xml'), check=False)
-    assert done.returncode == 1 and '2 things could not be carried' in done.stderr
+    assert done.returncode == 1 and '3 things could not be carried' in done.stderr
+    assert f"romeo@{DOMAIN}: <motd xmlns='urn:jackdaw:pie:0'> has no place here" in done.stderr  # a domain's
     assert f"romeo@{DOMAIN}: <mystery xmlns='x:y'> has no place here" in done.stderr
     assert 'roster item "not@a@jid" makes no sense' in done.stderr
     assert rows(done.stdout)['authreg'][0] == 2

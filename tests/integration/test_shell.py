@@ -3,11 +3,11 @@ import asyncio
 import json
 import os
 import pty
+import re
 import select
-import shutil
 import subprocess
 
-from conftest import JACKDAW
+from conftest import JACKDAW, need
 from raw import Raw, local
 from test_two_users import Person
 
@@ -20,6 +20,17 @@ def login(server, name):
     answer = client.auth_scram(name, server.password)
     client.close()
     return local(answer) == 'success'
+
+
+def on_terminal(server, *arguments):
+    """What a command says to a person."""
+    master, slave = pty.openpty()
+    done = subprocess.run([JACKDAW, *arguments, *server.options()], stdin=slave, stdout=slave, timeout=60, check=True)
+    os.close(slave)
+    text = os.read(master, 65536).decode()
+    os.close(master)
+    assert done.returncode == 0
+    return text
 
 
 def test_disabled_accounts_cannot_log_in(own_server):
@@ -37,6 +48,10 @@ def test_disabled_accounts_cannot_log_in(own_server):
     assert not login(server, 'romeo')
     server.command('user', 'enable', jid)
     assert login(server, 'romeo')
+    # a person at a terminal sees since when; a script has an address a line
+    assert server.command('user', 'list').stdout == f'{jid}\n'
+    shown = on_terminal(server, 'user', 'list')
+    assert re.match(rf'{jid}  made 20\d\d-\d\d-\d\dT', shown) and 'disabled' not in shown
     missing = server.command('user', 'disable', f'nobody@{server.domain}', check=False)
     assert missing.returncode == 1 and 'no account' in missing.stderr
 
@@ -149,12 +164,13 @@ def test_top(server):
 
 
 def test_pages_and_completion():
+    need('man', 'man-db')
+    need('zsh', 'zsh')
     for page, name in (('jackdaw', 'JACKDAW 1'), ('jackdaw.conf', 'JACKDAW.CONF 5')):
         text = subprocess.run([JACKDAW, 'man', page], capture_output=True, text=True, check=True).stdout
         assert text.startswith(f'.TH {name}')
-        if shutil.which('man'):
-            made = subprocess.run(['man', '--warnings', '-l', '-'], input=text, capture_output=True, text=True, check=True)
-            assert made.stderr == ''
+        made = subprocess.run(['man', '--warnings', '-l', '-'], input=text, capture_output=True, text=True, check=True)
+        assert made.stderr == ''
     script = subprocess.run([JACKDAW, 'completion', 'bash'], capture_output=True, text=True, check=True).stdout
 
     def complete(*words):
@@ -166,5 +182,21 @@ def test_pages_and_completion():
     assert 'disable' in complete('jackdaw', 'user', '')
     assert complete('jackdaw', 'motd', 'u') == ['update']
     assert set(complete('jackdaw', 'import', '')) == {'jabberd2', 'ejabberd', 'prosody', 'xep0227'}
+    assert complete('jackdaw', 'user', 'devices', 'a') == []  # nothing but commands
     assert '--data' in complete('jackdaw', 'status', '--d')
-    assert subprocess.run([JACKDAW, 'completion', 'zsh'], capture_output=True, text=True, check=True).stdout.startswith('#compdef')
+    assert complete('jackdaw', 'user', 'devices', 'romeo@a.test', '--r') == ['--revoke']
+    assert complete('jackdaw', 'import', 'jabberd2', '--dr') == ['--dry-run']
+
+    script = subprocess.run([JACKDAW, 'completion', 'zsh'], capture_output=True, text=True, check=True).stdout
+    assert script.startswith('#compdef')
+
+    def complete_zsh(*words):
+        """What the script offers; zsh's own part of it, which only shows that, stands in three lines."""
+        line = ' '.join(f"'{w}'" for w in words)
+        test = ('compadd() { shift; print -rl -- "$@" }; _files() { }; _describe() { print -rl -- ${(P)2} };'
+                f'words=({line}); CURRENT={len(words)}\n{script}')
+        return subprocess.run(['zsh', '-f', '-c', test], capture_output=True, text=True, check=True).stdout.splitlines()
+
+    assert 'status:show the running server\\: components, sessions, queues, counters' in complete_zsh('jackdaw', 'st')
+    assert {'disable', 'devices', '--revoke', '--data'} <= set(complete_zsh('jackdaw', 'user', ''))
+    assert 'all' not in complete_zsh('jackdaw', 'user', '') and 'disable' not in complete_zsh('jackdaw', 'user', 'list', '')
