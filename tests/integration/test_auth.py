@@ -298,9 +298,16 @@ def test_ldap(own_server, slapd, tmp_path, how):
                 'search': [f'ldap.base=ou=people,{slapd.base}', 'ldap.filter=(&(objectClass=inetOrgPerson)(uid=%u))',
                            f'ldap.bind_dn=cn=reader,{slapd.base}', f'ldap.bind_password_file={tmp_path}/bindpw']}[how]
     server = own_server('auth.driver=ldap', f'ldap.url=ldap://127.0.0.1:{slapd.port}', f'ldap.ca_file={slapd.ca}',
-                        'auth.timeout=5', *settings).start()
+                        'auth.timeout=5', 'sm.template_roster=help@jackdaw.test=Help', *settings).start()
     assert offered(server) == {'PLAIN'}
     romeo = login(server, 'romeo', PASSWORD)
+    until = time.monotonic() + 60  # here for the first time: a new account
+    while True:
+        romeo.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
+        if [i.get('jid') for i in romeo.wait_for('iq', id='r').iter('{jabber:iq:roster}item')] == ['help@jackdaw.test']:
+            break
+        assert time.monotonic() < until
+        time.sleep(0.1)
     for name, password in (('romeo', 'capulet'), ('nobody', PASSWORD), ('*', PASSWORD), ('romeo)(cn=*', PASSWORD), ('ro*', PASSWORD)):
         assert failure(server, name, password) == 'not-authorized', name
     login(server, 'juliet', 'capulet').ping()
