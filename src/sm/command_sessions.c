@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include "base/mem.h"
 
-#define ENDED_IDS 64u /* of ended sessions that are remembered, to tell old ones from wrong ones   \
-                       */
+#define ENDED_IDS                                                                                  \
+    64u /* of ended sessions that are remembered, to tell old ones from wrong ones                 \
+         */
 
 struct command_sessions {
     struct loop *loop;
