@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include "base/mem.h"
 
-#define ENDED_IDS                                                                                  \
-    64u /* of ended sessions that are remembered, to tell old ones from wrong ones                 \
-         */
+/* Ids of ended sessions that are remembered, to tell old ones from wrong ones. */
+#define ENDED_IDS 64u
 
 struct command_sessions {
     struct loop *loop;
