@@ -18,19 +18,6 @@ static const struct component_ops *const federation[] = {&resolver_component, &s
     (sizeof(all_components) / sizeof(all_components[0]) +                                          \
      sizeof(federation) / sizeof(federation[0]))
 
-/* By default a server whose domains nobody else can reach does without them. */
-static bool federates(const struct config *config)
-{
-    const struct config_list *domains = &config->server_domains;
-
-    if (!config->s2s_enabled || config_given(config, "s2s.enabled"))
-        return config->s2s_enabled;
-    for (size_t i = 0; i < domains->count; i++)
-        if (domains_public(str_of(domains->items[i])))
-            return true;
-    return false;
-}
-
 /* The components of this server, in the order of starting; returns how many. */
 static size_t choose(const struct config *config, const struct component_ops *ret[COMPONENTS])
 {
@@ -38,7 +25,8 @@ static size_t choose(const struct config *config, const struct component_ops *re
 
     for (size_t i = 0; i < sizeof(all_components) / sizeof(all_components[0]); i++)
         ret[count++] = all_components[i];
-    for (size_t i = 0; federates(config) && i < sizeof(federation) / sizeof(federation[0]); i++)
+    for (size_t i = 0; domains_federate(config) && i < sizeof(federation) / sizeof(federation[0]);
+         i++)
         ret[count++] = federation[i];
     return count;
 }

@@ -20,6 +20,7 @@ struct bound_name {
     struct list node;
     unsigned flags;
     bool refused; /* ask again when the timer fires */
+    char *nodes;  /* who shared it when the router was lost; NULL: nobody */
     size_t len;
     char name[];
 };
@@ -56,17 +57,30 @@ static struct str bound_str(const struct bound_name *b)
     return (struct str){b->name, b->len};
 }
 
+static void bound_free(struct bound_name *b)
+{
+    free(b->nodes);
+    free(b);
+}
+
 /* --- names --- */
 
-static void ask(struct component *c, struct str name, unsigned flags, bool bind)
+static void ask(struct component *c, struct str name, struct packet *request)
 {
     struct request *r = mem_alloc(sizeof(*r) + name.len + 1);
 
-    r->bind = bind;
+    r->bind = request->kind == PACKET_BIND;
     r->len = name.len;
     memcpy(r->name, name.data, name.len);
     list_push(&c->impl->requests, &r->node);
-    link_send(c->link, packet_create_control(bind ? PACKET_BIND : PACKET_UNBIND, name, flags));
+    link_send(c->link, request);
+}
+
+static void ask_bind(struct component *c, const struct bound_name *b)
+{
+    struct str name = bound_str(b);
+
+    ask(c, name, packet_create_bind(name, b->flags, str_of(b->nodes)));
 }
 
 static struct bound_name *find_bound(struct component *c, struct str name)
@@ -91,7 +105,7 @@ void component_bind(struct component *c, struct str name, unsigned flags)
     memcpy(b->name, name.data, name.len);
     list_push(&c->impl->binds, &b->node);
     if (c->link && link_is_up(c->link))
-        ask(c, name, flags, true);
+        ask_bind(c, b);
 }
 
 void component_unbind(struct component *c, struct str name)
@@ -101,9 +115,9 @@ void component_unbind(struct component *c, struct str name)
     if (!b)
         return;
     if (c->link && link_is_up(c->link) && !b->refused)
-        ask(c, name, 0, false);
+        ask(c, name, packet_create_control(PACKET_UNBIND, name, 0));
     list_remove(&b->node);
-    free(b);
+    bound_free(b);
 }
 
 static void on_retry(struct loop_timer *timer)
@@ -117,7 +131,7 @@ static void on_retry(struct loop_timer *timer)
         struct bound_name *b = LIST_ENTRY(it, struct bound_name, node);
         if (b->refused) {
             b->refused = false;
-            ask(c, bound_str(b), b->flags, true);
+            ask_bind(c, b);
         }
     }
 }
@@ -225,6 +239,20 @@ static void forget_peers(struct component *c, bool tell)
         if (tell && c->ops->peer)
             c->ops->peer(c, (struct str){peer->name, peer->len}, false);
         peer_free(peer);
+    }
+}
+
+/* With whom our names are shared: the next router learns it from us, and waits for them. What is
+ * not known now was not known before, or the names are not whole yet (router_await.c). */
+static void remember_nodes(struct component *c)
+{
+    LIST_EACH (it, &c->impl->binds) {
+        struct bound_name *b = LIST_ENTRY(it, struct bound_name, node);
+        const struct peer *peer = hash_get(&c->impl->peers, bound_str(b));
+        if (!peer)
+            continue;
+        free(b->nodes);
+        b->nodes = peer->nodes ? mem_strdup(peer->nodes) : NULL;
     }
 }
 
@@ -340,7 +368,7 @@ static void on_up(void *owner)
     LIST_EACH (it, &c->impl->binds) {
         struct bound_name *b = LIST_ENTRY(it, struct bound_name, node);
         b->refused = false;
-        ask(c, bound_str(b), b->flags, true);
+        ask_bind(c, b);
     }
     if (c->ops->link_state)
         c->ops->link_state(c, true);
@@ -354,6 +382,7 @@ static void on_down(void *owner, const char *why)
     loop_timer_stop(&c->impl->retry);
     loop_timer_stop(&c->impl->halt);
     forget_requests(c);
+    remember_nodes(c);
     forget_peers(c, true);
     if (c->ops->link_state)
         c->ops->link_state(c, false);
@@ -461,7 +490,7 @@ void component_destroy(struct component *c)
     forget_peers(c, false);
     hash_finish(&c->impl->peers);
     while ((node = list_pop(&c->impl->binds)) != NULL)
-        free(LIST_ENTRY(node, struct bound_name, node));
+        bound_free(LIST_ENTRY(node, struct bound_name, node));
     free(c->impl->id);
     free(c->impl);
     free(c);

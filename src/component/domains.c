@@ -142,3 +142,15 @@ bool domains_public(struct str name)
     return dot != NULL && !number && !ends_with(name, STR(".localhost")) &&
            !memchr(name.data, ':', name.len);
 }
+
+bool domains_federate(const struct config *config)
+{
+    const struct config_list *domains = &config->server_domains;
+
+    if (!config->s2s_enabled || config_given(config, "s2s.enabled"))
+        return config->s2s_enabled;
+    for (size_t i = 0; i < domains->count; i++)
+        if (domains_public(str_of(domains->items[i])))
+            return true;
+    return false;
+}

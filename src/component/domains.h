@@ -32,5 +32,7 @@ bool domains_is_component(const struct config *config, struct str name);
 /* Whether others could reach it: "localhost" and names without a dot are nobody's but this
  * machine's, and addresses are no names. */
 bool domains_public(struct str name);
+/* Whether an installation has s2s and resolver: by default only where a domain is public. */
+bool domains_federate(const struct config *config);
 
 #endif

@@ -57,7 +57,12 @@ static struct str keep(char **at, struct str s)
     return kept;
 }
 
-/* Absent strings have length 0. `more` is the nodes of a presence, else the reason. */
+static bool has_nodes(enum packet_kind kind)
+{
+    return kind == PACKET_PRESENCE || kind == PACKET_BIND;
+}
+
+/* Absent strings have length 0. `more` is the nodes of a name, else the reason. */
 static struct packet *make(enum packet_kind kind, struct str to, struct str from, struct str name,
                            struct str more)
 {
@@ -71,7 +76,7 @@ static struct packet *make(enum packet_kind kind, struct str to, struct str from
     p->route_to = keep(&at, to);
     p->route_from = keep(&at, from);
     p->name = keep(&at, name);
-    if (kind == PACKET_PRESENCE)
+    if (has_nodes(kind))
         p->nodes = keep(&at, more);
     else
         p->reason = keep(&at, more);
@@ -88,6 +93,14 @@ struct packet *packet_create_control(enum packet_kind kind, struct str name, uns
     struct packet *p = make(kind, STR_NULL, STR_NULL, name, STR_NULL);
 
     p->bind_flags = bind_flags;
+    return p;
+}
+
+struct packet *packet_create_bind(struct str name, unsigned flags, struct str nodes)
+{
+    struct packet *p = make(PACKET_BIND, STR_NULL, STR_NULL, name, nodes);
+
+    p->bind_flags = flags;
     return p;
 }
 
@@ -136,7 +149,7 @@ void packet_destroy(struct packet *p)
 struct packet *packet_copy(const struct packet *p)
 {
     struct packet *copy = make(p->kind, p->route_to, p->route_from, p->name,
-                               p->kind == PACKET_PRESENCE ? p->nodes : p->reason);
+                               has_nodes(p->kind) ? p->nodes : p->reason);
 
     copy->error = p->error;
     copy->bind_flags = p->bind_flags;

@@ -97,7 +97,7 @@ struct packet {
     unsigned bind_flags;
     bool up;          /* presence */
     struct str nodes; /* presence: who bound it, when several share it: names with spaces between;
-                         into `text` */
+                         bind: who did before the router was lost; into `text` */
 
     /* payload */
     struct stanza *stanza; /* PACKET_STANZA; also a bounced one */
@@ -125,6 +125,8 @@ struct packet {
  * it and is unref'ed with it; `target` here is shared: the packet takes a reference of its own. */
 struct packet *packet_create(enum packet_kind kind, struct str route_to, struct str route_from);
 struct packet *packet_create_control(enum packet_kind kind, struct str name, unsigned bind_flags);
+/* PACKET_BIND; `nodes` may be STR_NULL. */
+struct packet *packet_create_bind(struct str name, unsigned flags, struct str nodes);
 /* PACKET_PRESENCE; `nodes` may be STR_NULL. */
 struct packet *packet_create_presence(struct str name, bool up, struct str nodes);
 struct packet *packet_create_session(struct str route_to, struct str route_from,

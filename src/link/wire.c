@@ -181,6 +181,7 @@ static void put_bind(char **at, const struct packet *p)
         put(at, STR(" multi='from'"));
     if (p->bind_flags & PACKET_BIND_RECEIPTS)
         put(at, STR(" receipts='1'"));
+    put_attr(at, STR(" nodes='"), p->nodes);
     put_error(at, p->error);
     if (!(p->bind_flags & (PACKET_BIND_DEFAULT | PACKET_BIND_LOG))) {
         put(at, STR("/>"));
@@ -430,7 +431,8 @@ static struct packet *parse_bind(const struct stanza *s)
         flags |= PACKET_BIND_DEFAULT;
     if (stanza_child(s, STANZA_ROOT, STR("log"), NS_COMPONENT) != STANZA_NONE)
         flags |= PACKET_BIND_LOG;
-    return packet_create_control(PACKET_BIND, attr(s, STANZA_ROOT, STR("name")), flags);
+    return packet_create_bind(attr(s, STANZA_ROOT, STR("name")), flags,
+                              attr(s, STANZA_ROOT, STR("nodes")));
 }
 
 static struct packet *parse_presence(const struct stanza *s, const char **ret_why)

@@ -288,6 +288,7 @@ static enum error router_start(struct component *c)
     r->component = c;
     list_init(&r->ports);
     list_init(&r->trunks);
+    list_init(&r->awaits);
     table_init(&r->table, seed);
     c->state = r;
     e = load_users(r, &r->users, &r->externals);
@@ -379,6 +380,7 @@ static void router_destroy(struct component *c)
     if (!r)
         return;
     net_listener_close(r->listener);
+    router_await_finish(r);
     while (!list_empty(&r->trunks))
         router_trunk_destroy(LIST_ENTRY(r->trunks.next, struct port, node));
     while (!list_empty(&r->ports)) {

@@ -64,8 +64,8 @@ static void tell_others(struct port *except, struct str name, bool up, struct st
     }
 }
 
-/* A name came, went, or is shared by others than before. Its aliases share its fate. */
-static void announce(struct port *port, const struct name *n, bool up)
+/* Its aliases share its fate. */
+void router_announce(struct port *port, const struct name *n, bool up)
 {
     struct table *t = &port->router->table;
     struct name *other;
@@ -90,7 +90,7 @@ static void announce(struct port *port, const struct name *n, bool up)
 
 void router_announce_alias(struct router *r, const struct name *alias, bool up)
 {
-    if (!alias->alias_of->node_count)
+    if (!alias->alias_of->node_count || alias->alias_of->await)
         return;
     LIST_EACH (it, &r->ports) {
         struct port *port = LIST_ENTRY(it, struct port, node);
@@ -107,7 +107,7 @@ static void tell_newcomer(struct port *port)
     for (size_t i = 0; (n = hash_next(&t->names, &i)) != NULL;) {
         const struct name *bound = n->alias_of ? n->alias_of : n;
         struct buffer space;
-        if (!bound->node_count || name_has_port(bound, port))
+        if (!bound->node_count || bound->await || name_has_port(bound, port))
             continue;
         buffer_init(&space, NODES_MAX);
         tell(port, name_str(n), true, nodes_of(bound, &space));
@@ -117,13 +117,11 @@ static void tell_newcomer(struct port *port)
 
 /* --- bind --- */
 
-static void answer(struct port *port, struct packet *p, enum packet_kind kind, int error,
-                   unsigned flags)
+static void answer(struct port *port, enum packet_kind kind, int error, unsigned flags)
 {
     struct packet *reply = packet_create_control(kind, STR_NULL, flags);
 
     reply->error = error;
-    packet_destroy(p);
     link_send(port->link, reply);
 }
 
@@ -247,12 +245,13 @@ void router_bind(struct port *port, struct packet *p)
         error = bind_name(port, name, flags, &n, &why);
     if (error)
         log_refusal(port, p, error, why);
-    answer(port, p, PACKET_BIND, error, flags);
-    if (error)
-        return;
-    announce(port, n, true);
-    router_trunks_tell(port, n, true);
-    if (port->name_count == 1)
+    answer(port, PACKET_BIND, error, flags);
+    if (!error && !router_await_bound(port->router, n, p->nodes)) {
+        router_announce(port, n, true);
+        router_trunks_tell(port, n, true);
+    }
+    packet_destroy(p);
+    if (!error && port->name_count == 1)
         tell_newcomer(port);
 }
 
@@ -282,7 +281,8 @@ bool router_bind_mirror(struct port *mirror, struct str name, unsigned flags)
         (void)table_set_default(t, n);
     mirror->trunk->log_sinks += log;
     take_name(mirror, n);
-    announce(mirror, n, true);
+    if (!router_await_bound(mirror->router, n, STR_NULL))
+        router_announce(mirror, n, true);
     return true;
 }
 
@@ -291,20 +291,23 @@ bool router_bind_mirror(struct port *mirror, struct str name, unsigned flags)
 static void unbind_name(struct port *port, struct port_name *pn)
 {
     struct name *n = pn->name;
+    bool awaited, last;
 
     list_remove(&pn->node);
     free(pn);
     port->name_count--;
     if (port->trunk)
         port->trunk->log_sinks -= (router_bind_flags(n, port) & PACKET_BIND_LOG) != 0;
-    else
+    else if (!n->await)
         router_trunks_tell(port, n, false);
-    if (!table_unbind(&port->router->table, n, port)) {
-        announce(port, n, true);
-        return;
-    }
-    announce(port, n, false);
-    table_drop_if_unused(&port->router->table, n);
+    awaited = n->await != NULL;
+    last = table_unbind(&port->router->table, n, port);
+    if (last && awaited)
+        router_await_over(n);
+    if (!awaited)
+        router_announce(port, n, !last);
+    if (last)
+        table_drop_if_unused(&port->router->table, n);
 }
 
 static struct port_name *find_name(struct port *port, struct str name)
@@ -321,14 +324,15 @@ void router_unbind(struct port *port, struct packet *p)
 {
     char buffer[1024];
     struct str name;
-    struct port_name *pn;
+    struct port_name *pn = NULL;
+    int error = ROUTE_BAD_REQUEST;
 
-    if (!router_prepare_name(p->name, buffer, &name)) {
-        answer(port, p, PACKET_UNBIND, ROUTE_BAD_REQUEST, 0);
-        return;
+    if (router_prepare_name(p->name, buffer, &name)) {
+        pn = find_name(port, name);
+        error = pn ? ROUTE_OK : ROUTE_NOT_FOUND;
     }
-    pn = find_name(port, name);
-    answer(port, p, PACKET_UNBIND, pn ? ROUTE_OK : ROUTE_NOT_FOUND, 0);
+    packet_destroy(p);
+    answer(port, PACKET_UNBIND, error, 0);
     if (pn)
         unbind_name(port, pn);
 }

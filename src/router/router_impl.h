@@ -1,6 +1,7 @@
 /* Inside of the router, for src/router alone. A port is one attached component: its link, the names
  * it bound, what its user may do. router.c keeps ports, router_bind.c names, router_route.c moves
- * packets, router_users.c knows users, router_trunk.c joins the routers of one process. */
+ * packets, router_users.c knows users, router_trunk.c joins the routers of one process,
+ * router_await.c waits for those who are to come back. */
 #ifndef JACKDAW_ROUTER_ROUTER_IMPL_H
 #define JACKDAW_ROUTER_ROUTER_IMPL_H
 
@@ -10,6 +11,7 @@
 #define ROUTER_MAX_PORTS 1000  /* connections of components, authenticated or not */
 #define ROUTER_MAX_NAMES 10000 /* of one port */
 #define ROUTER_STALL_MS  5000  /* how long others wait for a port that takes nothing */
+#define ROUTER_AWAIT_MS  3000  /* how long a name waits for those who shared it before */
 
 /* What a user may do beyond binding its own name (X-macro: names as in router.users). */
 #define ROUTER_ACLS(X) X(BIND, "bind", 1) X(DEFAULT, "default-route", 2) X(LOG, "log", 4)
@@ -46,6 +48,7 @@ struct router {
     struct table table;
     struct list ports;  /* components of this loop, and all that come over TCP */
     struct list trunks; /* ports that lead to the routers of other loops */
+    struct list awaits; /* names that are not whole yet: router_await.c */
     size_t port_count;
     struct net_listener *listener;
     struct tls_server *tls; /* NULL: links are not encrypted */
@@ -120,6 +123,9 @@ bool router_bind_mirror(struct port *mirror, struct str name, unsigned flags);
 void router_unbind_mirror(struct port *mirror, struct str name);
 /* What a component of this loop has bound it with. */
 unsigned router_bind_flags(const struct name *n, const struct port *port);
+/* Tells everybody that a name came, went, or is shared by others than before; `port` is whose doing
+ * it is. */
+void router_announce(struct port *port, const struct name *n, bool up);
 /* Tells everybody but those who have bound its target, if anybody has. */
 void router_announce_alias(struct router *r, const struct name *alias, bool up);
 /* A name in the form of the table: lower-case domain; false when malformed. `out` takes 1024 bytes.
@@ -132,6 +138,9 @@ void router_broadcast(struct port *port, struct packet *p);
 void router_throttle(struct port *port, struct packet *p);
 void router_deliver(struct port *to, struct packet *p); /* through the throttle */
 void router_undelivered(struct port *port, struct packet *p);
+void router_send_to(struct name *n, struct packet *p); /* what was held: to whom it belongs now */
+void router_return(struct router *r, struct packet *p,
+                   int error);                  /* to its sender, if he is there */
 void router_release_waiters(struct port *port); /* `port` takes packets again, or is gone */
 void router_stop_waiting(struct port *port);
 size_t router_port_queued(const struct port *port);
@@ -144,6 +153,15 @@ void router_trunk_create(struct router *r, struct link *link, const char *id);
 void router_trunk_destroy(struct port *trunk);
 /* Tells the other loops that a component of this one has bound a name, or no longer has. */
 void router_trunks_tell(const struct port *port, const struct name *n, bool up);
+
+/* router_await.c */
+/* A name was bound again by one who shared it with `nodes` ("" or NULL: with nobody). True: who is
+ * to be told has been, or will be when all are back. */
+bool router_await_bound(struct router *r, struct name *n, struct str nodes);
+/* An awaited name: p waits, or comes back. */
+void router_await_hold(struct name *n, struct packet *p);
+void router_await_over(struct name *n); /* nobody has it any more: what waited comes back */
+void router_await_finish(struct router *r);
 
 /* router_status.c */
 void router_status(const struct router *r, json_t *into);

@@ -140,9 +140,9 @@ static void wait_for(struct port *port, struct port *slow)
 
 /* For a component that knows nothing of receipts (jabberd2's, XEP-0114's) the last of us who sees
  * the stanza answers: it has been written to that component's stream. */
-static void vouch(struct port *source, struct packet *p)
+static void vouch(const struct router *r, struct packet *p)
 {
-    struct name *origin = table_find(&source->router->table, jid_full(p->receipt.origin));
+    struct name *origin = table_find(&r->table, jid_full(p->receipt.origin));
 
     if (origin)
         router_deliver(origin->nodes[0].port, handled_create(jid_full(p->receipt.origin),
@@ -150,15 +150,20 @@ static void vouch(struct port *source, struct packet *p)
     p->receipt.number = 0;
 }
 
-static void send_on(struct port *source, struct port *target, struct packet *p)
+static void hand_over(struct router *r, struct port *target, struct packet *p)
 {
-    source->router->routed++;
+    r->routed++;
     if (p->receipt.number && !target->receipts && !target->trunk) {
-        if (!open_packet(source->router, p))
+        if (!open_packet(r, p))
             return;
-        vouch(source, p);
+        vouch(r, p);
     }
     router_deliver(target, p);
+}
+
+static void send_on(struct port *source, struct port *target, struct packet *p)
+{
+    hand_over(source->router, target, p);
     if (!target->throttled && !target->stuck && link_full(target->link))
         wait_for(source, target);
 }
@@ -195,6 +200,27 @@ static struct node *pick_node(const struct name *n, const struct packet *p)
 static struct port *target_of(const struct name *n, const struct packet *p)
 {
     return (n->node_count == 1 ? &n->nodes[0] : pick_node(n, p))->port;
+}
+
+void router_send_to(struct name *n, struct packet *p)
+{
+    struct router *r = n->nodes[0].port->router;
+
+    if (n->node_count == 1 || open_packet(r, p))
+        hand_over(r, target_of(n, p), p);
+}
+
+void router_return(struct router *r, struct packet *p, int error)
+{
+    struct port *sender;
+
+    if (!open_packet(r, p))
+        return;
+    sender = sender_of(r, p);
+    if (sender)
+        bounce_to(sender, p, error);
+    else
+        drop(r, p);
 }
 
 /* Names almost always come in the table's own form; only what is not found that way is prepared and
@@ -332,7 +358,10 @@ void router_route(struct port *port, struct packet *p)
         copy_to_logs(r, p);
         copy_to_trunks(r, p);
     }
-    send_on(port, target_of(target, p), p);
+    if (target->await)
+        router_await_hold(target, p);
+    else
+        send_on(port, target_of(target, p), p);
 }
 
 static void to_all(const struct port *except, struct packet *p)
@@ -386,14 +415,12 @@ void router_arrive(struct port *trunk, struct packet *p)
             router_deliver(name_pick(target, p->from ? jid_bare(p->from) : p->route_from)->port, p);
         else
             drop(r, p);
-    } else if (find_target(trunk, p, &target) == ROUTE_OK) {
-        send_on(trunk, target_of(target, p), p);
+    } else if (find_target(trunk, p, &target) != ROUTE_OK) {
+        router_return(r, p, ROUTE_NOT_FOUND);
+    } else if (target->await) {
+        router_await_hold(target, p);
     } else {
-        struct port *sender = sender_of(r, p);
-        if (sender)
-            bounce_to(sender, p, ROUTE_NOT_FOUND);
-        else
-            drop(r, p);
+        send_on(trunk, target_of(target, p), p);
     }
 }
 

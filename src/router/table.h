@@ -11,6 +11,7 @@
 #include "base/str.h"
 
 struct port;
+struct await;
 
 enum name_kind {
     NAME_SINGLE,
@@ -34,6 +35,7 @@ struct name {
     struct node *nodes;
     uint32_t node_count;
     bool is_default;
+    struct await *await; /* router_await.c; NULL: it is as it seems */
     char text[];
 };
 

@@ -39,6 +39,11 @@ static struct packet *take(struct domain_queue *q, struct list *node)
     return p;
 }
 
+void domain_queue_remove(struct domain_queue *q, struct packet *p)
+{
+    (void)take(q, &p->node);
+}
+
 struct packet *domain_queue_pop(struct domain_queue *q)
 {
     return list_empty(&q->packets) ? NULL : take(q, q->packets.next);

@@ -26,6 +26,9 @@ struct packet *domain_queue_expired(struct domain_queue *q, uint64_t before);
 /* The last one, now the caller's: for returning many in order. */
 struct packet *domain_queue_pop_last(struct domain_queue *q);
 
+/* One of its packets, now the caller's. */
+void domain_queue_remove(struct domain_queue *q, struct packet *p);
+
 static inline bool domain_queue_empty(const struct domain_queue *q)
 {
     return q->count == 0;

@@ -107,7 +107,9 @@ void remote_send(struct s2s *s, struct packet *p)
         return;
     }
     p->born = s2s_now(s); /* what it may wait counts from here */
-    if (s2s_is_local(s, jid_domain(p->to))) {
+    if (s2s_held_waits(s, p->to)) {
+        s2s_held_take(s, p);
+    } else if (s2s_is_local(s, jid_domain(p->to))) {
         s2s_bounce(s, p, STANZA_ERR_SERVICE_UNAVAILABLE, NULL);
     } else if (!policy_federates(s, jid_domain(p->from))) {
         /* As if there were no s2s at all. */

@@ -43,7 +43,6 @@ static struct s2s *create(struct component *component)
     uint64_t seed[2];
 
     random_fill(component->env->random, seed, sizeof(seed));
-    random_token(component->env->random, s->ping_token, sizeof(s->ping_token));
     s->component = component;
     hash_init(&s->remotes, seed);
     hash_init(&s->queries, seed);
@@ -53,6 +52,7 @@ static struct s2s *create(struct component *component)
     list_init(&s->conns);
     list_init(&s->closed);
     list_init(&s->blocked);
+    s2s_held_init(s);
     loop_task_init(&s->reaper, s2s_conn_reap);
     loop_timer_init(&s->stop_timer, loop, on_stop_timer);
     loop_timer_init(&s->farewell, loop, s2s_reload_farewell);
@@ -70,6 +70,7 @@ static enum error load_secret(struct s2s *s)
     if (e == ERR_OK)
         dialback_key(str_of(shared), STR("s2s"), STR("dialback"), STR("keys"), s->secret);
     mem_wipe(shared, sizeof(shared));
+    s2s_ping_start(s);
     return e;
 }
 
@@ -144,7 +145,7 @@ static void packet(struct component *component, struct packet *p)
 
     if (receipts_take(s->receipts, p))
         return;
-    if (s2s_peers_told(s, p) || p->kind != PACKET_STANZA || !p->stanza)
+    if (s2s_peers_told(s, p) || s2s_ping_passed_on(s, p) || p->kind != PACKET_STANZA || !p->stanza)
         packet_destroy(p);
     else if (str_eq(stanza_ns(p->stanza, STANZA_ROOT), NS_RESOLVER))
         s2s_resolve_answer(s, p);
@@ -158,6 +159,8 @@ static void peer(struct component *component, struct str name, bool up)
 {
     if (!component->state)
         return;
+    if (up)
+        s2s_held_release(component->state, name); /* before what comes from now on */
     s2s_flow_domain(component->state, name, up);
     if (up)
         s2s_peers_ask(component->state, name);
@@ -199,6 +202,7 @@ static void stop(struct component *component)
 
     listeners_close(s->listeners);
     s->listeners = NULL;
+    s2s_held_send_back(s, s2s_now(s));
     s->stopping = true;
     for (size_t i = 0; (r = hash_next(&s->remotes, &i)) != NULL;) {
         LIST_EACH (it, &r->pairs) {
@@ -227,6 +231,7 @@ static void destroy(struct component *component)
                       "the component ends");
     loop_task_cancel(&s->reaper);
     s2s_conn_reap(&s->reaper);
+    s2s_held_finish(s);
     remote_destroy_all(s);
     for (size_t i = 0; (a = hash_next(&s->addresses, &i)) != NULL;)
         free(a);
@@ -261,6 +266,7 @@ static void status(struct component *component, json_t *into)
 
     if (!s)
         return;
+    queued = s->held.count;
     LIST_EACH (it, &s->conns)
         incoming += LIST_ENTRY(it, struct s2s_conn, node)->role == S2S_ACCEPTED;
     for (size_t i = 0; (r = hash_next(&s->remotes, &i)) != NULL;)

@@ -5,12 +5,12 @@
  * s2s_element.c sends each first-level element on its way by the table of xmpp/s2s_stream.h;
  * s2s_in.c and s2s_out.c negotiate streams; s2s_dialback.c asks and answers who is who;
  * s2s_stanza.c is the way of stanzas and their acknowledgements, s2s_ping.c those of servers that
- * know none. s2s_proof.c keeps who was proven,
- * s2s_judge.c says whether that is enough, s2s_flow.c how fast they are read. remote.c knows each
- * other domain, pair.c what waits for it (domain_queue.c) and over which stream it goes, attempt.c
- * how it is reached (s2s_resolve.c) and when to try again, verify.c the keys that are being
- * checked. policy.c is what the configuration says about a domain, s2s_tls.c our certificates and
- * whom we trust.
+ * know none; s2s_held.c keeps what came for a domain of ours that is away. s2s_proof.c keeps who
+ * was proven, s2s_judge.c says whether that is enough, s2s_flow.c how fast they are read. remote.c
+ * knows each other domain, pair.c what waits for it (domain_queue.c) and over which stream it goes,
+ * attempt.c how it is reached (s2s_resolve.c) and when to try again, verify.c the keys that are
+ * being checked. policy.c is what the configuration says about a domain, s2s_tls.c our certificates
+ * and whom we trust.
  *
  * An identity is a pair: their domain, our domain. Nothing is accepted that was not proven for that
  * very pair on that very stream (reliability.md B 47).
@@ -60,7 +60,7 @@ struct s2s {
     struct component *component;
     struct domains domains;
     char secret[DIALBACK_KEY]; /* of dialback keys, no NUL */
-    char ping_token[16];       /* in the ids of our pings, no NUL */
+    char ping_token[40];       /* in the ids of our pings */
     struct s2s_tls *tls;
     struct listeners *listeners;
     struct {
@@ -75,6 +75,8 @@ struct s2s {
     struct hash addresses;            /* ip -> struct s2s_address */
     struct list conns, closed, blocked;
     size_t conn_count;
+    struct domain_queue held; /* for domains of ours that nobody serves for the moment */
+    struct loop_timer held_timer;
     struct loop_task reaper;
     struct loop_timer stop_timer;
     struct s2s_names black, white; /* an administrator's: s2s_peers.c */

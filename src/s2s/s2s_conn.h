@@ -169,7 +169,9 @@ void s2s_dialback_verified(struct s2s_conn *c, struct str remote, struct str loc
 void s2s_stanza_in(struct s2s_conn *c, struct stanza *s);  /* moves */
 void s2s_stanza_flush(struct pair *pair);                  /* writes what the stream takes */
 void s2s_stanza_returned(struct s2s *s, struct packet *p); /* the router's bounce; owns p */
-void s2s_stanza_handled(void *s2s, uint64_t number);       /* a receipt */
+/* To another server's user: the error for what they sent; owns p. */
+void s2s_stanza_refuse(struct s2s *s, struct packet *p, enum stanza_condition condition);
+void s2s_stanza_handled(void *s2s, uint64_t number); /* a receipt */
 /* What came for a domain of ours and was not handled goes there once more. */
 void s2s_stanza_repeat(struct s2s_conn *c, struct str local);
 /* An acknowledgement has come: what waited for it is written. */
@@ -177,7 +179,18 @@ void s2s_stanza_resume(struct s2s_conn *c);
 void s2s_sm_element(struct s2s_conn *c, const struct stanza *s);
 void s2s_sm_enable(struct s2s_conn *c); /* made: asks for it, when offered */
 
+/* --- s2s_held.c --- */
+void s2s_held_init(struct s2s *s);
+void s2s_held_finish(struct s2s *s);
+/* It is of a domain of ours that nobody serves for the moment. */
+bool s2s_held_waits(const struct s2s *s, const struct jid *to);
+/* Such a packet, with both addresses; moved. It waits, or comes back. */
+void s2s_held_take(struct s2s *s, struct packet *p);
+void s2s_held_release(struct s2s *s, struct str local);  /* it is served again */
+void s2s_held_send_back(struct s2s *s, uint64_t before); /* what came then or earlier (loop_now) */
+
 /* --- s2s_ping.c --- */
+void s2s_ping_start(struct s2s *s); /* what the ids of its pings are made of */
 void s2s_ping_init(struct s2s_conn *c);
 void s2s_ping_stop(struct s2s_conn *c); /* it has ended */
 /* The pair's stream has no XEP-0198: whether what is written to it is kept in `unacked`. */
@@ -188,8 +201,11 @@ void s2s_ping_ask(struct s2s_conn *c);
 void s2s_ping_release(struct s2s_conn *c);
 /* Lets the oldest go where nobody knows whether an answer will ever come; false: it stays. */
 bool s2s_ping_make_room(struct s2s_conn *c);
-/* True: this stanza, of a proven pair, is the answer to a ping of ours; it goes no further. */
+/* True: this stanza, of a proven pair, is the answer to a ping of ours, or of another s2s of ours,
+ * who is told; it goes no further. */
 bool s2s_ping_answer(struct s2s *s, const struct stanza *stanza, const struct jid *from,
                      const struct jid *to);
+/* True: the packet is such an answer, which another s2s has passed on; it stays the caller's. */
+bool s2s_ping_passed_on(struct s2s *s, const struct packet *p);
 
 #endif

@@ -164,22 +164,31 @@ void s2s_stanza_repeat(struct s2s_conn *c, struct str local)
     unhandled_repeat(&c->in, send_again, &repeat);
 }
 
+void s2s_stanza_refuse(struct s2s *s, struct packet *p, enum stanza_condition condition)
+{
+    if (p->from && p->to && !s2s_is_local(s, jid_domain(p->from)))
+        answer_error(s, p->stanza, p->from, p->to, condition);
+    packet_destroy(p);
+}
+
 void s2s_stanza_returned(struct s2s *s, struct packet *p)
 {
-    enum stanza_condition condition =
-        p->error == 503 ? STANZA_ERR_RESOURCE_CONSTRAINT : STANZA_ERR_SERVICE_UNAVAILABLE;
+    bool away = p->error == ROUTE_NOT_FOUND && p->from && p->to &&
+                domains_find(&s->domains, jid_domain(p->to));
 
     /* It is kept: when the domain is served again it goes there once more. */
-    if (p->receipt.number && p->error == ROUTE_NOT_FOUND && p->to &&
-        domains_find(&s->domains, jid_domain(p->to))) {
+    if (p->receipt.number && away) {
         packet_destroy(p);
+        return;
+    }
+    if (away) {
+        s2s_held_take(s, p);
         return;
     }
     if (p->receipt.number)
         s2s_stanza_handled(s, p->receipt.number);
-    if (p->from && p->to && !s2s_is_local(s, jid_domain(p->from)))
-        answer_error(s, p->stanza, p->from, p->to, condition);
-    packet_destroy(p);
+    s2s_stanza_refuse(
+        s, p, p->error == 503 ? STANZA_ERR_RESOURCE_CONSTRAINT : STANZA_ERR_SERVICE_UNAVAILABLE);
 }
 
 /* --- out --- */

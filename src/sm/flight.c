@@ -13,6 +13,7 @@
 #define SETTLE_MS 1500u  /* after the link is back: the others have found the router, too */
 #define AWAY_MS   30000u /* what waits for s2s is tried again */
 #define LATE_MS   5000u  /* what leaves later than this says so */
+#define S2S_MAX   64u
 
 /* --- a flight's life --- */
 
@@ -61,6 +62,8 @@ static struct flight *make(struct sm *sm, struct packet *p, struct list *lane)
 static struct packet *finish(struct sm *sm, struct flight *f)
 {
     struct packet *p = f->packet;
+    if (f->guarded)
+        sm->flights.guarded -= packet_size(p);
     if (f->counted && f->session && f->session->acks)
         acks_count(f->session, p, false);
     hash_del(&sm->flights.table, number_key(f));
@@ -108,11 +111,21 @@ static enum flight_lane lane_of(const struct sm *sm, const struct jid *to)
     return sm_domain(sm, domain) || component_peer_up(sm->c, domain) ? FLIGHT_LOCAL : FLIGHT_REMOTE;
 }
 
+bool flight_guards(const struct sm *sm, const struct packet *p)
+{
+    return sm->flights.s2s.count > 0 &&
+           sm->flights.guarded < (size_t)sm->c->env->config->router_max_queue &&
+           send_kind_of(p->stanza) == SEND_MESSAGE && lane_of(sm, p->to) == FLIGHT_REMOTE;
+}
+
 void flight_route(struct sm *sm, struct packet *p)
 {
     enum flight_lane lane = lane_of(sm, p->to);
     struct flight *f = make(sm, p, &sm->flights.lanes[lane]);
     f->owner = jid_to_bare(p->from);
+    f->guarded = !f->packet->promise;
+    if (f->guarded)
+        sm->flights.guarded += packet_size(f->packet);
     packet_destroy(p);
     if (!sm->flights.held[lane])
         send_routed(sm, f, copy_of(sm, f, STR_NULL));
@@ -226,11 +239,31 @@ bool flight_answered(struct sm *sm, struct packet *p)
     return true;
 }
 
-/* s2s is to be there, and is not. */
+static bool is_s2s(const struct sm *sm, struct str name)
+{
+    return str_is(name, sm->c->env->config->s2s_id) || hash_get(&sm->flights.s2s, name);
+}
+
+static bool s2s_there(const struct sm *sm)
+{
+    const char *name;
+    if (component_peer_up(sm->c, str_of(sm->c->env->config->s2s_id)))
+        return true;
+    for (size_t i = 0; (name = hash_next(&sm->flights.s2s, &i));)
+        if (component_peer_up(sm->c, str_of(name)))
+            return true;
+    return false;
+}
+
+/* One is to be there, and none is. */
 static bool s2s_away(const struct sm *sm)
 {
-    const struct config *config = sm->c->env->config;
-    return config->s2s_enabled && !component_peer_up(sm->c, str_of(config->s2s_id));
+    return sm->flights.federates && !s2s_there(sm);
+}
+
+bool flight_s2s_lost(const struct sm *sm)
+{
+    return sm->flights.s2s.count > 0 && !s2s_there(sm);
 }
 
 static void hold_remote(struct sm *sm)
@@ -251,7 +284,8 @@ bool flight_bounced(struct sm *sm, struct packet *p)
         enum flight_lane lane = lane_of(sm, p->to);
         if (lane == FLIGHT_REMOTE && s2s_away(sm))
             hold_remote(sm);
-        if (sm->flights.held[lane]) {
+        /* What nobody keeps any more comes back before long. */
+        if (sm->flights.held[lane] && (!f->guarded || loop_now(sm->loop) - f->since < AWAY_MS)) {
             packet_destroy(p);
             return true;
         }
@@ -325,16 +359,21 @@ void flight_peer_gone(struct sm *sm, struct peer *peer)
 
 /* --- comings and goings --- */
 
+static void send_lane(struct sm *sm, enum flight_lane lane)
+{
+    LIST_EACH (it, &sm->flights.lanes[lane]) {
+        struct flight *f = LIST_ENTRY(it, struct flight, node);
+        send_routed(sm, f, copy_of(sm, f, STR_NULL));
+    }
+}
+
 static void release(struct sm *sm, enum flight_lane lane)
 {
     struct flights *flights = &sm->flights;
     if (!flights->held[lane])
         return;
     flights->held[lane] = false;
-    LIST_EACH (it, &flights->lanes[lane]) {
-        struct flight *f = LIST_ENTRY(it, struct flight, node);
-        send_routed(sm, f, copy_of(sm, f, STR_NULL));
-    }
+    send_lane(sm, lane);
 }
 
 static void on_release(struct loop_timer *timer)
@@ -365,12 +404,25 @@ void flight_peer(struct sm *sm, struct str name, bool up)
 {
     if (!up)
         outbox_watch_others(sm);
-    if (!str_is(name, sm->c->env->config->s2s_id))
+    if (!is_s2s(sm, name))
         return;
     if (up && !sm->flights.load_upto)
         release(sm, FLIGHT_REMOTE);
-    else if (!up)
+    else if (!up && !s2s_there(sm))
         hold_remote(sm);
+    else if (!up && !sm->flights.held[FLIGHT_REMOTE])
+        send_lane(sm, FLIGHT_REMOTE); /* the others have its share now, and know their own */
+}
+
+void flight_s2s(struct sm *sm, struct str name)
+{
+    char *copy;
+    if (hash_get(&sm->flights.s2s, name) || sm->flights.s2s.count == S2S_MAX)
+        return;
+    copy = str_dup(name);
+    hash_put(&sm->flights.s2s, str_of(copy), copy);
+    if (component_peer_up(sm->c, name))
+        flight_peer(sm, name, true);
 }
 
 void flight_link(struct sm *sm, bool up)
@@ -393,6 +445,8 @@ void flight_init(struct sm *sm)
     uint64_t seed[2];
     random_fill(sm->c->env->random, seed, sizeof seed);
     hash_init(&flights->table, seed);
+    hash_init(&flights->s2s, seed);
+    flights->federates = domains_federate(sm->c->env->config);
     for (int lane = 0; lane < FLIGHT_LANES; lane++) {
         list_init(&flights->lanes[lane]);
         list_init(&flights->restored[lane]);
@@ -420,4 +474,10 @@ void flight_finish(struct sm *sm)
         free(f);
     }
     hash_finish(&sm->flights.table);
+    char *name;
+    for (size_t i = 0; (name = hash_next(&sm->flights.s2s, &i));) {
+        hash_del(&sm->flights.s2s, str_of(name));
+        free(name);
+    }
+    hash_finish(&sm->flights.s2s);
 }

@@ -5,7 +5,9 @@
  *
  * Only stanzas that somebody waits for fly like this, and all that go to a session with XEP-0198 -
  * there the flights of a session are its unacknowledged stanzas - or to one whose c2s has to come
- * back after a lost link: a router that does not know that c2s yet would turn them round.
+ * back after a lost link: a router that does not know that c2s yet would turn them round. And every
+ * message to another server, which may be in s2s' queue for long: what dies with s2s goes to the
+ * next one (reliability.md C.2), but is never written to the outbox when nobody waits for it.
  */
 #ifndef JACKDAW_SM_FLIGHT_H
 #define JACKDAW_SM_FLIGHT_H
@@ -24,9 +26,12 @@ struct flight {
     uint64_t row;            /* in the outbox; 0: not there */
     bool writing;            /* the row is not committed yet */
     bool tried;              /* it has left once */
+    bool guarded;            /* nobody waits for it: flight_guards */
     bool counted;            /* among what its session has unacknowledged: sent after <enable/> */
 };
 
+/* A message that nobody waits for is to fly all the same. */
+bool flight_guards(const struct sm *sm, const struct packet *p);
 /* Through the router, to any address; p is moved, its promise waits for the receipt. */
 void flight_route(struct sm *sm, struct packet *p);
 /* One from the outbox, of a former life or another's: it takes its turn in its lane, or waits until
@@ -62,6 +67,10 @@ void flight_peer_gone(struct sm *sm, struct peer *peer);
 
 /* --- comings and goings --- */
 void flight_peer(struct sm *sm, struct str name, bool up);
+/* There was one, which will come back. */
+bool flight_s2s_lost(const struct sm *sm);
+/* This component says that it is an s2s. */
+void flight_s2s(struct sm *sm, struct str name);
 void flight_link(struct sm *sm, bool up);
 /* Everything of former lives has been read. */
 void flight_go(struct sm *sm);

@@ -15,7 +15,7 @@ void send_packet(struct sm *sm, struct packet *p)
         return;
     }
     sm->counters.to_router++;
-    if (p->promise && owed_durable(p->stanza)) {
+    if ((p->promise || flight_guards(sm, p)) && owed_durable(p->stanza)) {
         flight_route(sm, p);
         return;
     }

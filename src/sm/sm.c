@@ -28,7 +28,8 @@
 #include "sm/shared_directory.h"
 #include "xmpp/namespaces.h"
 
-#define DRAIN_POLL_MS 20
+#define DRAIN_POLL_MS   20
+#define ROUTE_NOT_FOUND 404 /* jabberd2.md 1.2 */
 
 struct jid *sm_domain(const struct sm *sm, struct str domain)
 {
@@ -304,6 +305,16 @@ static void tell_sender(struct sm *sm, struct packet *p, enum stanza_condition c
             send_error_to(sm, s, p, condition, NULL);
 }
 
+/* A name that nobody has bound: a domain of ours whose sm is away, another's domain while s2s is
+ * away (reliability.md C.2), or one that nobody speaks with. */
+static enum stanza_condition why_bounced(const struct sm *sm, const struct packet *p)
+{
+    if (sm_domain(sm, jid_domain(p->to)))
+        return STANZA_ERR_SERVICE_UNAVAILABLE;
+    return p->error == ROUTE_NOT_FOUND && flight_s2s_lost(sm) ? STANZA_ERR_REMOTE_SERVER_TIMEOUT
+                                                              : stanza_error_from_route(p->error);
+}
+
 static void on_bounce(struct sm *sm, struct packet *p)
 {
     if (p->kind == PACKET_STANZA && p->c2s.len) {
@@ -315,15 +326,12 @@ static void on_bounce(struct sm *sm, struct packet *p)
     if (p->kind == PACKET_STANZA && p->receipt.number && flight_bounced(sm, p))
         return;
     if (p->kind == PACKET_STANZA && p->from && p->to && !push_bounced(sm, p)) {
-        enum stanza_condition condition = sm_domain(sm, jid_domain(p->to))
-                                              ? STANZA_ERR_SERVICE_UNAVAILABLE
-                                              : stanza_error_from_route(p->error);
         /* Broadcasts and probes carry no `to` of the client's: it did not ask, so it is not told.
          */
         bool asked = send_kind_of(p->stanza) != SEND_PRESENCE ||
                      stanza_attr(p->stanza, STANZA_ROOT, STR("to")).data;
         if (asked)
-            tell_sender(sm, p, condition);
+            tell_sender(sm, p, why_bounced(sm, p));
     }
     packet_destroy(p);
 }

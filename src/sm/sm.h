@@ -41,6 +41,9 @@ struct flights {
     struct loop_timer reread;
     uint64_t load_upto; /* ids up to here are of our former lives; 0: all read */
     bool lost;          /* the link has been lost once */
+    struct hash s2s;    /* names of those who speak with other servers, as they have told us */
+    bool federates;     /* there should be one */
+    size_t guarded;     /* bytes of the messages in flight that nobody waits for */
 };
 
 /* A c2s, known by the name its sessions were started from. */

@@ -31,6 +31,7 @@ struct world {
     size_t got_count;
     struct net_listener *listener; /* their.test's */
     struct end in, out;            /* made by the test; made by s2s */
+    struct end *aside;             /* where the next one goes that s2s makes; NULL: out */
     size_t accepted;
 };
 
@@ -61,14 +62,16 @@ static const struct conn_events end_events = {.on_data = end_data, .on_close = e
 static inline void on_accept(void *arg, struct conn *conn)
 {
     struct world *w = arg;
+    struct end *end = w->aside ? w->aside : &w->out;
 
     w->accepted++;
-    if (w->out.conn)
-        conn_close(w->out.conn, 0);
-    w->out.conn = conn;
-    w->out.closed = false;
-    buffer_clear(&w->out.text);
-    conn_start(conn, &end_events, &w->out, 0);
+    w->aside = NULL;
+    if (end->conn)
+        conn_close(end->conn, 0);
+    end->conn = conn;
+    end->closed = false;
+    buffer_clear(&end->text);
+    conn_start(conn, &end_events, end, 0);
 }
 
 static inline void say(struct world *w, struct end *e, const char *text)

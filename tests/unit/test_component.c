@@ -315,18 +315,26 @@ static void status_and_stop(void **state)
 }
 
 /* The router dies and is started again: everything is bound and told anew, by itself. */
-static void a_router_that_comes_back(void **state)
+static struct component *start_over_tcp(struct world *w, const struct component_ops *ops,
+                                        const char *id)
 {
-    struct world *w = *state;
     static char *users[] = {"tester:secret:all"};
     struct link_tcp_config link = {.user = STR("tester"), .secret = STR("secret")};
+    struct component *c = component_create(ops, &w->env, id);
 
     w->config.router_users = (struct config_list){users, 1};
     (void)snprintf(link.router.ip, sizeof(link.router.ip), "127.0.0.1");
     link.router.port = 5347;
-    w->c = component_create(&test_component, &w->env, "test-1");
-    component_attach_tcp(w->c, &link);
-    assert_int_equal(component_start(w->c), ERR_OK);
+    component_attach_tcp(c, &link);
+    assert_int_equal(component_start(c), ERR_OK);
+    return c;
+}
+
+static void a_router_that_comes_back(void **state)
+{
+    struct world *w = *state;
+
+    w->c = start_over_tcp(w, &test_component, "test-1");
     loop_sim_advance(w->env.loop, 10000);
     expect(w->told, "");
     for (int round = 0; round < 3; round++) {
@@ -341,6 +349,45 @@ static void a_router_that_comes_back(void **state)
     }
 }
 
+static enum error watcher_start(struct component *c)
+{
+    (void)c;
+    return ERR_OK;
+}
+
+static const struct component_ops watcher = {
+    .name = "watcher", .start = watcher_start, .packet = test_packet};
+
+/* Two share x.test. When the router comes back one of them is first, and must not be taken for the
+ * only one: whoever is told of the name is told of both. */
+static void a_shared_name_comes_back_whole(void **state)
+{
+    struct world *w = *state;
+    struct component *second = start_over_tcp(w, &test_component, "test-2"),
+                     *watching = start_over_tcp(w, &watcher, "watcher");
+    size_t seen = 0;
+
+    w->c = start_over_tcp(w, &test_component, "test-1");
+    for (int round = 0; round < 5; round++) {
+        w->router = component_create(&router_component, &w->env, NULL);
+        assert_int_equal(component_start(w->router), ERR_OK);
+        for (int step = 0; step < 500; step++) {
+            loop_sim_advance(w->env.loop, 10);
+            if (round == 0 || !component_peer_up(watching, STR("x.test")))
+                continue;
+            assert_int_equal(component_owners(watching, STR("x.test")), 2);
+            seen++;
+        }
+        assert_int_equal(component_owners(w->c, STR("x.test")), 2);
+        component_destroy(w->router);
+        w->router = NULL;
+        loop_sim_advance(w->env.loop, 500);
+    }
+    assert_in_range(seen, 1000, 2000);
+    component_destroy(second);
+    component_destroy(watching);
+}
+
 #define PLAYED(f) cmocka_unit_test_setup_teardown(f, setup_played, teardown)
 
 int main(void)
@@ -353,6 +400,7 @@ int main(void)
         PLAYED(sends_and_receives),
         PLAYED(status_and_stop),
         cmocka_unit_test_setup_teardown(a_router_that_comes_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_shared_name_comes_back_whole, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -235,6 +235,9 @@ static void broadcast_log_and_control(void **state)
     assert_str(p->name, "sm");
     assert_int_equal(p->bind_flags, PACKET_BIND_MULTI | PACKET_BIND_RECEIPTS);
     packet_destroy(p);
+    p = again(packet_create_bind(STR("x.test"), PACKET_BIND_MULTI, STR("sm-1 sm-2")));
+    assert_str(p->nodes, "sm-1 sm-2");
+    packet_destroy(p);
     p = packet_create_control(PACKET_UNBIND, STR_NULL, 0);
     p->error = 409;
     p = again(p);

@@ -106,6 +106,109 @@ static void nodes_foretell_the_way(void **state)
     }
 }
 
+/* As one does that had the name before the router was lost. */
+static void bind_again(struct world *w, struct fake *f, const char *name, const char *nodes)
+{
+    link_send(f->link, packet_create_bind(str_of(name), PACKET_BIND_MULTI, str_of(nodes)));
+    settle(w);
+    while (f->taken < f->count && f->got[f->taken]->kind != PACKET_BIND)
+        f->taken++;
+    expect(f, PACKET_BIND, 0);
+}
+
+/* Whoever comes back first does not get what belongs to all; and nothing of it is lost, or out of
+ * order. */
+static void a_name_waits_for_those_who_shared_it(void **state)
+{
+    struct world *w = *state;
+    struct fake *sm[2] = {attach(w, "1"), attach(w, "2")}, *c2s = attach(w, "c2s");
+    size_t got[2] = {0, 0};
+    char to[32];
+
+    bound(w, sm[0], "sm-1");
+    bound(w, c2s, "c2s");
+    bind_again(w, sm[0], "x.test", "sm-1 sm-2");
+    nothing_more(c2s);
+    for (int i = 0; i < 20; i++) {
+        (void)snprintf(to, sizeof(to), "u%d@x.test", i);
+        link_send(c2s->link, message("x.test", "c2s", NULL, to));
+    }
+    settle(w);
+    nothing_more(sm[0]);
+    bound(w, sm[1], "sm-2");
+    bind_again(w, sm[1], "x.test", "sm-1 sm-2");
+    expect_nodes(c2s, "x.test", "sm-1 sm-2");
+    expect_presence(c2s, "alias.test", true);
+    expect_nodes(sm[0], "x.test", "sm-1 sm-2");
+    expect_nodes(sm[1], "x.test", "sm-1 sm-2");
+    forget(w);
+    for (int i = 0; i < 20; i++) {
+        (void)snprintf(to, sizeof(to), "u%d@x.test", i);
+        link_send(c2s->link, message("x.test", "c2s", NULL, to));
+    }
+    settle(w);
+    for (int k = 0; k < 2; k++)
+        while (take(sm[k]))
+            got[k]++;
+    assert_int_equal(got[0] + got[1], 20); /* the others were there before: */
+    for (int k = 0; k < 2; k++) {
+        size_t held = 0;
+        for (size_t i = 0; i < sm[k]->count; i++)
+            held += sm[k]->got[i]->kind == PACKET_STANZA;
+        assert_int_equal(held, 2 * got[k]);
+        assert_int_not_equal(got[k], 0);
+    }
+    bind_again(w, c2s, "x.test", "sm-1 sm-2 gone"); /* all are told of it already */
+    expect_nodes(sm[0], "x.test", "sm-1 sm-2 c2s");
+}
+
+static void a_name_does_not_wait_for_ever(void **state)
+{
+    struct world *w = *state;
+    struct fake *sm = attach(w, "sm"), *c2s = attach(w, "c2s");
+
+    bound(w, sm, "sm-1");
+    bound(w, c2s, "c2s");
+    bind_again(w, sm, "x.test", "sm-1 sm-2");
+    send_route(w, c2s, "x.test", "c2s");
+    loop_sim_advance(w->env.loop, 2500);
+    nothing_more(sm);
+    nothing_more(c2s);
+    loop_sim_advance(w->env.loop, 500);
+    expect(sm, PACKET_STANZA, 0);
+    expect_nodes(c2s, "x.test", NULL);
+    send_control(w, sm, PACKET_UNBIND, "x.test", 0);
+    expect(sm, PACKET_UNBIND, 0);
+    forget(w);
+    /* And whoever goes meanwhile leaves nothing behind. */
+    bind_again(w, sm, "x.test", "sm-1 sm-2");
+    send_route(w, c2s, "x.test", "c2s");
+    nothing_more(c2s);
+    link_close(sm->link);
+    sm->link = NULL;
+    settle(w);
+    expect_presence(c2s, "sm-1", false);
+    expect(c2s, PACKET_STANZA, 404);
+    nothing_more(c2s);
+}
+
+static void what_waits_for_a_name_has_a_maximum(void **state)
+{
+    struct world *w = *state;
+    struct fake *sm = attach(w, "sm"), *c2s = attach(w, "c2s");
+    size_t sent = 0;
+
+    bound(w, sm, "sm-1");
+    bound(w, c2s, "c2s");
+    bind_again(w, sm, "x.test", "sm-1 sm-2");
+    for (; c2s->taken == c2s->count && sent < 1000; sent++) {
+        link_send(c2s->link, message("x.test", "c2s", "a@x.test/r", "b@x.test"));
+        settle(w);
+    }
+    expect(c2s, PACKET_STANZA, 503);
+    assert_in_range(sent, 20, 999);
+}
+
 static void a_lost_component_frees_its_names(void **state)
 {
     struct world *w = *state;
@@ -524,6 +627,9 @@ int main(void)
         TEST(unbind_errors),
         TEST(presence_of_names),
         TEST(nodes_foretell_the_way),
+        TEST(a_name_waits_for_those_who_shared_it),
+        TEST(a_name_does_not_wait_for_ever),
+        TEST(what_waits_for_a_name_has_a_maximum),
         TEST(a_lost_component_frees_its_names),
         TEST(route_errors),
         TEST(names_in_other_forms),

@@ -329,9 +329,55 @@ static void what_comes_in_waits_for_home(void **state)
     assert_true(str_is(stanza_name(w->got[0]->stanza, STANZA_ROOT), "message"));
 }
 
+static void home_goes(struct world *w)
+{
+    link_close(w->home);
+    w->home = NULL;
+    settle(w);
+}
+
+/* It was read before that was known: it waits here. */
+static void what_was_read_waits_for_home(void **state)
+{
+    struct world *w = *state;
+
+    home_goes(w);
+    dialback(w, "valid");
+    say(w, &w->in,
+        MESSAGE("a@their.test", "romeo@home.test") MESSAGE("b@their.test", "x@second.test"));
+    loop_sim_advance(w->env.loop, 10000);
+    assert_int_equal(w->got_count, 0);
+    assert_heard(&w->in, "not-authorized"); /* that pair was never proven */
+    home_comes(w);
+    assert_int_equal(w->got_count, 1);
+    assert_true(str_is(jid_full(w->got[0]->to), "romeo@home.test"));
+    assert_false(heard(&w->out, "<message"));
+}
+
+/* RFC 6120 section 8.3.3.13: not for ever, and whoever sent it may try again. */
+static void nobody_comes_home(void **state)
+{
+    struct world *w = *state;
+
+    home_goes(w);
+    dialback(w, "valid");
+    say(w, &w->in, MESSAGE("a@their.test", "romeo@home.test"));
+    loop_sim_advance(w->env.loop, 18000);
+    assert_false(heard(&w->out, "<db:result"));
+    loop_sim_advance(w->env.loop, 4000);
+    assert_heard(&w->out, "<db:result from='home.test' to='their.test'>");
+    say(w, &w->out, "<db:result from='their.test' to='home.test' type='valid'/>");
+    assert_heard(&w->out, "type='error'");
+    assert_heard(&w->out, "<error type='wait'><recipient-unavailable");
+    home_comes(w);
+    assert_int_equal(w->got_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        WORLD_TEST(what_was_read_waits_for_home),
+        WORLD_TEST(nobody_comes_home),
         WORLD_TEST(headers_of_liars),
         WORLD_TEST(nothing_before_the_proof),
         WORLD_TEST(external_without_tls),

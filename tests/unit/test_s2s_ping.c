@@ -247,6 +247,105 @@ static void refused_acknowledgements(void **state)
     assert_heard(&w->out, "<message id='m0' ");
 }
 
+/* Another s2s process of ours, with an address of its own, to which their.test has made a stream.
+ */
+struct second {
+    struct env env;
+    struct config *config;
+    struct component *s2s;
+    struct end in, authority;
+};
+
+static void second_start(struct world *w, struct second *b)
+{
+    const char *all[32];
+    size_t n = sizeof(sets) / sizeof(sets[0]);
+
+    memcpy(all, sets, sizeof(sets));
+    all[n++] = "s2s.address=10.0.0.2";
+    b->env = w->env;
+    b->config = config_load(NULL, all, n, report, NULL);
+    b->env.config = b->config;
+    buffer_init(&b->in.text, 1 << 20);
+    buffer_init(&b->authority.text, 1 << 20);
+    b->s2s = component_create(&s2s_component, &b->env, "s2s-2");
+    component_attach_local(b->s2s, w->router);
+    assert_int_equal(component_start(b->s2s), ERR_OK);
+    settle(w);
+}
+
+static void second_proves(struct world *w, struct second *b)
+{
+    struct net_address at = {.ip = "10.0.0.2", .port = 5269};
+    char id[64], text[512];
+
+    b->in.conn = conn_connect(w->env.net, &at, &end_events, &b->in);
+    say(w, &b->in, HEADER("their.test", "home.test"));
+    pick(&b->in, " id='", id, sizeof(id));
+    w->aside = &b->authority;
+    say(w, &b->in, "<db:result from='their.test' to='home.test'>a-key</db:result>");
+    say(w, &b->authority, HEADER("their.test", "home.test") FEATURES);
+    (void)snprintf(text, sizeof(text),
+                   "<db:verify from='their.test' to='home.test' id='%s' type='valid'/>", id);
+    say(w, &b->authority, text);
+    assert_heard(&b->in, "type='valid'");
+}
+
+static void second_end(struct world *w, struct second *b)
+{
+    component_destroy(b->s2s);
+    conn_close(b->in.conn, 0);
+    conn_close(b->authority.conn, 0);
+    settle(w);
+    buffer_finish(&b->in.text);
+    buffer_finish(&b->authority.text);
+    config_destroy(b->config);
+}
+
+/* Their streams come to either of us; the one that asked hears of the answer all the same. */
+static void answered_at_another_s2s(void **state)
+{
+    struct world *w = *state;
+    struct second b = {.config = NULL};
+    char id[200], text[512];
+
+    open_both(w);
+    second_start(w, &b);
+    second_proves(w, &b);
+    pick(&w->out, PING, id, sizeof(id));
+    (void)snprintf(text, sizeof(text),
+                   "<iq from='their.test' to='home.test' id='ack-%s' type='result'/>", id);
+    say(w, &b.in, text);
+    die_and_come_back(w);
+    assert_false(heard(&w->out, "<message id='m0' "));
+    assert_int_equal(w->got_count, 0);
+    second_end(w, &b);
+}
+
+/* An id that none of us has made is that of any stanza, whomever it names. */
+static void forged_for_another_s2s(void **state)
+{
+    static const char *const ids[] = {"ack-aaaaaaaaaaaaaaaa-bbbbbbbbbbbbbbbb-1-s2s", "ack-1-s2s",
+                                      "ack-aaaaaaaaaaaaaaaa-bbbbbbbbbbbbbbbb-1", "ack-",
+                                      "ack-aaaaaaaaaaaaaaaa-bbbbbbbbbbbbbbbb--home"};
+    struct world *w = *state;
+    struct second b = {.config = NULL};
+    char text[512];
+
+    open_both(w);
+    second_start(w, &b);
+    second_proves(w, &b);
+    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+        (void)snprintf(text, sizeof(text),
+                       "<iq from='their.test' to='home.test' id='%s' type='result'/>", ids[i]);
+        say(w, &b.in, text);
+        assert_int_equal(w->got_count, i + 1);
+    }
+    die_and_come_back(w);
+    assert_heard(&w->out, "<message id='m0' ");
+    second_end(w, &b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +354,7 @@ int main(void)
         WORLD_TEST(only_who_was_asked_answers), WORLD_TEST(who_never_answers),
         WORLD_TEST(more_than_is_kept),          WORLD_TEST(who_answers_no_more),
         WORLD_TEST(answers_ask_nothing),        WORLD_TEST(refused_acknowledgements),
+        WORLD_TEST(answered_at_another_s2s),    WORLD_TEST(forged_for_another_s2s),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

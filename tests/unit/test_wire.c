@@ -299,6 +299,11 @@ static void bind_unbind_presence_throttle(void **state)
     assert_int_equal(p->error, 409);
     assert_null(p->name.data);
     packet_destroy(p);
+    p = packet_create_bind(STR("x.test"), PACKET_BIND_MULTI, STR("sm-1 sm-2"));
+    assert_written(p, "<bind" COMP " name='x.test' multi='to' nodes='sm-1 sm-2'/>");
+    p = again(p);
+    assert_str(p->nodes, "sm-1 sm-2");
+    packet_destroy(p);
     p = again(packet_create_control(PACKET_UNBIND, STR("sm"), 0));
     assert_int_equal(p->kind, PACKET_UNBIND);
     assert_str(p->name, "sm");

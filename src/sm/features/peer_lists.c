@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include "base/mem.h"
 #include "sm/command.h"
+#include "sm/flight.h"
 #include "sm/kept.h"
 #include "sm/peer_lists.h"
 #include "sm/send.h"
@@ -156,6 +157,13 @@ static void on_retry(struct loop_timer *timer)
     load(MEM_CONTAINER(timer, struct peer_lists, retry)->sm);
 }
 
+static void introduced(struct sm *sm, struct str s2s)
+{
+    flight_s2s(sm, s2s);
+    if (sm->peers_listed)
+        tell_s2s(state_of(sm));
+}
+
 /* Another sm has changed them, or an s2s has started and asks. */
 static enum path_result at_internal(struct path_event *e)
 {
@@ -163,8 +171,8 @@ static enum path_result at_internal(struct path_event *e)
         load(e->sm);
     else if (!kept_told(e->packet, "peers-wanted"))
         return PATH_PASS;
-    else if (e->sm->peers_listed)
-        tell_s2s(state_of(e->sm));
+    else
+        introduced(e->sm, e->packet->route_from);
     packet_destroy(e->packet);
     return PATH_DONE;
 }
