@@ -417,35 +417,30 @@ static void destroy(struct component *component)
 
 /* --- status and commands --- */
 
-static void add(json_t *into, const char *name, uint64_t value)
-{
-    json_object_set_new(into, name, json_integer((json_int_t)value));
-}
-
 static void status(struct component *component, json_t *into)
 {
     const struct c2s *s = component->state;
 
     if (!s)
         return;
-    add(into, "connections", s->client_count);
-    add(into, "authenticated", s->client_count - s->unauthenticated_count);
-    add(into, "sessions", s->session_count);
-    add(into, "tls", s->tls_count);
-    add(into, "held_bytes", s->backlog_bytes);
-    add(into, "accepted", s->count.accepted);
-    add(into, "refused", s->count.refused);
-    add(into, "bytes_in", s->count.bytes_in);
-    add(into, "bytes_out", s->count.bytes_out);
-    add(into, "stanzas_in", s->count.stanzas_in);
-    add(into, "stanzas_out", s->count.stanzas_out);
-    add(into, "logins", s->count.logins);
-    add(into, "login_failures", s->count.login_failures);
-    add(into, "registrations", s->count.registrations);
-    add(into, "stream_errors", s->count.stream_errors);
-    add(into, "resumed", s->count.resumed);
-    add(into, "cut_slow", s->count.slow);
-    add(into, "undeliverable", s->count.bounced);
+    component_count(into, "connections", s->client_count);
+    component_count(into, "authenticated", s->client_count - s->unauthenticated_count);
+    component_count(into, "sessions", s->session_count);
+    component_count(into, "tls", s->tls_count);
+    component_count(into, "held_bytes", s->backlog_bytes);
+    component_count(into, "accepted", s->count.accepted);
+    component_count(into, "refused", s->count.refused);
+    component_count(into, "bytes_in", s->count.bytes_in);
+    component_count(into, "bytes_out", s->count.bytes_out);
+    component_count(into, "stanzas_in", s->count.stanzas_in);
+    component_count(into, "stanzas_out", s->count.stanzas_out);
+    component_count(into, "logins", s->count.logins);
+    component_count(into, "login_failures", s->count.login_failures);
+    component_count(into, "registrations", s->count.registrations);
+    component_count(into, "stream_errors", s->count.stream_errors);
+    component_count(into, "resumed", s->count.resumed);
+    component_count(into, "cut_slow", s->count.slow);
+    component_count(into, "undeliverable", s->count.bounced);
 }
 
 static json_t *end_user(struct c2s *s, const json_t *request, const char *why)

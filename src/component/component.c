@@ -536,6 +536,11 @@ static json_t *link_status(struct component *c)
                      names, "peers", (json_int_t)c->impl->peers.count);
 }
 
+void component_count(json_t *into, const char *name, uint64_t value)
+{
+    json_object_set_new(into, name, json_integer((json_int_t)value));
+}
+
 json_t *component_status(struct component *c)
 {
     json_t *status = json_pack("{s:i, s:I}", "pid", (int)getpid(), "uptime",
@@ -543,9 +548,9 @@ json_t *component_status(struct component *c)
 
     if (c->link) {
         json_object_set_new(status, "link", link_status(c));
-        json_object_set_new(status, "received", json_integer((json_int_t)c->impl->received));
-        json_object_set_new(status, "sent", json_integer((json_int_t)c->impl->sent));
-        json_object_set_new(status, "bounced", json_integer((json_int_t)c->impl->bounced));
+        component_count(status, "received", c->impl->received);
+        component_count(status, "sent", c->impl->sent);
+        component_count(status, "bounced", c->impl->bounced);
     }
     if (c->ops->status)
         c->ops->status(c, status);

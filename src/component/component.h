@@ -108,6 +108,8 @@ void component_stop(struct component *c); /* ops->stop; c->stopped becomes true,
 void component_destroy(struct component *c);
 json_t *component_status(
     struct component *c); /* {"pid":..,"uptime":..,"link":..., ...ops->status}; new reference */
+/* A member of what ops->status says. */
+void component_count(json_t *into, const char *name, uint64_t value);
 enum error component_prepare(struct component *c);
 void component_commit(struct component *c); /* ops->reload */
 void component_revert(struct component *c);

@@ -12,9 +12,9 @@ void pie_write_begin(struct buffer *out)
 
 void pie_write_host(struct buffer *out, struct str domain)
 {
-    buffer_add_str(out, STR("<host jid='"));
-    builder_escape_attr(out, domain);
-    buffer_add_str(out, STR("'>\n"));
+    buffer_add_str(out, STR("<host"));
+    builder_write_attr(out, "jid", domain);
+    buffer_add_str(out, STR(">\n"));
 }
 
 void pie_write_host_end(struct buffer *out)

@@ -233,12 +233,12 @@ static void resolver_status(struct component *c, json_t *into)
     const struct resolver *r = c->state;
     json_t *results = json_object();
 
-    json_object_set_new(into, "questions", json_integer((json_int_t)r->questions));
-    json_object_set_new(into, "lookups", json_integer((json_int_t)r->lookups));
-    json_object_set_new(into, "literals", json_integer((json_int_t)r->literals));
-    json_object_set_new(into, "refused", json_integer((json_int_t)r->refused));
-    json_object_set_new(into, "pending", json_integer((json_int_t)r->pending.count));
-    json_object_set_new(into, "waiting", json_integer((json_int_t)r->askers));
+    component_count(into, "questions", r->questions);
+    component_count(into, "lookups", r->lookups);
+    component_count(into, "literals", r->literals);
+    component_count(into, "refused", r->refused);
+    component_count(into, "pending", r->pending.count);
+    component_count(into, "waiting", r->askers);
     for (int e = LOOKUP_OK; e <= LOOKUP_BOGUS; e++)
         json_object_set_new(results, e == LOOKUP_OK ? "found" : answer_error_name(e),
                             json_integer((json_int_t)r->results[e]));

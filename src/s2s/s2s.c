@@ -253,11 +253,6 @@ static void destroy(struct component *component)
 
 /* --- status and commands --- */
 
-static void add(json_t *into, const char *name, uint64_t value)
-{
-    json_object_set_new(into, name, json_integer((json_int_t)value));
-}
-
 static void status(struct component *component, json_t *into)
 {
     const struct s2s *s = component->state;
@@ -272,26 +267,26 @@ static void status(struct component *component, json_t *into)
     for (size_t i = 0; (r = hash_next(&s->remotes, &i)) != NULL;)
         LIST_EACH (it, &r->pairs)
             queued += LIST_ENTRY(it, struct pair, node)->queue.count;
-    add(into, "domains", s->remotes.count);
-    add(into, "incoming", incoming);
-    add(into, "outgoing", s->conn_count - incoming);
-    add(into, "queued", queued);
-    add(into, "accepted", s->count.accepted);
-    add(into, "refused", s->count.refused);
-    add(into, "connected", s->count.connected);
-    add(into, "failed", s->count.failed);
-    add(into, "stanzas_in", s->count.stanzas_in);
-    add(into, "stanzas_out", s->count.stanzas_out);
-    add(into, "bytes_in", s->count.bytes_in);
-    add(into, "bytes_out", s->count.bytes_out);
-    add(into, "bounced", s->count.bounced);
-    add(into, "sent_again", s->count.retried);
-    add(into, "pings", s->count.pings);
-    add(into, "dialback_valid", s->count.dialback_valid);
-    add(into, "dialback_invalid", s->count.dialback_invalid);
-    add(into, "stream_errors", s->count.stream_errors);
-    add(into, "slowed", s->count.slowed);
-    add(into, "subscribes_refused", s->count.subscribes_refused);
+    component_count(into, "domains", s->remotes.count);
+    component_count(into, "incoming", incoming);
+    component_count(into, "outgoing", s->conn_count - incoming);
+    component_count(into, "queued", queued);
+    component_count(into, "accepted", s->count.accepted);
+    component_count(into, "refused", s->count.refused);
+    component_count(into, "connected", s->count.connected);
+    component_count(into, "failed", s->count.failed);
+    component_count(into, "stanzas_in", s->count.stanzas_in);
+    component_count(into, "stanzas_out", s->count.stanzas_out);
+    component_count(into, "bytes_in", s->count.bytes_in);
+    component_count(into, "bytes_out", s->count.bytes_out);
+    component_count(into, "bounced", s->count.bounced);
+    component_count(into, "sent_again", s->count.retried);
+    component_count(into, "pings", s->count.pings);
+    component_count(into, "dialback_valid", s->count.dialback_valid);
+    component_count(into, "dialback_invalid", s->count.dialback_invalid);
+    component_count(into, "stream_errors", s->count.stream_errors);
+    component_count(into, "slowed", s->count.slowed);
+    component_count(into, "subscribes_refused", s->count.subscribes_refused);
 }
 
 static json_t *command(struct component *component, const json_t *request)

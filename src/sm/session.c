@@ -351,6 +351,28 @@ static void unlink_session(struct session *s)
     hash_del(&user->sm->sessions, session_id_str(&s->sm));
 }
 
+static void session_free(struct session *s)
+{
+    stanza_unref(s->presence);
+    for (uint32_t i = 0; i < s->directed_count; i++)
+        jid_unref(s->directed[i]);
+    free(s->directed);
+    jid_unref(s->jid);
+    free(s);
+}
+
+void session_forget(struct session *s)
+{
+    if (s->acks) {
+        packet_destroy(s->acks->resume);
+        s->acks->resume = NULL;
+        s->acks->session = NULL;
+        acks_unref(s->acks);
+    }
+    csi_forget(s);
+    session_free(s);
+}
+
 void session_end(struct session *s)
 {
     struct user *user = s->user;
@@ -362,12 +384,7 @@ void session_end(struct session *s)
     flight_end(s);
     csi_end(s);
     acks_forget(s);
-    stanza_unref(s->presence);
-    for (uint32_t i = 0; i < s->directed_count; i++)
-        jid_unref(s->directed[i]);
-    free(s->directed);
-    jid_unref(s->jid);
-    free(s);
+    session_free(s);
     user_release(user);
 }
 

@@ -64,6 +64,8 @@ struct session *session_restore(struct user *user, struct packet *p, struct jid 
                                 unsigned traits, struct str acks);
 /* Ends it: unavailable presence where it was available, then freed. Says nothing to the c2s. */
 void session_end(struct session *s);
+/* Frees it where the sm ends: nobody is told. */
+void session_forget(struct session *s);
 /* Tells the c2s with ENDED (or REPLACED), then ends it. */
 void session_close(struct session *s, enum session_action action, struct str reason);
 /* It belongs to the c2s that sent this packet from now on, under new ids. */

@@ -564,9 +564,9 @@ static void sm_status(struct component *c, json_t *into)
         "to_router", (json_int_t)n->to_router, "offline_stored", (json_int_t)n->offline_stored,
         "offline_delivered", (json_int_t)n->offline_delivered, "errors", (json_int_t)n->errors,
         "sessions_started", (json_int_t)n->sessions_started);
-    json_object_set_new(into, "sessions", json_integer((json_int_t)sm->sessions.count));
-    json_object_set_new(into, "users_loaded", json_integer((json_int_t)sm->users.count));
-    json_object_set_new(into, "store_pending", json_integer((json_int_t)store_pending(sm->store)));
+    component_count(into, "sessions", sm->sessions.count);
+    component_count(into, "users_loaded", sm->users.count);
+    component_count(into, "store_pending", store_pending(sm->store));
     json_object_set_new(into, "counters", counters);
 }
 
@@ -602,23 +602,6 @@ static json_t *sm_command(struct component *c, const json_t *request)
     return answer;
 }
 
-static void forget_session(struct session *s)
-{
-    if (s->acks) {
-        packet_destroy(s->acks->resume);
-        s->acks->resume = NULL;
-        s->acks->session = NULL;
-        acks_unref(s->acks);
-    }
-    csi_forget(s);
-    stanza_unref(s->presence);
-    for (uint32_t i = 0; i < s->directed_count; i++)
-        jid_unref(s->directed[i]);
-    free(s->directed);
-    jid_unref(s->jid);
-    free(s);
-}
-
 /* Nobody is told: clients whose c2s outlives us get their sessions back from the next sm. */
 static void sm_destroy(struct component *c)
 {
@@ -638,7 +621,7 @@ static void sm_destroy(struct component *c)
     loop_timer_stop(&sm->leave);
     struct session *s;
     for (size_t i = 0; (s = hash_next(&sm->sessions, &i));)
-        forget_session(s);
+        session_forget(s);
     if (sm->receipts)
         flight_finish(sm); /* its promises know users: offline.c */
     struct user *user;

@@ -220,3 +220,14 @@ bool builder_escape_attr(struct buffer *out, struct str value)
 {
     return add_escaped(out, ESCAPE_ATTR, value);
 }
+
+void builder_write_attr(struct buffer *out, const char *name, struct str value)
+{
+    if (!value.data)
+        return;
+    buffer_add_char(out, ' ');
+    buffer_add_str(out, str_of(name));
+    buffer_add_str(out, STR("='"));
+    builder_escape_attr(out, value);
+    buffer_add_char(out, '\'');
+}

@@ -35,5 +35,7 @@ bool builder_text_ok(struct str text);
 /* Escapes for text and for single-quoted attributes as the canonical form does. */
 bool builder_escape_text(struct buffer *out, struct str text);
 bool builder_escape_attr(struct buffer *out, struct str value);
+/* " name='value'", escaped; nothing when the value is absent. */
+void builder_write_attr(struct buffer *out, const char *name, struct str value);
 
 #endif

@@ -83,15 +83,10 @@ bool dialback_parse(const struct stanza *s, struct dialback *ret)
 
 static void open_tag(struct buffer *out, struct str from, struct str to, struct str id)
 {
-    buffer_printf(out, "<db:%s from='", id.data ? "verify" : "result");
-    builder_escape_attr(out, from);
-    buffer_add_str(out, STR("' to='"));
-    builder_escape_attr(out, to);
-    if (id.data) {
-        buffer_add_str(out, STR("' id='"));
-        builder_escape_attr(out, id);
-    }
-    buffer_add_char(out, '\'');
+    buffer_add_str(out, id.data ? STR("<db:verify") : STR("<db:result"));
+    builder_write_attr(out, "from", from);
+    builder_write_attr(out, "to", to);
+    builder_write_attr(out, "id", id);
 }
 
 static bool take(struct buffer *out, struct buffer *element)

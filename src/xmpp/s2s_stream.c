@@ -259,17 +259,6 @@ enum stream_condition s2s_stream_check_header(const struct stanza *header, struc
     return STREAM_ERR_NONE;
 }
 
-static void add_attr(struct buffer *out, const char *name, struct str value)
-{
-    if (!value.data)
-        return;
-    buffer_add_char(out, ' ');
-    buffer_add_str(out, str_of(name));
-    buffer_add_str(out, STR("='"));
-    builder_escape_attr(out, value);
-    buffer_add_char(out, '\'');
-}
-
 /* XEP-0220 section 2.3.1: dialback is announced by its namespace, with this very prefix. */
 bool s2s_stream_write_header(struct buffer *out, struct str from, struct str to, struct str id)
 {
@@ -281,9 +270,9 @@ bool s2s_stream_write_header(struct buffer *out, struct str from, struct str to,
                   "<?xml version='1.0'?><stream:stream xmlns='%s' xmlns:stream='%s' xmlns:db='%s' "
                   "version='1.0'",
                   NS_SERVER.data, NS_STREAM.data, NS_DIALBACK.data);
-    add_attr(&all, "id", id);
-    add_attr(&all, "from", from);
-    add_attr(&all, "to", to);
+    builder_write_attr(&all, "id", id);
+    builder_write_attr(&all, "from", from);
+    builder_write_attr(&all, "to", to);
     buffer_add_str(&all, STR(" xml:lang='en'>"));
     ok = !all.overflowed && buffer_add_str(out, buffer_str(&all));
     buffer_finish(&all);

@@ -465,17 +465,6 @@ enum stream_condition stream_check_header(const struct stanza *header, char to_o
     return STREAM_ERR_NONE;
 }
 
-static void add_attr(struct buffer *out, const char *name, struct str value)
-{
-    if (!value.data)
-        return;
-    buffer_add_char(out, ' ');
-    buffer_add_str(out, str_of(name));
-    buffer_add_str(out, STR("='"));
-    builder_escape_attr(out, value);
-    buffer_add_char(out, '\'');
-}
-
 /* Section 4.7: the response header. */
 bool stream_write_header(struct buffer *out, struct str from, struct str to, struct str id,
                          struct str lang)
@@ -486,10 +475,10 @@ bool stream_write_header(struct buffer *out, struct str from, struct str to, str
     buffer_printf(&all,
                   "<?xml version='1.0'?><stream:stream xmlns='%s' xmlns:stream='%s' version='1.0'",
                   NS_CLIENT.data, NS_STREAM.data);
-    add_attr(&all, "id", id);
-    add_attr(&all, "from", from);
-    add_attr(&all, "to", to);
-    add_attr(&all, "xml:lang", lang);
+    builder_write_attr(&all, "id", id);
+    builder_write_attr(&all, "from", from);
+    builder_write_attr(&all, "to", to);
+    builder_write_attr(&all, "xml:lang", lang);
     buffer_add_char(&all, '>');
     bool ok = !all.overflowed && buffer_add_str(out, buffer_str(&all));
     buffer_finish(&all);

@@ -139,3 +139,40 @@ enum error fixture_commit(struct fixture *f, struct store_txn *t)
     fixture_wait(f, f->count + 1);
     return f->errors[f->count - 1];
 }
+
+/* --- for cmocka --- */
+
+static int set_up(void **state, bool durable, enum store_kind kind)
+{
+    struct fixture *f = malloc(sizeof *f);
+    fixture_open(f, durable, kind);
+    *state = f;
+    return 0;
+}
+
+int fixture_durable_users(void **state)
+{
+    return set_up(state, true, STORE_USERS);
+}
+
+int fixture_memory_users(void **state)
+{
+    return set_up(state, false, STORE_USERS);
+}
+
+int fixture_durable_accounts(void **state)
+{
+    return set_up(state, true, STORE_ACCOUNTS);
+}
+
+int fixture_memory_accounts(void **state)
+{
+    return set_up(state, false, STORE_ACCOUNTS);
+}
+
+int fixture_tear_down(void **state)
+{
+    fixture_close(*state);
+    free(*state);
+    return 0;
+}

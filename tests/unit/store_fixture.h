@@ -48,5 +48,21 @@ void fixture_on_done(void *arg, enum error e, const struct store_rows *rows);
 void fixture_wait(struct fixture *f, size_t wanted);
 /* Commits or reads and waits. */
 enum error fixture_commit(struct fixture *f, struct store_txn *t);
+/* For cmocka: *state is a fixture of that kind. */
+int fixture_durable_users(void **state);
+int fixture_memory_users(void **state);
+int fixture_durable_accounts(void **state);
+int fixture_memory_accounts(void **state);
+int fixture_tear_down(void **state);
+
+/* Runs a read to its end; rows are then in the fixture. */
+#define READ(f, call)                                                                              \
+    do {                                                                                           \
+        call;                                                                                      \
+        fixture_wait(f, (f)->count + 1);                                                           \
+        assert_int_equal((f)->errors[(f)->count - 1], ERR_OK);                                     \
+    } while (0)
+#define DONE(f)          fixture_on_done, fixture_tag(f, 0)
+#define COMMIT(f, write) assert_int_equal(fixture_commit(f, write), ERR_OK)
 
 #endif

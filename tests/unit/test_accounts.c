@@ -6,29 +6,6 @@
 #define USER  STR("juliet")
 #define REALM STR("capulet.example")
 
-static int setup_durable(void **state)
-{
-    struct fixture *f = malloc(sizeof *f);
-    fixture_open(f, true, STORE_ACCOUNTS);
-    *state = f;
-    return 0;
-}
-
-static int setup_memory(void **state)
-{
-    struct fixture *f = malloc(sizeof *f);
-    fixture_open(f, false, STORE_ACCOUNTS);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture_close(*state);
-    free(*state);
-    return 0;
-}
-
 static void derive(const char *password, struct scram_keys keys[SCRAM_HASHES])
 {
     struct random *r = random_create_seeded(7);
@@ -159,8 +136,8 @@ static void test_derive(void **state)
 }
 
 #define BOTH(test)                                                                                 \
-    cmocka_unit_test_setup_teardown(test, setup_durable, teardown),                                \
-        cmocka_unit_test_setup_teardown(test, setup_memory, teardown)
+    cmocka_unit_test_setup_teardown(test, fixture_durable_accounts, fixture_tear_down),            \
+        cmocka_unit_test_setup_teardown(test, fixture_memory_accounts, fixture_tear_down)
 
 int main(void)
 {

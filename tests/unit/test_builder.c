@@ -1,23 +1,10 @@
 /* Builder: what it makes is what the parser makes of the same bytes, and nothing put into it breaks
  * a stream. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <cmocka.h>
+#include "parsing.h"
 #include "stanza_same.h"
 #include "xml/builder.h"
-#include "xml/parser.h"
 
 static const struct parser_limits limits = {1 << 22, 0, 64, 64, UINT32_MAX, 100000};
-
-static void assert_str(struct str s, const char *expected)
-{
-    assert_non_null(s.data);
-    if (!str_is(s, expected))
-        fail_msg("\"%.*s\" instead of \"%s\"", STR_ARG(s), expected);
-}
 
 static struct stanza *parse(struct str xml)
 {

@@ -1,14 +1,6 @@
 /* Data forms (XEP-0004): what a submitted form must be, and what a built one looks like. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
+#include "parsing.h"
 
-#include <cmocka.h>
-
-#include "base/random.h"
-#include "xml/parser.h"
 #include "xmpp/data_form.h"
 #include "xmpp/namespaces.h"
 
@@ -21,48 +13,22 @@ static const struct data_field fields[] = {
     {.type = DATA_TEXT_MULTI, .var = "text"},
     {.var = NULL}};
 
-struct world {
-    struct random *random;
-    struct parser_pool *pool;
-};
-
-static int set_up(void **state)
+static struct stanza *parse(const char *inner)
 {
-    struct world *w = calloc(1, sizeof *w);
-    w->random = random_create_seeded(4);
-    w->pool = parser_pool_create(w->random);
-    *state = w;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct world *w = *state;
-    parser_pool_destroy(w->pool);
-    random_destroy(w->random);
-    free(w);
-    return 0;
-}
-
-static struct stanza *parse(const struct world *w, const char *inner)
-{
-    static const struct parser_limits limits = {1 << 20, 0, 1000, 1000, 1000, 100000};
-    enum parser_status status;
     struct buffer xml;
     buffer_init(&xml, 1 << 20);
     buffer_printf(
         &xml, "<q xmlns='jabber:client'><x xmlns='jabber:x:data' type='submit'>%s</x></q>", inner);
-    struct stanza *s = parser_document(w->pool, buffer_str(&xml), &limits, &status);
+    struct stanza *s = parsing_read(buffer_str(&xml));
     buffer_finish(&xml);
-    assert_non_null(s);
     return s;
 }
 
 /* NULL when it is accepted. */
-static const char *verdict(void **state, const char *inner)
+static const char *verdict(const char *inner)
 {
     static char why[256];
-    struct stanza *s = parse(*state, inner);
+    struct stanza *s = parse(inner);
     struct data_form form;
     assert_true(data_form_find(s, STANZA_ROOT, &form));
     const char *said = data_form_check(&form, fields, NS_ADMIN, why, sizeof why);
@@ -76,29 +42,29 @@ static const char *verdict(void **state, const char *inner)
 
 static void test_accepted(void **state)
 {
-    assert_null(verdict(state, WHO));
-    assert_null(verdict(state, WHO FIELD("others", VALUE("c@d") VALUE("e@f"))));
-    assert_null(verdict(state, WHO FIELD("others", VALUE(""))));
-    assert_null(verdict(state, WHO FIELD("sure", VALUE("true")) FIELD("colour", VALUE("green"))));
-    assert_null(verdict(state, WHO FIELD("unknown", VALUE("x"))));
-    assert_null(verdict(state, WHO "<other xmlns='y'/><field type='fixed'/><field type='fixed'/>"));
-    assert_null(verdict(state, WHO FIELD("FORM_TYPE", VALUE("http://jabber.org/protocol/admin"))));
+    assert_null(verdict(WHO));
+    assert_null(verdict(WHO FIELD("others", VALUE("c@d") VALUE("e@f"))));
+    assert_null(verdict(WHO FIELD("others", VALUE(""))));
+    assert_null(verdict(WHO FIELD("sure", VALUE("true")) FIELD("colour", VALUE("green"))));
+    assert_null(verdict(WHO FIELD("unknown", VALUE("x"))));
+    assert_null(verdict(WHO "<other xmlns='y'/><field type='fixed'/><field type='fixed'/>"));
+    assert_null(verdict(WHO FIELD("FORM_TYPE", VALUE("http://jabber.org/protocol/admin"))));
 }
 
 static void test_refused(void **state)
 {
-    assert_string_equal(verdict(state, ""), "the field 'who' is needed");
-    assert_string_equal(verdict(state, FIELD("who", "")), "the field 'who' is needed");
-    assert_string_equal(verdict(state, FIELD("who", VALUE(""))), "the field 'who' is needed");
-    assert_string_equal(verdict(state, FIELD("who", VALUE("a@b") VALUE("c@d"))),
+    assert_string_equal(verdict(""), "the field 'who' is needed");
+    assert_string_equal(verdict(FIELD("who", "")), "the field 'who' is needed");
+    assert_string_equal(verdict(FIELD("who", VALUE(""))), "the field 'who' is needed");
+    assert_string_equal(verdict(FIELD("who", VALUE("a@b") VALUE("c@d"))),
                         "the field 'who' takes one value");
-    assert_string_equal(verdict(state, FIELD("who", VALUE("@"))),
+    assert_string_equal(verdict(FIELD("who", VALUE("@"))),
                         "the field 'who' has a value that is no jid-single");
-    assert_non_null(verdict(state, WHO FIELD("others", VALUE("c@d") VALUE("@"))));
-    assert_non_null(verdict(state, WHO FIELD("sure", VALUE("perhaps"))));
-    assert_non_null(verdict(state, WHO FIELD("colour", VALUE("blue"))));
-    assert_string_equal(verdict(state, WHO WHO), "a field stands twice in the form");
-    assert_string_equal(verdict(state, WHO FIELD("FORM_TYPE", VALUE("other"))),
+    assert_non_null(verdict(WHO FIELD("others", VALUE("c@d") VALUE("@"))));
+    assert_non_null(verdict(WHO FIELD("sure", VALUE("perhaps"))));
+    assert_non_null(verdict(WHO FIELD("colour", VALUE("blue"))));
+    assert_string_equal(verdict(WHO WHO), "a field stands twice in the form");
+    assert_string_equal(verdict(WHO FIELD("FORM_TYPE", VALUE("other"))),
                         "the form is of another FORM_TYPE");
 }
 
@@ -110,22 +76,21 @@ static void test_bounds(void **state)
     for (unsigned i = 0; i < DATA_FORM_MAX_FIELDS; i++)
         buffer_printf(&many, "<field var='f%u'/>", i);
     buffer_add_char(&many, '\0');
-    assert_string_equal(verdict(state, buffer_str(&many).data),
-                        "the form has more than 100 fields");
+    assert_string_equal(verdict(buffer_str(&many).data), "the form has more than 100 fields");
     buffer_clear(&many);
     buffer_add_str(&many, STR(WHO "<field var='text'>"));
     for (unsigned i = 0; i <= DATA_FORM_MAX_VALUES; i++)
         buffer_add_str(&many, STR("<value/>"));
     buffer_add_str(&many, STR("</field>\0"));
-    assert_string_equal(verdict(state, buffer_str(&many).data),
+    assert_string_equal(verdict(buffer_str(&many).data),
                         "the field 'text' takes at most 1000 values");
     buffer_finish(&many);
 }
 
 static void test_values(void **state)
 {
-    struct stanza *s = parse(*state, WHO FIELD("text", VALUE("one") VALUE("two")) FIELD("none", "")
-                                         FIELD("sure", VALUE("1")));
+    struct stanza *s = parse(WHO FIELD("text", VALUE("one") VALUE("two")) FIELD("none", "")
+                                 FIELD("sure", VALUE("1")));
     struct data_form form;
     assert_true(data_form_find(s, STANZA_ROOT, &form));
     assert_true(str_is(data_form_type(&form), "submit"));
@@ -189,5 +154,5 @@ int main(void)
         cmocka_unit_test(test_bounds),   cmocka_unit_test(test_values),
         cmocka_unit_test(test_no_form),  cmocka_unit_test(test_built),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, parsing_set_up, parsing_tear_down);
 }

@@ -6,29 +6,6 @@
 #define USER  STR("juliet")
 #define REALM STR("capulet.example")
 
-static int setup_durable(void **state)
-{
-    struct fixture *f = malloc(sizeof *f);
-    fixture_open(f, true, STORE_ACCOUNTS);
-    *state = f;
-    return 0;
-}
-
-static int setup_memory(void **state)
-{
-    struct fixture *f = malloc(sizeof *f);
-    fixture_open(f, false, STORE_ACCOUNTS);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture_close(*state);
-    free(*state);
-    return 0;
-}
-
 static const unsigned char seeds[3][DEVICE_SEED] = {"first", "second", "third"};
 static const struct device telephone = {{"juliet", 6}, {"capulet.example", 15}, {"id-1", 4}};
 static const struct device desk = {{"juliet", 6}, {"capulet.example", 15}, {"id-2", 4}};
@@ -202,8 +179,8 @@ static void test_survives(void **state)
 }
 
 #define BOTH(test)                                                                                 \
-    cmocka_unit_test_setup_teardown(test, setup_durable, teardown),                                \
-        cmocka_unit_test_setup_teardown(test, setup_memory, teardown)
+    cmocka_unit_test_setup_teardown(test, fixture_durable_accounts, fixture_tear_down),            \
+        cmocka_unit_test_setup_teardown(test, fixture_memory_accounts, fixture_tear_down)
 
 int main(void)
 {
@@ -213,7 +190,7 @@ int main(void)
         BOTH(test_use),
         BOTH(test_revoke),
         BOTH(test_account_changes),
-        cmocka_unit_test_setup_teardown(test_survives, setup_durable, teardown),
+        cmocka_unit_test_setup_teardown(test_survives, fixture_durable_accounts, fixture_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

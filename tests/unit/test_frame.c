@@ -1,41 +1,12 @@
 /* Frames: every kind of packet there and back, sealed packets unchanged, and what a component that
  * somebody else has taken over could send. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
+#include "parsing.h"
 
 #include "base/mem.h"
 #include "link/frame.h"
 #include "stanza_same.h"
 #include "xml/builder.h"
 #include "xmpp/namespaces.h"
-
-static struct random *rng;
-static struct parser_pool *pool;
-
-static int setup(void **state)
-{
-    rng = random_create_seeded(1);
-    pool = parser_pool_create(rng);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    parser_pool_destroy(pool);
-    random_destroy(rng);
-    return 0;
-}
-
-static void assert_str(struct str got, const char *expected)
-{
-    if (!str_is(got, expected))
-        fail_msg("got \"%.*s\", expected \"%s\"", STR_ARG(got), expected);
-}
 
 /* In memory of its own size; free() it. */
 static struct str written(const struct packet *p)
@@ -55,7 +26,7 @@ static struct str written(const struct packet *p)
 static struct packet *received(struct str frame)
 {
     const char *why = NULL;
-    struct packet *p = frame_read(frame, pool, &why);
+    struct packet *p = frame_read(frame, parsing.pool, &why);
 
     if (!p)
         fail_msg("refused: %s", why);
@@ -75,7 +46,7 @@ static struct packet *again(struct packet *p)
     }
     free((char *)first.data);
     packet_destroy(p);
-    assert_true(frame_open(got, pool));
+    assert_true(frame_open(got, parsing.pool));
     assert_null(got->sealed.data);
     return got;
 }
@@ -148,8 +119,8 @@ static void sealed_until_it_is_opened(void **state)
     assert_str(session_id_str(&p->c2s), "12");
     assert_int_equal(p->receipt.number, 7);
     assert_true(packet_size(p) > frame.len);
-    assert_true(frame_open(p, pool));
-    assert_true(frame_open(p, pool)); /* nothing more to do */
+    assert_true(frame_open(p, parsing.pool));
+    assert_true(frame_open(p, parsing.pool)); /* nothing more to do */
     assert_str(p->route_to, "sm");
     assert_non_null(p->stanza);
     packet_destroy(p);
@@ -203,7 +174,7 @@ static void session_actions(void **state)
     for (int a = SESSION_CREATE; a <= (int)SESSION_LAST; a++) {
         struct packet *p = packet_create_session(STR("x.test"), STR("c2s"), (enum session_action)a,
                                                  target, STR("why"));
-        session_id_make(&p->request, rng);
+        session_id_make(&p->request, parsing.random);
         struct session_id request = p->request;
         p = again(p);
         assert_int_equal(p->kind, PACKET_SESSION);
@@ -272,7 +243,7 @@ static void goodbye(void **state)
 static void refused(struct str frame)
 {
     const char *why = NULL;
-    struct packet *p = frame_read(frame, pool, &why);
+    struct packet *p = frame_read(frame, parsing.pool, &why);
 
     assert_null(p);
     assert_non_null(why);
@@ -386,7 +357,7 @@ static void malformed_inside(void **state)
         struct str frame = with(written(p), changes[i][0], changes[i][1]);
         packet_destroy(p);
         p = received(frame);
-        if (frame_open(p, pool))
+        if (frame_open(p, parsing.pool))
             fail_msg("taken: %s", changes[i][1]);
         packet_destroy(p);
         /* A broadcast is opened at once. */
@@ -411,5 +382,5 @@ int main(void)
         cmocka_unit_test(names_that_are_no_text),
         cmocka_unit_test(malformed_inside),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, parsing_set_up, parsing_tear_down);
 }

@@ -1,23 +1,10 @@
 /* Packets: what is copied, what is shared, how they turn around, what leaves towards a client. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
+#include "parsing.h"
 
 #include "base/mem.h"
 #include "link/packet.h"
 #include "xml/builder.h"
 #include "xmpp/namespaces.h"
-
-static void assert_str(struct str got, const char *expected)
-{
-    if (!str_is(got, expected))
-        fail_msg("got \"%.*s\", expected \"%s\"", STR_ARG(got), expected);
-}
 
 static struct stanza *message(const char *body)
 {

@@ -1,13 +1,7 @@
 /* Parser: any split gives the same events; everything XMPP forbids ends in its own status; streams
  * share warm expat parsers without ever noticing each other. Rows of reliability.md section B by
  * their numbers. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <cmocka.h>
+#include "parsing.h"
 #include "xml/parser_impl.h"
 
 #define HEADER                                                                                     \
@@ -16,25 +10,6 @@
 #define CLOSE "</stream:stream>"
 
 static const struct parser_limits wide = {262144, 0, 64, 64, 32, 5000};
-static struct {
-    struct random *random;
-    struct parser_pool *pool;
-} fixture;
-
-static int setup(void **state)
-{
-    fixture.random = random_create_seeded(1);
-    fixture.pool = parser_pool_create(fixture.random);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    parser_pool_destroy(fixture.pool);
-    random_destroy(fixture.random);
-    return 0;
-}
-
 /* A stream whose events are written down, with what a handler shall do at a stanza of that name. */
 struct stream {
     struct parser *parser;
@@ -65,7 +40,7 @@ static void on_stanza(void *owner, struct stanza *s)
         parser_destroy(st->parser);
     } else if (str_eq(name, STR("nested"))) {
         enum parser_status status = PARSER_OK;
-        struct stanza *d = parser_document(fixture.pool, STR("<d xmlns='u'>x</d>"), &wide, &status);
+        struct stanza *d = parser_document(parsing.pool, STR("<d xmlns='u'>x</d>"), &wide, &status);
         assert_non_null(d);
         stanza_write(d, NULL, &st->log);
         stanza_unref(d);
@@ -85,7 +60,7 @@ static void stream_init(struct stream *st, const struct parser_limits *limits)
 {
     *st = (struct stream){0};
     buffer_init(&st->log, 1 << 24);
-    st->parser = parser_create(fixture.pool, limits, &events, st);
+    st->parser = parser_create(parsing.pool, limits, &events, st);
 }
 
 static void stream_finish(struct stream *st)
@@ -562,7 +537,7 @@ static void many_headers(void **state)
             snprintf(text, sizeof text, "<p%d:a/>", i);
             assert_int_equal(feed(&st[i], text), PARSER_OK);
             assert_log(&st[i], "<a/>");
-            assert_in_range(fixture.pool->warm, 1, 32);
+            assert_in_range(parsing.pool->warm, 1, 32);
         }
     }
     for (int i = 0; i < STREAMS; i++)
@@ -575,31 +550,31 @@ static void many_headers(void **state)
 static void used_again_as_new(void **state)
 {
     struct stream st;
-    struct parser_pool *shared = fixture.pool;
-    fixture.pool = parser_pool_create(fixture.random);
+    struct parser_pool *shared = parsing.pool;
+    parsing.pool = parser_pool_create(parsing.random);
     stream_init(&st, &wide);
     assert_int_equal(feed(&st, "<s:stream to='a' xmlns='jabber:client' xmlns:p='urn:p' "
                                "xmlns:s='http://etherx.jabber.org/streams'><message p:a='1'/>"),
                      PARSER_OK);
     stream_finish(&st);
-    assert_int_equal(fixture.pool->blank_count, 1);
+    assert_int_equal(parsing.pool->blank_count, 1);
     stream_init(&st, &wide);
     assert_int_equal(feed(&st, HEADER), PARSER_OK);
-    assert_int_equal(fixture.pool->blank_count, 0);
+    assert_int_equal(parsing.pool->blank_count, 0);
     buffer_clear(&st.log);
     assert_int_equal(feed(&st, "<message><b>x</b></message>"), PARSER_OK);
     assert_log(&st, "<message><b>x</b></message>");
     assert_int_equal(feed(&st, "<message p:a='1'/>"), PARSER_BAD_NAMESPACE_PREFIX);
     stream_finish(&st);
-    parser_pool_destroy(fixture.pool);
-    fixture.pool = shared;
+    parser_pool_destroy(parsing.pool);
+    parsing.pool = shared;
 }
 
 static void idle_streams_own_no_parser(void **state)
 {
     enum { STREAMS = 50 };
     static struct stream st[STREAMS];
-    uint32_t before = fixture.pool->warm;
+    uint32_t before = parsing.pool->warm;
     for (int i = 0; i < STREAMS; i++) {
         stream_init(&st[i], &wide);
         assert_int_equal(feed(&st[i], HEADER), PARSER_OK);
@@ -628,7 +603,7 @@ static void idle_streams_own_no_parser(void **state)
     buffer_finish(&b);
     for (int i = 0; i < STREAMS; i++)
         stream_finish(&st[i]);
-    assert_int_equal(fixture.pool->warm, before);
+    assert_int_equal(parsing.pool->warm, before);
 }
 
 static void restart(void **state)
@@ -710,7 +685,7 @@ static void nested_use(void **state)
 static void assert_document(const char *xml, enum parser_status expected)
 {
     enum parser_status status = PARSER_OK;
-    struct stanza *s = parser_document(fixture.pool, str_of(xml), &wide, &status);
+    struct stanza *s = parser_document(parsing.pool, str_of(xml), &wide, &status);
     if (status != expected || (s != NULL) != (expected == PARSER_OK))
         fail_msg("status %d instead of %d: %s", (int)status, (int)expected, xml);
     stanza_unref(s);
@@ -767,5 +742,5 @@ int main(void)
         cmocka_unit_test(nested_use),
         cmocka_unit_test(documents),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, parsing_set_up, parsing_tear_down);
 }

@@ -1,47 +1,10 @@
 /* Stanza: every look-up, the canonical form rule by rule, and what a forwarder writes. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <cmocka.h>
+#include "parsing.h"
 #include "stanza_same.h"
-#include "xml/parser.h"
-
-static const struct parser_limits limits = {262144, 0, 64, 64, 32, 1000};
-static struct {
-    struct random *random;
-    struct parser_pool *pool;
-} fixture;
-
-static int setup(void **state)
-{
-    fixture.random = random_create_seeded(1);
-    fixture.pool = parser_pool_create(fixture.random);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    parser_pool_destroy(fixture.pool);
-    random_destroy(fixture.random);
-    return 0;
-}
 
 static struct stanza *parse(const char *xml)
 {
-    enum parser_status status = PARSER_OK;
-    struct stanza *s = parser_document(fixture.pool, str_of(xml), &limits, &status);
-    assert_int_equal(status, PARSER_OK);
-    assert_non_null(s);
-    return s;
-}
-
-static void assert_str(struct str s, const char *expected)
-{
-    assert_non_null(s.data);
-    if (!str_is(s, expected))
-        fail_msg("\"%.*s\" instead of \"%s\"", STR_ARG(s), expected);
+    return parsing_read(str_of(xml));
 }
 
 static void assert_written(const struct stanza *s, const struct stanza_stamp *stamp,
@@ -349,5 +312,5 @@ int main(void)
         cmocka_unit_test(write_respects_the_maximum),
         cmocka_unit_test(references),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, parsing_set_up, parsing_tear_down);
 }

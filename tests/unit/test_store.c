@@ -12,28 +12,10 @@
 
 #define OWNER STR("romeo@montague.example")
 
-static int setup_durable(void **state)
-{
-    struct fixture *f = malloc(sizeof *f);
-    fixture_open(f, true, STORE_USERS);
-    *state = f;
-    return 0;
-}
-
-static int setup_memory(void **state)
-{
-    struct fixture *f = malloc(sizeof *f);
-    fixture_open(f, false, STORE_USERS);
-    *state = f;
-    return 0;
-}
-
 static int teardown(void **state)
 {
     faulty_vfs_fail(SQLITE_OK, SQLITE_OK);
-    fixture_close(*state);
-    free(*state);
-    return 0;
+    return fixture_tear_down(state);
 }
 
 static void push(struct fixture *f, uint64_t id, uint32_t quota)
@@ -536,9 +518,9 @@ static void test_several_processes(void **state)
 }
 
 #define BOTH(test)                                                                                 \
-    cmocka_unit_test_setup_teardown(test, setup_durable, teardown),                                \
-        cmocka_unit_test_setup_teardown(test, setup_memory, teardown)
-#define SQLITE(test) cmocka_unit_test_setup_teardown(test, setup_durable, teardown)
+    cmocka_unit_test_setup_teardown(test, fixture_durable_users, teardown),                        \
+        cmocka_unit_test_setup_teardown(test, fixture_memory_users, teardown)
+#define SQLITE(test) cmocka_unit_test_setup_teardown(test, fixture_durable_users, teardown)
 
 static int run_sqlite_tests(void)
 {

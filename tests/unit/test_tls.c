@@ -2,56 +2,28 @@
  * OpenSSL client that can misbehave. Over real sockets and over the simulated network, which cuts
  * the bytes anywhere. */
 #include "tls_bare.h"
+#include "tls_files.h"
 
 #include <malloc.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <unistd.h>
 
-static char dir[64], why[512];
-static struct tls_server *server;
 static struct tls_client *client;
 
-static const char *file(const char *name)
+static int set_up(void **state)
 {
-    static char paths[4][128];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", dir, name);
-    return path;
-}
-
-static void add_domain(struct tls_server *s, const char *domain)
-{
-    char cert[300], key[300];
-    snprintf(cert, sizeof cert, "%s/%s.pem", dir, domain);
-    snprintf(key, sizeof key, "%s/%s-key.pem", dir, domain);
-    assert_int_equal(tls_make_certificate(dir, domain, why, sizeof why), ERR_OK);
-    if (tls_server_add(s, domain, cert, key, why, sizeof why) != ERR_OK)
-        fail_msg("%s", why);
-}
-
-static int make_files(void **state)
-{
-    snprintf(dir, sizeof dir, "/tmp/jackdaw-test-tls-XXXXXX");
-    assert_non_null(mkdtemp(dir));
-    server = tls_server_create();
-    add_domain(server, "one.example");
-    add_domain(server, "two.example");
+    make_files();
     client = tls_client_create(file("ca.pem"), true);
     assert_non_null(client);
     return 0;
 }
 
-static int remove_files(void **state)
+static int tear_down(void **state)
 {
-    char command[128];
     tls_client_destroy(client);
-    tls_server_unref(server);
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
+    return remove_files();
 }
 
 /* --- the server's side --- */
@@ -694,5 +666,5 @@ int main(void)
         BOTH(plaintext_after_starttls),
         BOTH(many_handshakes_leave_no_memory),
     };
-    return cmocka_run_group_tests(tests, make_files, remove_files);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

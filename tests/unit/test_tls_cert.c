@@ -1,53 +1,21 @@
 /* net/tls_cert and the checks of tls_server_add: what is made, what is left alone, and how faults
  * are explained. */
-#include "unit.h"
+#include "tls_files.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "net/tls.h"
-
-static char dir[64], why[512];
-static struct tls_server *server;
-
-static const char *file(const char *name)
+static int set_up(void **state)
 {
-    static char paths[4][128];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", dir, name);
-    return path;
-}
-
-static void add_domain(struct tls_server *s, const char *domain)
-{
-    char cert[300], key[300];
-    snprintf(cert, sizeof cert, "%s/%s.pem", dir, domain);
-    snprintf(key, sizeof key, "%s/%s-key.pem", dir, domain);
-    assert_int_equal(tls_make_certificate(dir, domain, why, sizeof why), ERR_OK);
-    if (tls_server_add(s, domain, cert, key, why, sizeof why) != ERR_OK)
-        fail_msg("%s", why);
-}
-
-static int make_files(void **state)
-{
-    snprintf(dir, sizeof dir, "/tmp/jackdaw-test-cert-XXXXXX");
-    assert_non_null(mkdtemp(dir));
-    server = tls_server_create();
-    add_domain(server, "one.example");
-    add_domain(server, "two.example");
+    make_files();
     return 0;
 }
 
-static int remove_files(void **state)
+static int tear_down(void **state)
 {
-    char command[128];
-    tls_server_unref(server);
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
+    return remove_files();
 }
 
 static void certificates_are_made_once(void **state)
@@ -186,5 +154,5 @@ int main(void)
         cmocka_unit_test(faults_are_explained),
         cmocka_unit_test(nothing_of_others_is_overwritten),
     };
-    return cmocka_run_group_tests(tests, make_files, remove_files);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -4,39 +4,6 @@
 #define ROMEO  STR("romeo@montague.example")
 #define JULIET STR("juliet@capulet.example")
 
-static int setup_durable(void **state)
-{
-    struct fixture *f = malloc(sizeof *f);
-    fixture_open(f, true, STORE_USERS);
-    *state = f;
-    return 0;
-}
-
-static int setup_memory(void **state)
-{
-    struct fixture *f = malloc(sizeof *f);
-    fixture_open(f, false, STORE_USERS);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture_close(*state);
-    free(*state);
-    return 0;
-}
-
-/* Runs a read to its end; rows are then in the fixture. */
-#define READ(f, call)                                                                              \
-    do {                                                                                           \
-        call;                                                                                      \
-        fixture_wait(f, (f)->count + 1);                                                           \
-        assert_int_equal((f)->errors[(f)->count - 1], ERR_OK);                                     \
-    } while (0)
-#define DONE(f)          fixture_on_done, fixture_tag(f, 0)
-#define COMMIT(f, write) assert_int_equal(fixture_commit(f, write), ERR_OK)
-
 static void test_active_and_logout(void **state)
 {
     struct fixture *f = *state;
@@ -311,8 +278,8 @@ static void test_sessions(void **state)
 }
 
 #define BOTH(test)                                                                                 \
-    cmocka_unit_test_setup_teardown(test, setup_durable, teardown),                                \
-        cmocka_unit_test_setup_teardown(test, setup_memory, teardown)
+    cmocka_unit_test_setup_teardown(test, fixture_durable_users, fixture_tear_down),               \
+        cmocka_unit_test_setup_teardown(test, fixture_memory_users, fixture_tear_down)
 
 int main(void)
 {

@@ -1,59 +1,18 @@
 /* The wire: every kind of packet there and back, what jabberd2 2.7.0 writes, and what must not get
  * through. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
+#include "parsing.h"
 
 #include "base/mem.h"
 #include "link/wire.h"
 #include "xml/builder.h"
-#include "xml/parser.h"
 #include "xmpp/namespaces.h"
 
 #define COMP " xmlns='http://jabberd.jabberstudio.org/ns/component/1.0'"
 #define SESS "'http://jabberd.jabberstudio.org/ns/session/1.0'"
 
-static struct random *rng;
-static struct parser_pool *pool;
-
-static int setup(void **state)
-{
-    rng = random_create_seeded(1);
-    pool = parser_pool_create(rng);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    parser_pool_destroy(pool);
-    random_destroy(rng);
-    return 0;
-}
-
-static void assert_str(struct str got, const char *expected)
-{
-    if (!str_is(got, expected))
-        fail_msg("got \"%.*s\", expected \"%s\"", STR_ARG(got), expected);
-}
-
-static struct stanza *xml(struct str text)
-{
-    const struct parser_limits limits = {1 << 20, 0, 64, 64, 64, 1000};
-    enum parser_status status = PARSER_OK;
-    struct stanza *s = parser_document(pool, text, &limits, &status);
-
-    if (!s)
-        fail_msg("not XML (%d): %.*s", (int)status, STR_ARG(text));
-    return s;
-}
-
 static struct packet *parse(const char *text)
 {
-    struct stanza *s = xml(str_of(text));
+    struct stanza *s = parsing_read(str_of(text));
     const char *why = "";
     struct packet *p = wire_parse(s, &why);
 
@@ -65,7 +24,7 @@ static struct packet *parse(const char *text)
 
 static void refused(const char *text)
 {
-    struct stanza *s = xml(str_of(text));
+    struct stanza *s = parsing_read(str_of(text));
     const char *why = NULL;
 
     assert_null(wire_parse(s, &why));
@@ -226,9 +185,9 @@ static void session_actions_there_and_back(void **state)
     for (int a = SESSION_CREATE; a <= SESSION_REPLACED; a++) {
         struct packet *p = packet_create_session(STR("x.test"), STR("c2s"), (enum session_action)a,
                                                  target, STR_NULL);
-        session_id_make(&p->c2s, rng);
-        session_id_make(&p->sm, rng);
-        session_id_make(&p->request, rng);
+        session_id_make(&p->c2s, parsing.random);
+        session_id_make(&p->sm, parsing.random);
+        session_id_make(&p->request, parsing.random);
         struct session_id c2s = p->c2s, sm = p->sm, request = p->request;
         p = again(p);
         assert_int_equal(p->kind, PACKET_SESSION);
@@ -430,5 +389,5 @@ int main(void)
         cmocka_unit_test(malformed_addresses_stay_text),
         cmocka_unit_test(refuses_what_makes_no_packet),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, parsing_set_up, parsing_tear_down);
 }
