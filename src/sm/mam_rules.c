@@ -118,6 +118,8 @@ static bool worth_keeping(const struct stanza *s)
 bool mam_keeps(const struct user *user, const struct stanza *s, const struct jid *with)
 {
     enum deliver_kind kind = deliver_kind_of(s);
-    return (kind == DELIVER_NORMAL || kind == DELIVER_CHAT) && worth_keeping(s) &&
-           wanted(user, with);
+    bool right_type = kind == DELIVER_NORMAL || kind == DELIVER_CHAT ||
+                      (kind == DELIVER_HEADLINE && /* XEP-0334 section 4.4 */
+                       stanza_child(s, STANZA_ROOT, STR("store"), NS_HINTS) != STANZA_NONE);
+    return right_type && worth_keeping(s) && wanted(user, with);
 }

@@ -5,32 +5,11 @@
 #include "base/mem.h"
 #include "sm/stored.h"
 #include "store/users.h"
+#include "xmpp/words.h"
 
 #define STEP 200u /* messages indexed in one transaction */
-
-/* Letters and digits of ASCII, and everything beyond it: what is punctuation there the database
- * knows. */
-static bool is_word(char c)
-{
-    return (c & 0x80) || (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
-}
-
-void mam_search_words(struct str text, struct buffer *to)
-{
-    size_t i = 0;
-    for (unsigned words = 0; words < MAM_SEARCH_MAX_WORDS; words++) {
-        while (i < text.len && !is_word(text.data[i]))
-            i++;
-        size_t start = i;
-        while (i < text.len && is_word(text.data[i]))
-            i++;
-        if (i == start)
-            return;
-        if (words)
-            (void)buffer_add_char(to, ' ');
-        (void)buffer_add(to, text.data + start, i - start);
-    }
-}
+/* Of one message; PostgreSQL's tsvector takes twice as much. */
+#define MAX_TEXT 524288u
 
 /* --- the index --- */
 
@@ -70,9 +49,12 @@ static void add_body(struct store_txn *t, const struct user *user, uint64_t id, 
     if (!s)
         return;
     stanza_el body = stanza_child(s, STANZA_ROOT, STR("body"), stanza_ns(s, STANZA_ROOT));
-    struct str text = body == STANZA_NONE ? STR("") : stanza_text(s, body);
-    if (text.len)
-        mam_index_add(t, jid_full(user->jid), id, text);
+    struct buffer words;
+    buffer_init(&words, MAX_TEXT);
+    words_cut(body == STANZA_NONE ? STR("") : stanza_text(s, body), SIZE_MAX, &words);
+    if (buffer_len(&words))
+        mam_index_add(t, jid_full(user->jid), id, buffer_str(&words));
+    buffer_finish(&words);
     stanza_unref(s);
 }
 

@@ -3,13 +3,9 @@
 #ifndef JACKDAW_SM_MAM_SEARCH_H
 #define JACKDAW_SM_MAM_SEARCH_H
 
-#include "base/buffer.h"
 #include "sm/user.h"
 
 #define MAM_SEARCH_MAX_WORDS 20u /* of one query; what stands behind them is not looked at */
-
-/* The words in what somebody typed, with one space between; nothing is added when there is none. */
-void mam_search_words(struct str text, struct buffer *to);
 
 /* Brings the index of the user's archive up to date, then calls back; the user is held. */
 typedef void (*mam_indexed_fn)(void *arg, enum error e);

@@ -83,6 +83,13 @@ static bool directed_add(struct session *s, struct jid *to)
     return true;
 }
 
+bool presence_is_directed(const struct session *s, const struct jid *to)
+{
+    bool found;
+    (void)directed_position(s, to, &found);
+    return found;
+}
+
 /* The memory follows at the next doubling or at the end of the session. */
 static void directed_remove(struct session *s, struct jid *to)
 {

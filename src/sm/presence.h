@@ -13,6 +13,9 @@ void presence_gone(struct session *session);
 /* Presence or absence of each available resource to one JID. */
 void presence_send_all(struct user *user, struct jid *to);
 void presence_send_absence(struct user *user, struct jid *to);
+/* The session has sent this very address its presence, and not its absence since (RFC 6121
+ * section 4.6); contacts who get it anyway do not count. */
+bool presence_is_directed(const struct session *s, const struct jid *to);
 /* Another form of an available session's presence takes its place, for all who see it. */
 void presence_replace(struct session *session, struct stanza *s);
 /* An unavailable presence without content. */

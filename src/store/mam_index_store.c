@@ -28,13 +28,26 @@ struct store_txn *mam_index_delete(struct store_txn *t, struct str owner, uint64
     return store_add_int(t, (int64_t)upto);
 }
 
-void mam_search(struct store *s, struct str owner, const struct mam_range *range, struct str words,
-                uint32_t limit, store_fn fn, void *arg)
+static void search(struct store *s, enum store_statement statement, struct str owner,
+                   const struct mam_range *range, struct str words, uint32_t limit, store_fn fn,
+                   void *arg)
 {
-    struct store_txn *t = store_begin(s);
-    store_add_text(store_add(t, range->back ? SQL_SEARCH_PAGE_BACK : SQL_SEARCH_PAGE), owner);
+    struct store_txn *t = store_add_text(store_add(store_begin(s), statement), owner);
     store_add_int(store_add_int(t, (int64_t)range->after), (int64_t)range->before);
     store_add_text(store_add_int(t, limit), range->with.data ? range->with : STR(""));
     store_add_text(t, range->resource.data ? range->resource : STR(""));
     store_read(store_add_text(t, words), fn, arg);
+}
+
+void mam_search(struct store *s, struct str owner, const struct mam_range *range, struct str words,
+                uint32_t limit, store_fn fn, void *arg)
+{
+    search(s, range->back ? SQL_SEARCH_PAGE_BACK : SQL_SEARCH_PAGE, owner, range, words, limit, fn,
+           arg);
+}
+
+void mam_search_count(struct store *s, struct str owner, const struct mam_range *range,
+                      struct str words, uint32_t limit, store_fn fn, void *arg)
+{
+    search(s, SQL_SEARCH_COUNT, owner, range, words, limit, fn, arg);
 }

@@ -40,6 +40,12 @@ void queue_get(struct store *s, struct str owner, uint64_t id, store_fn fn, void
     store_read(store_add_int(t, (int64_t)id), fn, arg);
 }
 
+struct store_txn *queue_replace(struct store_txn *t, struct str owner, uint64_t id, struct str xml)
+{
+    store_add_int(store_add_text(store_add(t, SQL_QUEUE_REPLACE), owner), (int64_t)id);
+    return store_add_text(t, xml);
+}
+
 struct store_txn *queue_delete(struct store_txn *t, struct str owner, uint64_t id)
 {
     store_add_int(store_add_text(store_add(t, SQL_QUEUE_DELETE), owner), (int64_t)id);

@@ -97,6 +97,8 @@ struct store_txn *queue_delete_range(struct store_txn *t, struct str owner, uint
  */
 void queue_get(struct store *s, struct str owner, uint64_t id, store_fn fn, void *arg);
 struct store_txn *queue_delete(struct store_txn *t, struct str owner, uint64_t id);
+/* Nothing happens when it is not there. */
+struct store_txn *queue_replace(struct store_txn *t, struct str owner, uint64_t id, struct str xml);
 void queue_count(struct store *s, struct str owner, store_fn fn, void *arg); /* row: count */
 
 /* ---- private: XEP-0049 ---- */
@@ -312,9 +314,13 @@ struct store_txn *mam_index_add(struct store_txn *t, struct str owner, uint64_t 
                                 struct str text);
 struct store_txn *mam_index_delete(struct store_txn *t, struct str owner, uint64_t from,
                                    uint64_t upto); /* both included */
-/* Rows as of mam_page, of those that have all the words: mam_search_words makes them. */
+/* Rows as of mam_page, of those that have all the words, which words_cut (xmpp/words.h) makes, as
+ * it makes the text that is indexed. */
 void mam_search(struct store *s, struct str owner, const struct mam_range *range, struct str words,
                 uint32_t limit, store_fn fn, void *arg);
+/* Row: how many there are, up to the limit. */
+void mam_search_count(struct store *s, struct str owner, const struct mam_range *range,
+                      struct str words, uint32_t limit, store_fn fn, void *arg);
 
 /* ---- vacation-settings, vacation-answered ---- */
 struct vacation_row {

@@ -210,6 +210,13 @@ static void test_words(void **state)
     range = (struct mam_range){.before = INT64_MAX, .with = NURSE, .resource = STR("kitchen")};
     READ(f, mam_search(f->store, ROMEO, &range, STR("name"), 9, DONE(f)));
     expect_ids(f, "10");
+    READ(f, mam_search_count(f->store, ROMEO, &range, STR("name"), 9, DONE(f)));
+    assert_string_equal(f->cells[0][0], "1");
+    const struct mam_range all = {.before = INT64_MAX};
+    READ(f, mam_search_count(f->store, ROMEO, &all, STR("name"), 9, DONE(f)));
+    assert_string_equal(f->cells[0][0], "2");
+    READ(f, mam_search_count(f->store, ROMEO, &all, STR("name"), 1, DONE(f)));
+    assert_string_equal(f->cells[0][0], "1");
     COMMIT(f, mam_index_delete(store_begin(f->store), ROMEO, 0, 10));
     READ(f, mam_search(f->store, ROMEO, &range, STR("name"), 9, DONE(f)));
     expect_ids(f, "");

@@ -152,12 +152,15 @@ static void test_queue(void **state)
     assert_string_equal(f->cells[0][0], "40");
     assert_string_equal(f->cells[0][1], "<m40/>");
     assert_string_equal(f->cells[3][0], "70");
+    COMMIT(f, queue_replace(store_begin(f->store), ROMEO, 80, STR("<other/>")));
+    COMMIT(f, queue_replace(store_begin(f->store), ROMEO, 81, STR("<nobody/>")));
     COMMIT(f, queue_delete_range(store_begin(f->store), ROMEO, 0, 75));
     READ(f, queue_count(f->store, ROMEO, DONE(f)));
     assert_string_equal(f->cells[0][0], "3");
     READ(f, queue_load(f->store, ROMEO, 0, 100, DONE(f)));
     assert_int_equal(f->rows, 3);
     assert_string_equal(f->cells[0][0], "80");
+    assert_string_equal(f->cells[0][1], "<other/>");
     /* What was deleted makes room. */
     for (uint64_t i = 0; i < 7; i++)
         COMMIT(f, push(f, ROMEO, 200 + i, 10));

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include "base/mem.h"
 #include "sm/iq.h"
+#include "sm/presence.h"
 #include "sm/privacy.h"
 #include "sm/send.h"
 #include "xmpp/namespaces.h"
@@ -55,7 +56,8 @@ static bool gets_original(const struct session *s, const struct packet *p,
 
 /* What a message has in it. */
 struct content {
-    bool never;   /* <private/>, <no-copy/>, or a carbon itself */
+    bool never;   /* <private/>, or a carbon itself */
+    bool no_copy; /* the hint */
     bool body;    /* has one */
     bool im;      /* elements typical for instant messaging */
     bool invites; /* to a room */
@@ -68,7 +70,7 @@ static void look_at(struct content *c, const struct stanza *s, stanza_el el)
     if (str_eq(ns, NS_CARBONS))
         c->never |= str_is(name, "private") || str_is(name, "sent") || str_is(name, "received");
     else if (str_eq(ns, NS_HINTS))
-        c->never |= str_is(name, "no-copy");
+        c->no_copy |= str_is(name, "no-copy");
     else if (str_eq(ns, NS_MUC_USER) &&
              stanza_child(s, el, STR("invite"), NS_MUC_USER) != STANZA_NONE)
         c->invites = true;
@@ -112,37 +114,74 @@ static bool remembered(const struct user *user, struct str id, const struct jid 
     return false;
 }
 
-static bool judge(const struct user *user, const struct packet *p, const struct jid *peer,
-                  bool received)
+enum verdict {
+    CARBONS_NOBODY,
+    CARBONS_ALL,
+    CARBONS_IN_ROOM /* those who share the sender's nick */
+};
+
+/* What an error brings back counts when its question is not remembered; a hint in it is none
+ * (XEP-0334 section 5). */
+static bool concerns_all(const struct user *user, const struct packet *p, const struct jid *peer,
+                         const struct content *c)
+{
+    enum deliver_kind kind = deliver_kind_of(p->stanza);
+    struct str id = stanza_attr(p->stanza, STANZA_ROOT, STR("id"));
+    if (c->never || kind == DELIVER_GROUPCHAT)
+        return false;
+    if (kind == DELIVER_ERROR && remembered(user, id, peer))
+        return true;
+    if (c->no_copy)
+        return false;
+    return kind == DELIVER_CHAT || (kind != DELIVER_HEADLINE && c->body) || c->im || c->invites;
+}
+
+static enum verdict judge(const struct user *user, const struct packet *p, const struct jid *peer,
+                          bool received)
 {
     const struct stanza *s = p->stanza;
-    struct str id = stanza_attr(s, STANZA_ROOT, STR("id"));
-    enum deliver_kind kind = deliver_kind_of(s);
     struct content c = {0};
     for (stanza_el el = stanza_first(s, STANZA_ROOT); el != STANZA_NONE; el = stanza_next(s, el))
         look_at(&c, s, el);
-    /* The room itself tells all who are in it. */
-    bool private_in_room = received && c.muc && !c.invites && !jid_is_bare(peer);
-    if (c.never || kind == DELIVER_GROUPCHAT || private_in_room)
-        return false;
-    if (kind == DELIVER_ERROR)
-        return remembered(user, id, peer) || c.body || c.im || c.invites;
-    return kind == DELIVER_CHAT || (kind == DELIVER_NORMAL && c.body) || c.im || c.invites;
+    if (!concerns_all(user, p, peer, &c))
+        return CARBONS_NOBODY;
+    if (!c.muc || c.invites || jid_is_bare(peer))
+        return CARBONS_ALL;
+    return received && deliver_kind_of(s) != DELIVER_ERROR
+               ? CARBONS_NOBODY /* the room itself tells all who are in it */
+               : CARBONS_IN_ROOM;
 }
 
-static bool eligible(struct user *user, const struct packet *p, const struct jid *peer,
-                     bool received)
+static enum verdict eligible(struct user *user, const struct packet *p, const struct jid *peer,
+                             bool received)
 {
-    if (!judge(user, p, peer, received))
-        return false;
-    if (!str_is(send_type(p->stanza), "error"))
+    enum verdict verdict = judge(user, p, peer, received);
+    if (verdict != CARBONS_NOBODY && !str_is(send_type(p->stanza), "error"))
         remember(user, stanza_attr(p->stanza, STANZA_ROOT, STR("id")), peer);
-    return true;
+    return verdict;
 }
 
 bool carbons_concern(const struct user *user, const struct packet *p)
 {
-    return judge(user, p, p->from, true);
+    return judge(user, p, p->from, true) != CARBONS_NOBODY;
+}
+
+/* Sessions that are in a room under one nick have sent their presence to the same address there. A
+ * sender whom we do not know to be there - it joined before this session manager was started -
+ * shares with all. */
+static bool shares_nick(const struct session *sender, const struct session *s,
+                        const struct jid *room)
+{
+    bool in_room = false;
+    for (uint32_t i = 0; i < sender->directed_count; i++) {
+        const struct jid *nick = sender->directed[i];
+        if (!jid_eq_bare(nick, room) || jid_is_bare(nick))
+            continue;
+        if (presence_is_directed(s, nick))
+            return true;
+        in_room = true;
+    }
+    return !in_room;
 }
 
 /* --- the copy --- */
@@ -189,10 +228,11 @@ void carbons_sent(struct session *session, const struct packet *p, struct mam_id
 {
     struct user *user = session->user;
     struct stanza *copy = NULL;
-    if (jid_eq_bare(p->to, user->jid) || !eligible(user, p, p->to, false))
-        return;
-    for (struct session *s = user->sessions; s; s = s->next) {
-        if (s == session || !s->carbons)
+    enum verdict verdict =
+        jid_eq_bare(p->to, user->jid) ? CARBONS_NOBODY : eligible(user, p, p->to, false);
+    for (struct session *s = user->sessions; s && verdict != CARBONS_NOBODY; s = s->next) {
+        if (s == session || !s->carbons ||
+            (verdict == CARBONS_IN_ROOM && !shares_nick(session, s, p->to)))
             continue;
         if (!copy)
             copy = make_copy(p, "sent", id);
@@ -210,11 +250,14 @@ static bool may_have(const struct session *s, const struct jid *from)
 void carbons_received(struct user *user, const struct packet *p, enum deliver_action action)
 {
     struct stanza *copy = NULL;
-    if (!eligible(user, p, p->from, true))
-        return;
-    for (struct session *s = user->sessions; s; s = s->next) {
+    enum verdict verdict = eligible(user, p, p->from, true);
+    const struct session *asked = /* whose message to somebody in a room this error answers */
+        verdict == CARBONS_IN_ROOM ? session_of(user, jid_resource(p->to)) : NULL;
+    for (struct session *s = user->sessions; s && verdict != CARBONS_NOBODY; s = s->next) {
         if (!s->carbons || gets_original(s, p, action) || jid_eq(s->jid, p->from) ||
             !may_have(s, p->from))
+            continue;
+        if (verdict == CARBONS_IN_ROOM && !(asked && shares_nick(asked, s, p->from)))
             continue;
         if (!copy)
             copy = make_copy(p, "received", (struct mam_id){0});

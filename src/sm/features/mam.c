@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 #include "base/mem.h"
+#include "sm/disco.h"
 #include "sm/iq.h"
 #include "sm/mam.h"
 #include "sm/send.h"
@@ -135,11 +136,17 @@ static void extend_account(struct iq *iq, struct builder *b)
                                                  &NS_RETRACT_TOMBSTONE,
                                                  &NS_FULLTEXT,
                                                  NULL};
-    for (int i = 0; mam_enabled(iq->sm) && features[i]; i++) {
-        builder_start(b, STR("feature"), STR_NULL);
-        builder_attr(b, STR("var"), *features[i]);
-        builder_end(b);
-    }
+    for (int i = 0; mam_enabled(iq->sm) && features[i]; i++)
+        disco_add_feature(b, *features[i]);
+}
+
+/* XEP-0424 sections 2 and 4: the server, too. */
+static void extend(struct sm *sm, struct str domain, struct builder *b)
+{
+    if (!mam_enabled(sm))
+        return;
+    disco_add_feature(b, NS_RETRACT);
+    disco_add_feature(b, NS_RETRACT_TOMBSTONE);
 }
 
 static const struct str *const server_features[] = {&NS_STANZA_ID, NULL};
@@ -148,5 +155,6 @@ const struct feature mam_feature = {
     .name = "mam",
     .at = {[PATH_START] = at_start, [PATH_USER_GONE] = at_user_gone},
     .server_features = server_features,
+    .extend = extend,
     .extend_account = extend_account,
 };

@@ -15,9 +15,11 @@
 #include "xmpp/datetime.h"
 #include "xmpp/mam_query.h"
 #include "xmpp/namespaces.h"
+#include "xmpp/words.h"
 
-#define MAX_COUNT 100000u /* counted for who asks how many there are (XEP-0059 section 2.7) */
-#define SECOND    UINT64_C(1000000)
+#define MAX_COUNT     100000u /* counted for who asks how many there are (XEP-0059 section 2.7) */
+#define SECOND        UINT64_C(1000000)
+#define MAX_WORDS_LEN 65536u /* of a search */
 
 /* A query under way. Its reads are answered in order: first those of the ids that it names. */
 struct page {
@@ -28,7 +30,7 @@ struct page {
     size_t id_count, id_next;
     uint32_t limit;
     bool missing;              /* an id that is not there: section 4.1.3, 4.3.2 */
-    bool all_ids;              /* no more of them than fit on the page */
+    uint64_t ids_asked;        /* of them in the range, also those that do not fit on the page */
     struct mam_id first, last; /* of what was sent; time 0: nothing */
 };
 
@@ -216,11 +218,28 @@ static void on_single(void *arg, enum error e, const struct store_rows *rows)
     next_single(page);
 }
 
+/* XEP-0059 section 2.7: who asks for none wants to know how many there are. */
+static void finish_ids(struct page *page)
+{
+    finish(page, page->id_count == page->ids_asked,
+           page->query.rsm.max ? RSM_NO_COUNT : page->ids_asked);
+}
+
+/* There is none to read; whether those that were asked for are there is known now. */
+static void on_no_ids(void *arg, enum error e, const struct store_rows *rows)
+{
+    struct page *page = arg;
+    if (e || page->missing)
+        page_give_up(page, e);
+    else
+        finish_ids(page);
+}
+
 static void next_single(struct page *page)
 {
     size_t i = page->id_next;
     if (i >= page->id_count) {
-        finish(page, page->all_ids, RSM_NO_COUNT);
+        finish_ids(page);
         return;
     }
     if (page->query.desc != page->query.flip)
@@ -243,10 +262,10 @@ static void choose_ids(struct page *page)
         if (page->ids[i] > page->range.after && page->ids[i] < page->range.before &&
             (!count || page->ids[count - 1] != page->ids[i]))
             page->ids[count++] = page->ids[i];
-    page->all_ids = count <= page->limit;
-    if (!page->all_ids && page->range.back)
-        memmove(page->ids, page->ids + count - page->limit, page->limit * sizeof *page->ids);
-    page->id_count = page->all_ids ? count : page->limit;
+    page->ids_asked = count;
+    page->id_count = count < page->limit ? count : page->limit;
+    if (page->range.back)
+        memmove(page->ids, page->ids + count - page->id_count, page->id_count * sizeof *page->ids);
 }
 
 /* --- the ids that a query names have to be there: sections 4.1.3 and 4.3.2 --- */
@@ -352,12 +371,16 @@ static void on_indexed(void *arg, enum error e)
         return;
     }
     struct buffer words;
-    buffer_init(&words, page->query.words.len + 1);
-    mam_search_words(page->query.words, &words);
+    buffer_init(&words, MAX_WORDS_LEN);
+    words_cut(page->query.words, MAM_SEARCH_MAX_WORDS, &words);
     if (!buffer_len(&words)) /* nothing has no words */
         page->range.before = 0;
-    mam_search(iq->sm->store, jid_full(iq->user->jid), &page->range, buffer_str(&words),
-               page->limit + 1, on_rows, page);
+    if (page->query.rsm.max)
+        mam_search(iq->sm->store, jid_full(iq->user->jid), &page->range, buffer_str(&words),
+                   page->limit + 1, on_rows, page);
+    else
+        mam_search_count(iq->sm->store, jid_full(iq->user->jid), &page->range, buffer_str(&words),
+                         MAX_COUNT, on_count, page);
     buffer_finish(&words);
 }
 
@@ -367,9 +390,12 @@ static void begin(struct page *page)
     struct str owner = jid_full(page->iq->user->jid);
     set_range(page);
     page->missing = !bound_by_ids(page) || (page->query.has_ids && !take_ids(page));
-    if (page->query.has_ids && page->id_count) {
+    if (page->query.has_ids && page->id_count)
         choose_ids(page);
+    if (page->query.has_ids && page->id_count) {
         next_single(page);
+    } else if (page->query.has_ids) {
+        mam_get(store, owner, 0, on_no_ids, page);
     } else if (!page->query.rsm.max && !page->query.words.data) {
         mam_count(store, owner, &page->range, MAX_COUNT, on_count, page);
     } else if (page->query.words.data) {
