@@ -86,9 +86,11 @@ class Nb:
     # ---- what goes ----
 
     def come(self, presence=True):
+        """Logged in, or where its stream was cut."""
         self.client.connect()
-        assert self.wait('connected', 'connection-failed') == 'connected'
-        if presence:
+        event = self.wait('connected', 'resume-successful', 'connection-failed')
+        assert event != 'connection-failed'
+        if presence and event == 'connected':
             self.send(Presence())
             own = str(self.client.get_bound_jid())
             until('its own presence', lambda: own in [jid for jid, _ in self.presences])

@@ -125,7 +125,7 @@ def test_resumed(verona, people):
     juliet.end()
     verona.stop()
     verona.start()
-    come(desk, 2)
+    desk.until('it is back', lambda: desk.seen(READY) > 1 or desk.seen('<resumed ') > 3)
     juliet = juliet_of(verona)
     talk('after the restart')
     desk.wait_texts(texts)
