@@ -471,6 +471,53 @@ static void put_admins(struct making *m)
     }
 }
 
+/* Contacts of new accounts, from a file of their own; ours have neither groups nor subscriptions.
+ */
+static void put_template(struct making *m)
+{
+    char path[4096], problem[512] = "";
+    struct str file = text_at(m, SM, "user/template/roster");
+    struct stanza *roster = NULL;
+    size_t n = 0;
+    if (!file.len)
+        return;
+    snprintf(path, sizeof path, "%.*s", STR_ARG(file));
+    if (xml_file_read(path, &roster, (struct move_why){problem, sizeof problem}) != ERR_OK) {
+        move_leave_out(m->notes, NULL, "sm.xml: user/template/roster: %s", problem);
+        return;
+    }
+    struct buffer *out = &m->sections[SECTION_SM];
+    buffer_add_str(out, STR("    template_roster = {"));
+    for (stanza_el el = stanza_first(roster, STANZA_ROOT); el != STANZA_NONE;
+         el = stanza_next(roster, el)) {
+        char item[3072];
+        struct str jid = stanza_attr(roster, el, STR("jid")),
+                   name = stanza_attr(roster, el, STR("name"));
+        int len = snprintf(item, sizeof item, "%.*s=%.*s", STR_ARG(jid), STR_ARG(name));
+        if (!jid.len || len < 0 || (size_t)len >= sizeof item)
+            continue;
+        buffer_add_str(out, n++ ? STR(", ") : STR(""));
+        quote(out, (struct str){item, (size_t)len});
+    }
+    buffer_add_str(out, STR("}\n"));
+    stanza_unref(roster);
+    move_remark(m->notes,
+                "the contacts of new accounts (%s) come without groups and without "
+                "subscriptions: sm.shared_groups gives both",
+                path);
+}
+
+static void put_web_presence(struct making *m)
+{
+    struct str resource = text_at(m, SM, "status/resource");
+    if (!resource.len)
+        return;
+    put_word(m, SECTION_SM, "web_presence", "true");
+    if (!str_is(resource, "webstatus"))
+        move_remark(m->notes, "web presence answers as DOMAIN/webstatus, not as DOMAIN/%.*s",
+                    (int)(resource.len > 200 ? 200 : resource.len), resource.data);
+}
+
 static void put_s2s(struct making *m)
 {
     stanza_el domain = find(m, S2S, "whitelist/domain");
@@ -506,9 +553,7 @@ static const struct {
     {SM, "offline/dropmessages", "sm.max_offline = 0 keeps none"},
     {SM, "offline/storeheadlines", "headlines are not kept"},
     {SM, "offline/dropsubscriptions", "subscription requests are always kept"},
-    {SM, "status/resource", "web presence: sm.web_presence, as DOMAIN/webstatus"},
     {SM, "discovery/items/item", "items of disco that no component answers"},
-    {SM, "user/template/roster", "the template roster: write sm.template_roster"},
     {SM, "user/template/publish", "published rosters: write sm.shared_groups"},
     {SM, "message_logging/enabled", "the log of messages: audit.file"},
     {S2S, "local/pemfile", "each domain has its own certificate"},
@@ -591,6 +636,8 @@ enum error jabberd2_config(const char *dir, struct buffer *out, struct move_note
             hint_import(m, SM, "storage", text_at(m, SM, "storage/driver"));
         put_router(m);
         put_s2s(m);
+        put_template(m);
+        put_web_presence(m);
         tell_lost(m);
         write_all(m, out);
     }

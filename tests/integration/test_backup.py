@@ -1,10 +1,13 @@
 """`jackdaw backup` beside a running server and `jackdaw restore`, over both databases and from each to the other."""
+import lzma
 import os
 import re
 import sqlite3
+from pathlib import Path
 
 from conftest import postgres
 from raw import NS
+from test_import import everything_is_there
 
 DATABASES = ['sqlite', 'postgres']
 PLACEMENTS = ['inline']
@@ -103,4 +106,16 @@ def test_a_damaged_archive_changes_nothing(own_server, placement):
     assert refused(server, archive, '--force')
     server.start()
     check(server)
+    server.stop()
+
+
+def test_an_archive_of_an_older_schema(own_server, placement):
+    """What `jackdaw backup` of schema 8 wrote (accounts: 2) of jabberd2_filled.py's users: brought to today's schema, nothing lost."""
+    server = own_server()
+    archive = server.data / 'old.jackdaw'
+    archive.write_bytes(lzma.decompress((Path(__file__).parent / 'schema-8.jackdaw.xz').read_bytes()))
+    restored = tables(server.command('restore', str(archive)).stdout)
+    assert ('users/queue', '3') in [t[:2] for t in restored] and ('accounts/authreg', '3') in [t[:2] for t in restored]
+    server.start()
+    everything_is_there(server)
     server.stop()

@@ -410,7 +410,7 @@ async def queue(w, romeo, juliet):
     nodes = await headers()
     assert len(nodes) == 4
     await r.ask('get', f"<offline xmlns='{node}'><item action='view' node='{nodes[1]}'/></offline>")
-    assert bodies(r) == ['two']
+    assert (await r.message())['body'] == 'two' and r.messages.empty()
     await r.ask('set', f"<offline xmlns='{node}'><item action='remove' node='{nodes[1]}'/></offline>")
     await r.leave()
     r = await Person(w, romeo).come()
@@ -594,12 +594,21 @@ async def administration(w, admin, romeo):
                              "<stat name='users/online'/></query>", to=STAFF)
         return {s.get('name'): int(s.get('value')) for s in answer}
 
+    async def becomes(question, wanted):
+        """Sessions that have just ended may still be counted."""
+        until = time.monotonic() + 60
+        while (found := await question()) != wanted:
+            assert time.monotonic() < until, found
+            await asyncio.sleep(0.1)
+
+    async def of_romeo():
+        found = await a.command('user-stats', accountjid=romeo)
+        return found['rostersize'], found['onlineresources'], found['ipaddresses']
+
     a, r = await Person(w, admin, 'desk').come(), await Person(w, romeo, 'orchard').come()
-    assert await total() == {'users/total': 4, 'users/online': 2}
     await r.update_roster('friend@jackdaw.test', name='Friend')
-    found = await a.command('user-stats', accountjid=romeo)
-    assert found['onlineresources'] == 'orchard' and found['ipaddresses'] == '127.0.0.1'
-    assert found['rostersize'] == '2'  # and the template's
+    await becomes(total, {'users/total': 4, 'users/online': 2})
+    await becomes(of_romeo, ('2', 'orchard', '127.0.0.1'))  # contacts: and the template's
     with pytest.raises(IqError) as error:
         await r.ask('get', "<query xmlns='http://jabber.org/protocol/stats'><stat name='users/total'/></query>", to=STAFF)
     assert condition(error) == 'forbidden'
@@ -616,8 +625,8 @@ async def administration(w, admin, romeo):
     assert help_['subject'] == f'Fwd[{romeo}/orchard]: help' and help_['from'] == STAFF
     assert (await total())['users/total'] == 4
     assert (await a.command('get-user-lastlogin', accountjids=[romeo]))['lastlogin'].startswith('20')
-    found = await a.command('user-stats', accountjid=romeo)
-    assert found['rostersize'] == '2' and not found['onlineresources']
+    size, online, _ = await of_romeo()
+    assert size == '2' and not online
     await a.leave()
 
 
@@ -660,8 +669,8 @@ async def guests(w):
     await g.update_roster('friend@jackdaw.test')
     name = g.boundjid.bare
     yield
-    assert w.guests == ([(name,)] if w.placement == 'inline' else [])
-    if w.guests and w.database == 'sqlite':  # it takes the minute in which they could come back
+    assert w.guests == [(name,)] or w.placement != 'inline'  # an orderly end gets most of them
+    if w.placement == 'inline' and w.database == 'sqlite':  # it takes the minute in which they could come back
         until = time.monotonic() + 120
         while left():
             assert time.monotonic() < until

@@ -43,9 +43,10 @@ static enum error make(const char *dir, struct buffer *out, char why[512], uint6
 
 static void remove_dir(const char *dir)
 {
-    static const char *const names[] = {"c2s.xml", "sm.xml", "router.xml", "s2s.xml", "users.xml"};
+    static const char *const names[] = {"c2s.xml", "sm.xml",    "router.xml",
+                                        "s2s.xml", "users.xml", "roster.xml"};
     char path[256];
-    for (size_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         snprintf(path, sizeof path, "%s/%s", dir, names[i]);
         (void)unlink(path);
     }
@@ -66,13 +67,23 @@ static void test_everything(void **state)
                "<io><limits><stanzasize>100</stanzasize></limits><compression/></io>"
                "<authreg><module>pipe</module><pipe><exec>/usr/bin/auth  -v</exec></pipe></authreg>"
                "</c2s>");
-    write_file(
-        dir, "sm.xml",
+    char sm[2048];
+    snprintf(
+        sm, sizeof sm,
         "<sm><local><id>a.example</id></local><aci><acl type='all'><jid>root@a.example</jid>"
         "<jid>boss@a.example</jid></acl><acl type='broadcast'><jid>x@a.example</jid></acl></aci>"
         "<storage><driver>pgsql</driver><pgsql><host>db</host><port>5433</port>"
         "<dbname>j</dbname><user>u</user></pgsql></storage>"
-        "<offline><userquota>77</userquota></offline><roster><maxitems>0</maxitems></roster></sm>");
+        "<offline><userquota>77</userquota></offline><roster><maxitems>0</maxitems></roster>"
+        "<status><resource>web</resource></status>"
+        "<user><template><roster>%s/roster.xml</roster></template></user></sm>",
+        dir);
+    write_file(dir, "sm.xml", sm);
+    write_file(dir, "roster.xml",
+               "<query xmlns='jabber:iq:roster'><!-- c -->\n"
+               "<item name='Help &amp; &lt;desk&gt;' jid='help@a.example' subscription='none'>"
+               "<group>Support</group></item><item jid='x@a.example'/><item name='nobody'/>"
+               "</query>");
     snprintf(router, sizeof router,
              "<router><local><ip>10.0.0.1</ip><port>5348</port><users>%s/users.xml</users>"
              "<secret>s</secret></local><aliases><alias name='c.example' target='a.example'/>"
@@ -100,6 +111,10 @@ static void test_everything(void **state)
     assert_int_equal(c->sm_max_offline, 77);
     assert_int_equal(c->sm_max_roster, 2000); /* no limit of theirs: ours */
     assert_false(c->s2s_enabled);             /* there is no s2s.xml */
+    assert_true(c->sm_web_presence);
+    assert_int_equal(c->sm_template_roster.count, 2);
+    assert_string_equal(c->sm_template_roster.items[0], "help@a.example=Help & <desk>");
+    assert_string_equal(c->sm_template_roster.items[1], "x@a.example=");
     const struct config *a = config_for(c, STR("a.example"));
     assert_string_equal(a->domain_certificate, "/etc/a.pem");
     assert_string_equal(a->domain_instructions, "it's \\ open");
@@ -107,9 +122,9 @@ static void test_everything(void **state)
     assert_false(config_for(c, STR("b.example"))->domain_register);
     buffer_add_char(&out, '\0');
     assert_non_null(strstr(buffer_str(&out).data, "--postgres postgresql://u@db:5433/j"));
-    static const char *const told[] = {"compression",  "realm \"x\"", "\"broadcast\"",
-                                       "jabberd,",     "stanzasize",  "will not speak",
-                                       "local/secret", "b.example"};
+    static const char *const told[] = {
+        "compression",    "realm \"x\"",  "\"broadcast\"", "jabberd,",   "stanzasize",
+        "will not speak", "local/secret", "b.example",     "DOMAIN/web", "without groups"};
     for (size_t i = 0; i < sizeof told / sizeof *told; i++)
         if (!strstr(notes, told[i]))
             fail_msg("nothing of %s in: %s", told[i], notes);
