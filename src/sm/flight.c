@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "sm/acks.h"
 #include "sm/deliver.h"
+#include "sm/mam.h"
 #include "sm/offline.h"
 #include "sm/outbox.h"
 #include "sm/owed.h"
@@ -51,13 +52,12 @@ static struct flight *make(struct sm *sm, struct packet *p, struct list *lane)
     list_push(lane, &f->node);
     list_init(&f->young);
     hash_put(&sm->flights.table, number_key(f), f);
-    if (f->packet->promise && !offline_has(f->packet->promise))
-        outbox_watch(sm, f);
+    outbox_watch(sm, f);
     receipts_ask(sm->receipts, p, f->number);
     return f;
 }
 
-/* The packet is the caller's, with the promise of who waits for it - or of the row that is to go
+/* The packet is the caller's, with the promise of who waits for it - or of the row, which is to go
  * when the packet has been dealt with. */
 static struct packet *finish(struct sm *sm, struct flight *f)
 {
@@ -69,8 +69,10 @@ static struct packet *finish(struct sm *sm, struct flight *f)
     hash_del(&sm->flights.table, number_key(f));
     list_remove(&f->node);
     list_remove(&f->young);
-    if (f->row && !f->writing)
-        outbox_promise(sm, f, p);
+    if (f->writing) /* whoever writes it finds us gone */
+        promise_unref(f->row);
+    else if (f->row)
+        p->promise = f->row;
     jid_unref(f->owner);
     free(f);
     p->c2s.len = p->sm.len = 0; /* where it goes from here is another question */
@@ -131,7 +133,8 @@ void flight_route(struct sm *sm, struct packet *p)
         send_routed(sm, f, copy_of(sm, f, STR_NULL));
 }
 
-void flight_restore(struct sm *sm, struct packet *p, struct jid *owner, uint64_t row, int64_t sent)
+void flight_restore(struct sm *sm, struct packet *p, struct jid *owner, struct promise *row,
+                    int64_t sent)
 {
     struct flights *flights = &sm->flights;
     enum flight_lane lane = lane_of(sm, p->to);
@@ -160,8 +163,8 @@ void flight_restored(struct sm *sm)
  * what they had sent is handled (acks_resume), and much of it is on its way to those who sleep. */
 static void keep_for_sleeper(struct sm *sm, struct flight *f)
 {
-    if (!f->row && !f->writing && owed_durable(f->packet->stanza) &&
-        !offline_has(f->packet->promise))
+    const struct promise *promise = f->packet->promise;
+    if (!f->row && owed_durable(f->packet->stanza) && !offline_has(promise) && !outbox_has(promise))
         outbox_write(sm, f);
 }
 
@@ -402,8 +405,10 @@ void flight_go(struct sm *sm)
 
 void flight_peer(struct sm *sm, struct str name, bool up)
 {
-    if (!up)
+    if (!up) {
         outbox_watch_others(sm);
+        mam_recent_watch(sm);
+    }
     if (!is_s2s(sm, name))
         return;
     if (up && !sm->flights.load_upto)
@@ -470,6 +475,7 @@ void flight_finish(struct sm *sm)
     for (size_t i = 0; (f = hash_next(&sm->flights.table, &i));) {
         hash_del(&sm->flights.table, number_key(f));
         packet_destroy(f->packet);
+        promise_unref(f->row);
         jid_unref(f->owner);
         free(f);
     }

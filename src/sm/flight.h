@@ -23,7 +23,7 @@ struct flight {
     struct packet *packet;   /* what was sent, with the promise of who waits */
     struct session *session; /* it goes to; NULL: through the router by its `to` */
     struct jid *owner;       /* in the outbox */
-    uint64_t row;            /* in the outbox; 0: not there */
+    struct promise *row;     /* in the outbox, with other copies of the message; NULL: not there */
     bool writing;            /* the row is not committed yet */
     bool tried;              /* it has left once */
     bool guarded;            /* nobody waits for it: flight_guards */
@@ -35,8 +35,9 @@ bool flight_guards(const struct sm *sm, const struct packet *p);
 /* Through the router, to any address; p is moved, its promise waits for the receipt. */
 void flight_route(struct sm *sm, struct packet *p);
 /* One from the outbox, of a former life or another's: it takes its turn in its lane, or waits until
- * flight_restored. p is moved. */
-void flight_restore(struct sm *sm, struct packet *p, struct jid *owner, uint64_t row, int64_t sent);
+ * flight_restored. p and the row are moved. */
+void flight_restore(struct sm *sm, struct packet *p, struct jid *owner, struct promise *row,
+                    int64_t sent);
 /* They take their places in the lanes, before everything that has come in this life. */
 void flight_restored(struct sm *sm);
 /* To a session's c2s; p is complete, and moved. */

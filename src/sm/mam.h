@@ -21,6 +21,9 @@ bool mam_id_read(struct str text, struct mam_id *ret);     /* false: none of our
 struct mam_id mam_id_make(const struct user *user, struct str from, const struct stanza *s);
 /* The id that a message from there bears in the user's name; time 0 when it has none of ours. */
 struct mam_id mam_id_of(const struct user *user, struct str from, const struct stanza *s);
+/* Is the id, time 0 never, that of this message from there? */
+bool mam_id_fits(const struct user *user, struct mam_id id, struct str from,
+                 const struct stanza *s);
 /* Is this child of a message a <stanza-id/> that others may not have put there: in the name of a
  * domain or account of ours, and not made by us for that user (NULL: for nobody)? */
 bool mam_id_forged(const struct sm *sm, const struct user *user, struct str from,
@@ -61,6 +64,24 @@ void mam_ends(struct user *user, struct packet *p, mam_ends_fn *fn);
 /* " ID STAMP ID STAMP", of an empty archive nothing; at most MAM_ENDS_TEXT bytes into `out`. */
 #define MAM_ENDS_TEXT 128
 struct str mam_ends_write(const struct mam_ends *ends, char out[MAM_ENDS_TEXT]);
+
+/* --- mam_write.c: see there --- */
+
+void mam_write(struct user *user, const struct packet *p, struct mam_id id, struct jid *with,
+               bool sent);
+/* It is not to be written after all, if it has not been; time 0: nothing of the user's is. */
+void mam_unwrite(struct user *user, uint64_t time);
+void mam_write_start(struct sm *sm);
+void mam_write_stop(struct sm *sm);
+
+/* --- mam_recent.c: see there --- */
+
+/* We have started, or another component has gone: messages may come that are archived already. */
+void mam_recent_watch(struct sm *sm);
+void mam_recent_load(struct user *user); /* at PATH_USER_LOAD */
+void mam_recent_forget(struct user *user);
+/* The id under which the message is there; time 0: it is not. A row is taken once. */
+struct mam_id mam_recent_take(struct user *user, const struct packet *p, bool sent);
 
 /* --- features/mam.c --- */
 

@@ -51,6 +51,11 @@ struct mam_id mam_id_make(const struct user *user, struct str from, const struct
     return (struct mam_id){time, mark_of(user, time, from, s)};
 }
 
+bool mam_id_fits(const struct user *user, struct mam_id id, struct str from, const struct stanza *s)
+{
+    return id.time && mark_of(user, id.time, from, s) == id.mark;
+}
+
 static bool is_stanza_id(const struct stanza *s, stanza_el el)
 {
     return stanza_is(s, el, STR("stanza-id"), NS_STANZA_ID);
@@ -62,8 +67,7 @@ static struct mam_id read_own(const struct user *user, struct str from, const st
 {
     struct mam_id id;
     if (str_eq(stanza_attr(s, el, STR("by")), jid_full(user->jid)) &&
-        mam_id_read(stanza_attr(s, el, STR("id")), &id) &&
-        mark_of(user, id.time, from, s) == id.mark)
+        mam_id_read(stanza_attr(s, el, STR("id")), &id) && mam_id_fits(user, id, from, s))
         return id;
     return (struct mam_id){0};
 }

@@ -6,6 +6,8 @@
 #include "base/mem.h"
 #include "link/spread.h"
 #include "sm/deliver.h"
+#include "sm/offline.h"
+#include "sm/owed.h"
 #include "sm/stored.h"
 #include "store/users.h"
 
@@ -18,13 +20,15 @@ static uint64_t patience(const struct sm *sm)
     return (uint64_t)sm->c->env->config->sm_outbox_after;
 }
 
-/* --- rows that go --- */
+/* --- rows --- */
 
 struct row {
     struct promise promise;
     struct sm *sm;
     struct jid *owner;
     uint64_t id;
+    struct stanza *stanza; /* in it; NULL: it is of a former life */
+    bool failed;           /* it was not written */
 };
 
 static void delete_row(struct sm *sm, struct jid *owner, uint64_t id)
@@ -36,12 +40,24 @@ static void delete_row(struct sm *sm, struct jid *owner, uint64_t id)
 static void on_kept(struct promise *promise)
 {
     struct row *row = MEM_CONTAINER(promise, struct row, promise);
-    delete_row(row->sm, row->owner, row->id);
+    if (!row->failed)
+        delete_row(row->sm, row->owner, row->id);
+    stanza_unref(row->stanza);
     jid_unref(row->owner);
     free(row);
 }
 
-static struct promise *promise_create(struct sm *sm, struct jid *owner, uint64_t id)
+bool outbox_has(const struct promise *promise)
+{
+    return promise && promise->kept == on_kept;
+}
+
+static struct row *row_of(struct promise *promise)
+{
+    return outbox_has(promise) ? MEM_CONTAINER(promise, struct row, promise) : NULL;
+}
+
+static struct row *row_create(struct sm *sm, struct jid *owner, uint64_t id, struct stanza *s)
 {
     struct row *row = MEM_NEW(struct row);
     row->promise.refs = 1;
@@ -49,67 +65,153 @@ static struct promise *promise_create(struct sm *sm, struct jid *owner, uint64_t
     row->sm = sm;
     row->owner = jid_ref(owner);
     row->id = id;
-    return &row->promise;
+    row->stanza = s ? stanza_ref(s) : NULL;
+    return row;
 }
 
-void outbox_promise(struct sm *sm, const struct flight *f, struct packet *p)
+/* --- one row at a time --- */
+
+static void take_out(struct row *row, struct store_txn *t)
 {
-    p->promise = promise_create(sm, f->owner, f->row);
+    outbox_delete(t, jid_full(row->owner), row->id); /* once more later, which does no harm */
+}
+
+/* The flight that brought p here, when p is still what that carries: not an answer to it. */
+static struct flight *source_of(struct sm *sm, const struct packet *p)
+{
+    uint64_t number = owed_flight(sm, p->promise);
+    struct flight *f = number ? flight_find(sm, number) : NULL;
+    if (!f || f->session || !p->from || !p->to || !jid_eq(f->packet->from, p->from) ||
+        !jid_eq(f->packet->to, p->to))
+        return NULL;
+    return f;
+}
+
+uint64_t outbox_hand_over(struct sm *sm, const struct packet *p, struct store_txn *t)
+{
+    struct promise **shared = owed_row(p->promise);
+    struct row *row = row_of(shared ? *shared : p->promise);
+    if (row && row->promise.refs == 1)
+        take_out(row, t);
+    struct flight *f = source_of(sm, p);
+    if (!f)
+        return 0;
+    if (f->row)
+        take_out(row_of(f->row), t);
+    list_remove(&f->young); /* nor is it written meanwhile */
+    return f->number;
+}
+
+void outbox_handed_over(struct sm *sm, uint64_t number, enum error e)
+{
+    struct flight *f = number ? flight_find(sm, number) : NULL;
+    if (!f || e == ERR_CANCELLED)
+        return;
+    if (e == ERR_OK)
+        flight_handled(sm, number);
+    else if (!f->row)
+        outbox_watch(sm, f);
 }
 
 /* --- writing --- */
 
 struct write {
     struct sm *sm;
-    struct jid *owner;
-    uint64_t number, id;
+    struct row *row; /* a reference */
+    uint64_t number; /* of the flight */
+    uint64_t source; /* outbox_hand_over */
 };
+
+/* It flies on; who waits for it is not told. */
+static void on_failed(struct sm *sm, struct flight *f, enum error e)
+{
+    promise_unref(f->row);
+    f->row = NULL;
+    if (e == ERR_CANCELLED)
+        return;
+    if (e != ERR_STORE_FULL)
+        log_error(&sm->c->log, "cannot write a message of %s to the outbox: %s", f->owner->text,
+                  error_text(e));
+    f->since = loop_now(sm->loop) + AGAIN_MS;
+    outbox_watch(sm, f);
+}
 
 static void on_written(void *arg, enum error e, const struct store_rows *rows)
 {
     struct write *w = arg;
     struct sm *sm = w->sm;
     struct flight *f = flight_find(sm, w->number);
+    (void)rows;
+    if (e)
+        w->row->failed = true;
+    else if (w->row->failed) /* by another copy, which shares it */
+        e = ERR_STORE_FULL;
     if (f)
         f->writing = false;
-    if (e == ERR_OK && f) {
+    if (f && e) {
+        on_failed(sm, f, e);
+    } else if (f) {
         struct promise *promise = f->packet->promise;
-        f->row = w->id;
         f->packet->promise = NULL;
         sm->counters.outbox_written++;
         promise_unref(promise);
-    } else if (e == ERR_OK) {
-        delete_row(sm, w->owner, w->id); /* confirmed meanwhile */
-    } else if (f && e != ERR_CANCELLED) {
-        /* It flies on; who waits for it is not told. */
-        if (e != ERR_STORE_FULL)
-            log_error(&sm->c->log, "cannot write a message of %s to the outbox: %s", w->owner->text,
-                      error_text(e));
-        f->since = loop_now(sm->loop) + AGAIN_MS;
-        outbox_watch(sm, f);
     }
-    jid_unref(w->owner);
+    outbox_handed_over(sm, w->source, e);
+    promise_unref(&w->row->promise); /* it goes, when all was confirmed meanwhile */
     free(w);
+}
+
+static void push_row(const struct row *row, const struct packet *p, struct store_txn *t)
+{
+    const struct component *c = row->sm->c;
+    struct stanza_stamp base = {.xmlns = stanza_ns(p->stanza, STANZA_ROOT)};
+    char *xml = mem_alloc(packet_payload_size(p, &base));
+    struct str text = {xml, packet_payload_write(p, &base, xml)};
+    outbox_push(t, jid_full(row->owner), row->id, component_common_name(c), text,
+                (uint32_t)c->env->config->sm_max_outbox);
+    free(xml);
+}
+
+/* The row that another copy of the message has for the same owner: it is this one's, too. */
+static struct row *shared_row(struct sm *sm, const struct flight *f, const struct flight *source)
+{
+    struct promise **shared = owed_row(f->packet->promise);
+    struct row *row = row_of(shared ? *shared : NULL);
+    if (row && !row->failed && row->stanza == f->packet->stanza && jid_eq(row->owner, f->owner))
+        return row;
+    row = row_of(source ? source->row : NULL);
+    return row && !row->failed && jid_eq(row->owner, f->owner) ? row : NULL;
 }
 
 void outbox_write(struct sm *sm, struct flight *f)
 {
     const struct packet *p = f->packet;
-    struct stanza_stamp base = {.xmlns = stanza_ns(p->stanza, STANZA_ROOT)};
-    char *xml = mem_alloc(packet_payload_size(p, &base));
-    struct str text = {xml, packet_payload_write(p, &base, xml)};
+    const struct flight *source = source_of(sm, p);
+    struct store_txn *t = store_begin(sm->store);
+    struct row *row = shared_row(sm, f, source);
     struct write *w = MEM_NEW(struct write);
     w->sm = sm;
-    w->owner = jid_ref(f->owner);
     w->number = f->number;
-    w->id = store_sequence(sm->store);
-    list_remove(&f->young);
+    w->source = source ? source->number : 0;
+    if (row) { /* t is empty: its word comes behind that of the row */
+        promise_ref(&row->promise);
+    } else { /* in the place of the former: rows are sent in their order */
+        row = row_create(
+            sm, f->owner,
+            source && source->row ? row_of(source->row)->id : store_sequence(sm->store), p->stanza);
+        outbox_hand_over(sm, p, t);
+        push_row(row, p, t);
+    }
+    struct promise **shared = owed_row(p->promise);
+    if (shared && (!*shared || row_of(*shared)->failed)) {
+        promise_unref(*shared);
+        *shared = promise_ref(&row->promise);
+    }
+    w->row = row;
+    f->row = promise_ref(&row->promise);
     f->writing = true;
-    store_commit(outbox_push(store_begin(sm->store), jid_full(f->owner), w->id,
-                             component_common_name(sm->c), text,
-                             (uint32_t)sm->c->env->config->sm_max_outbox),
-                 on_written, w);
-    free(xml);
+    list_remove(&f->young);
+    store_commit(t, on_written, w);
 }
 
 static void on_writer(struct loop_timer *timer)
@@ -134,6 +236,11 @@ void outbox_write_all(struct sm *sm)
 
 void outbox_watch(struct sm *sm, struct flight *f)
 {
+    const struct promise *promise = f->packet->promise;
+    list_remove(&f->young);
+    /* What came from the offline queue or from the outbox is still there. */
+    if (!promise || offline_has(promise) || outbox_has(promise))
+        return;
     list_push(&sm->flights.young, &f->young);
     if (!loop_timer_running(&sm->flights.writer))
         loop_timer_start(&sm->flights.writer, patience(sm));
@@ -154,7 +261,7 @@ void outbox_restore(struct sm *sm, struct jid *owner, uint64_t id, struct str xm
     }
     sm->counters.outbox_sent++;
     /* The sequence is a clock of microseconds. */
-    flight_restore(sm, p, owner, id, (int64_t)(id / 1000));
+    flight_restore(sm, p, owner, &row_create(sm, owner, id, NULL)->promise, (int64_t)(id / 1000));
 }
 
 /* The sm on the loops of one process have one name there, and divide the rows among themselves: so

@@ -1,17 +1,27 @@
 /* Outbox: where a message goes that was accepted and that nobody has confirmed in sm.outbox_after.
  * Its row is written once and goes when the message has been confirmed, or dealt with otherwise;
  * rows of a former life are sent again.
+ *
+ * A message has one row at a time, or a death of ours would send it twice: the row that is written
+ * for its recipient takes the place of the sender's in the same transaction, copies for several
+ * sessions share one, and so does the offline queue.
  */
 #ifndef JACKDAW_SM_OUTBOX_H
 #define JACKDAW_SM_OUTBOX_H
 
 #include "sm/flight.h"
 
-/* Somebody waits for this flight: it will be written when it takes too long. */
+/* When somebody waits for this flight, it will be written if it takes too long. */
 void outbox_watch(struct sm *sm, struct flight *f);
 void outbox_write(struct sm *sm, struct flight *f); /* now */
-/* The flight is over, the packet not: the row goes when that has been dealt with. */
-void outbox_promise(struct sm *sm, const struct flight *f, struct packet *p);
+/* The promise is a row's: its message is in the outbox until that is kept. NULL: no. */
+bool outbox_has(const struct promise *promise);
+
+/* p is about to be written for its recipient by `t`: what the outbox had of it until now goes in
+ * the same transaction. Returns what outbox_handed_over wants when that is over. */
+uint64_t outbox_hand_over(struct sm *sm, const struct packet *p, struct store_txn *t);
+void outbox_handed_over(struct sm *sm, uint64_t number, enum error e);
+
 /* Everything that somebody waits for, at once: we stop. */
 void outbox_write_all(struct sm *sm);
 /* A row that is ours: its message goes out once more. */

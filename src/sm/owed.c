@@ -13,6 +13,7 @@ struct owed {
     struct jid *origin;
     uint64_t number;
     struct acks_place place; /* in the sender's stream */
+    struct promise *row;     /* in the outbox; NULL: none yet */
 };
 
 static void on_kept(struct promise *promise)
@@ -21,6 +22,7 @@ static void on_kept(struct promise *promise)
     if (!o->sm->closing)
         receipts_handled(o->sm->receipts, o->origin, o->number);
     acks_handled(&o->place);
+    promise_unref(o->row);
     jid_unref(o->origin);
     free(o);
 }
@@ -43,6 +45,21 @@ bool owed_take(struct sm *sm, struct packet *p)
         send_delay(sm, p, str_of(sm->domains.names[0]), r->since, "Sent again");
     *r = (struct receipt){0};
     return true;
+}
+
+uint64_t owed_flight(const struct sm *sm, const struct promise *promise)
+{
+    if (!promise || promise->kept != on_kept)
+        return 0;
+    const struct owed *o = MEM_CONTAINER(promise, const struct owed, promise);
+    return str_is(jid_full(o->origin), sm->c->id) ? o->number : 0;
+}
+
+struct promise **owed_row(struct promise *promise)
+{
+    if (!promise || promise->kept != on_kept)
+        return NULL;
+    return &MEM_CONTAINER(promise, struct owed, promise)->row;
 }
 
 bool owed_durable(const struct stanza *s)

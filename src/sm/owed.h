@@ -14,5 +14,11 @@ bool owed_take(struct sm *sm, struct packet *p);
 bool owed_durable(const struct stanza *s);
 /* Nobody needs to wait for this one any more. */
 void owed_drop(struct packet *p);
+/* The number of the flight (flight.h) that brought this promise's stanza here, when it was one of
+ * this very sm; else 0. NULL is fine. */
+uint64_t owed_flight(const struct sm *sm, const struct promise *promise);
+/* Where the row of the outbox (outbox.c) stands that all copies of this promise's stanza share, a
+ * reference; NULL when the promise is no such. */
+struct promise **owed_row(struct promise *promise);
 
 #endif

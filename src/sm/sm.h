@@ -84,6 +84,7 @@ struct sm {
     struct path path;
     struct sm_counters counters;
     uint64_t mam_key[2];   /* of the ids in archives: mam_id.c */
+    uint64_t mam_doubt;    /* loop_now: mam_recent.c */
     void *state[FEATURES]; /* the features' own, made at PATH_START */
     uint64_t started;      /* loop_now */
     bool peers_listed;     /* there is a black or a white list: peer_lists.h */

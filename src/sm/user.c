@@ -46,6 +46,7 @@ void user_destroy(struct user *user)
     privacy_drop_waiting(user->privacy);
     privacy_destroy(user->privacy);
     mam_prefs_destroy(user->mam_prefs);
+    mam_recent_forget(user);
     roster_finish(&user->roster);
     free(user->logout_status);
     jid_unref(user->jid);

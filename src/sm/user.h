@@ -70,6 +70,7 @@ struct user {
     int64_t vacation_start, vacation_end; /* wall seconds; end 0: none. features/vacation.c */
     struct privacy *privacy;              /* NULL: no lists */
     struct mam_prefs *mam_prefs;          /* NULL: has not said */
+    struct mam_recent *mam_recent;        /* mam_recent.c; NULL: none */
     struct user_offline offline;
     struct user_behind behind;
     struct user_carbons carbons;

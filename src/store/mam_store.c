@@ -36,6 +36,12 @@ void mam_page(struct store *s, struct str owner, const struct mam_range *range, 
     store_read(add_range(s, all, with, owner, range, limit), fn, arg);
 }
 
+void mam_newest(struct store *s, struct str owner, uint32_t limit, store_fn fn, void *arg)
+{
+    struct store_txn *t = store_add_text(store_add(store_begin(s), SQL_MAM_NEWEST), owner);
+    store_read(store_add_int(t, limit), fn, arg);
+}
+
 void mam_count(struct store *s, struct str owner, const struct mam_range *range, uint32_t limit,
                store_fn fn, void *arg)
 {

@@ -278,6 +278,8 @@ struct mam_range {
 /* Rows: id, mark, xml. */
 void mam_page(struct store *s, struct str owner, const struct mam_range *range, uint32_t limit,
               store_fn fn, void *arg);
+/* Rows: id, mark, sent; the newest first. */
+void mam_newest(struct store *s, struct str owner, uint32_t limit, store_fn fn, void *arg);
 /* Row: how many there are, at most `limit`. */
 void mam_count(struct store *s, struct str owner, const struct mam_range *range, uint32_t limit,
                store_fn fn, void *arg);

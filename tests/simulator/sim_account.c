@@ -144,10 +144,7 @@ static void check_message(struct sim *s, const struct sim_message *m)
         print(s, m, "acknowledged and lost");
     if (!m->acked && !fates && !faults_between(s, m, next_arrival(s, m)))
         print(s, m, "lost without a fault");
-    /* G3, G5. Not one for each fault, but two: an sm that dies between writing a message down for
-     * its recipient and deleting what it had written for the sender leaves both
-     * (docs/decisions/0073-simulator.md). */
-    if (fates > 1 + 2 * faults_between(s, m, end))
+    if (fates > 1 + faults_between(s, m, end)) /* G3, G5 */
         print(s, m, "too often");
     if (m->copies > 1 && m->late_unmarked && !m->sent_again)
         print(s, m, "a later copy does not say that it is late");

@@ -18,34 +18,16 @@ bool mam_enabled(const struct sm *sm)
 
 /* --- writing --- */
 
-static void on_written(void *arg, enum error e, const struct store_rows *rows)
+/* Its id there, which it may have from a former life of ours. */
+static struct mam_id archive(struct user *user, struct packet *p, struct jid *with, bool sent)
 {
-    struct promise *promise = arg;
-    promise_unref(promise);
-}
-
-static void archive(struct user *user, struct packet *p, struct mam_id id, const struct jid *with,
-                    bool sent)
-{
-    struct stanza_stamp base = {.xmlns = stanza_ns(p->stanza, STANZA_ROOT)};
-    struct str stanza = stanza_attr(p->stanza, STANZA_ROOT, STR("id"));
-    char *xml = mem_alloc(packet_payload_size(p, &base));
-    struct mam_row row = {
-        .id = id.time,
-        .mark = id.mark,
-        .with = jid_bare(with),
-        .resource = jid_is_bare(with) ? STR("") : jid_resource(with),
-        .sent = sent,
-        .stanza = stanza.data ? stanza : STR(""),
-        .xml = {xml, packet_payload_write(p, &base, xml)},
-    };
-    struct store_txn *t = mam_add(store_begin(user->sm->store), jid_full(user->jid), &row);
-    if (p->promise)
-        store_commit(t, on_written, promise_ref(p->promise));
-    else
-        store_commit(t, NULL, NULL);
-    free(xml);
+    struct mam_id id = mam_recent_take(user, p, sent);
+    if (id.time)
+        return id;
+    id = mam_id_make(user, jid_full(p->from), p->stanza);
+    mam_write(user, p, id, with, sent);
     mam_retract(user, p, with, sent);
+    return id;
 }
 
 /* A message to one's own account is received, and so kept once. */
@@ -55,9 +37,7 @@ struct mam_id mam_sent(struct user *user, struct packet *p)
     if (!mam_enabled(user->sm) || jid_eq_bare(p->to, user->jid) ||
         !mam_keeps(user, p->stanza, p->to))
         return none;
-    struct mam_id id = mam_id_make(user, jid_full(p->from), p->stanza);
-    archive(user, p, id, p->to, true);
-    return id;
+    return archive(user, p, p->to, true);
 }
 
 static struct stanza *stamped(const struct user *user, const struct stanza *s, struct mam_id id)
@@ -73,8 +53,7 @@ void mam_received(struct user *user, struct packet *p)
     if (!mam_enabled(user->sm) || !mam_keeps(user, p->stanza, p->from) ||
         mam_id_of(user, jid_full(p->from), p->stanza).time)
         return;
-    struct mam_id id = mam_id_make(user, jid_full(p->from), p->stanza);
-    archive(user, p, id, p->from, false);
+    struct mam_id id = archive(user, p, p->from, false);
     struct stanza *s = stamped(user, p->stanza, id);
     stanza_unref(p->stanza);
     p->stanza = s;
@@ -83,9 +62,11 @@ void mam_received(struct user *user, struct packet *p)
 void mam_withdraw(struct user *user, const struct packet *p)
 {
     struct mam_id id = mam_id_of(user, jid_full(p->from), p->stanza);
-    if (id.time && !user->sm->closing)
-        store_commit(mam_delete(store_begin(user->sm->store), jid_full(user->jid), id.time), NULL,
-                     NULL);
+    if (!id.time || user->sm->closing)
+        return;
+    mam_unwrite(user, id.time);
+    store_commit(mam_delete(store_begin(user->sm->store), jid_full(user->jid), id.time), NULL,
+                 NULL);
 }
 
 /* --- the key of the marks, which is the database's --- */
@@ -108,6 +89,8 @@ static void on_key(void *arg, enum error e, const struct store_rows *rows)
 static enum path_result at_start(struct path_event *e)
 {
     struct sm *sm = e->sm;
+    mam_write_start(sm);
+    mam_recent_watch(sm);
     random_fill(sm->c->env->random, sm->mam_key, sizeof sm->mam_key);
     store_commit(mam_make_key(store_begin(sm->store), sm->mam_key), NULL, NULL);
     mam_get_key(sm->store, on_key, sm);
@@ -118,6 +101,20 @@ static enum path_result at_user_gone(struct path_event *e)
 {
     mam_prefs_destroy(e->user->mam_prefs);
     e->user->mam_prefs = NULL;
+    mam_recent_forget(e->user);
+    mam_unwrite(e->user, 0);
+    return PATH_PASS;
+}
+
+static enum path_result at_user_load(struct path_event *e)
+{
+    mam_recent_load(e->user);
+    return PATH_PASS;
+}
+
+static enum path_result at_stop(struct path_event *e)
+{
+    mam_write_stop(e->sm);
     return PATH_PASS;
 }
 
@@ -153,7 +150,10 @@ static const struct str *const server_features[] = {&NS_STANZA_ID, NULL};
 
 const struct feature mam_feature = {
     .name = "mam",
-    .at = {[PATH_START] = at_start, [PATH_USER_GONE] = at_user_gone},
+    .at = {[PATH_START] = at_start,
+           [PATH_STOP] = at_stop,
+           [PATH_USER_LOAD] = at_user_load,
+           [PATH_USER_GONE] = at_user_gone},
     .server_features = server_features,
     .extend = extend,
     .extend_account = extend_account,

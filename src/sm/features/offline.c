@@ -13,6 +13,7 @@
 #include "sm/carbons.h"
 #include "sm/deliver.h"
 #include "sm/mam.h"
+#include "sm/outbox.h"
 #include "sm/send.h"
 #include "sm/session.h"
 #include "sm/stored.h"
@@ -53,6 +54,7 @@ struct deposit {
     struct list node; /* in user->offline.refused */
     struct user *user;
     struct packet *packet; /* for the error, should the write fail */
+    uint64_t source;       /* outbox_hand_over */
     unsigned tries;
 };
 
@@ -71,6 +73,7 @@ static void on_deposited(void *arg, enum error e, const struct store_rows *rows)
 {
     struct deposit *deposit = arg;
     struct user *user = deposit->user;
+    outbox_handed_over(user->sm, deposit->source, e);
     /* Who waits for an acknowledgement may have it by now - the message is in an outbox - and not
      * be there any more to hear of an error (reliability.md G1): a disk that is full for a while
      * must not lose it. */
@@ -108,6 +111,7 @@ static void commit(struct deposit *deposit)
     struct store_txn *t = store_begin(sm->store);
     t = queue_push(t, jid_full(user->jid), store_sequence(sm->store), (struct str){xml, len},
                    (uint32_t)sm->c->env->config->sm_max_offline);
+    deposit->source = outbox_hand_over(sm, p, t);
     store_commit(t, on_deposited, deposit);
     free(xml);
 }
