@@ -18,13 +18,16 @@ BINARIES = sorted(Path('/usr/lib/postgresql').glob('*/bin'), key=lambda p: int(p
 
 
 class Postgres:
-    """PostgreSQL does not run as root: then it runs as the user `postgres` that its package makes."""
+    """PostgreSQL does not run as root: then it runs as the user `postgres` that its package makes. `prepare` gets the directory
+    while it is empty."""
 
-    def __init__(self):
+    def __init__(self, prepare=None):
         assert BINARIES, 'PostgreSQL is missing: tools/deps.sh test'
         self.bin = BINARIES[-1]
         self.user = 'postgres' if os.getuid() == 0 else None
         self.directory = Path(tempfile.mkdtemp(prefix='jackdaw-pg-'))
+        if prepare:
+            prepare(self.directory)
         self.directory.chmod(0o755)
         if self.user:
             os.chown(self.directory, pwd.getpwnam(self.user).pw_uid, -1)

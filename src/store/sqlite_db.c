@@ -443,18 +443,29 @@ static void commit(struct sqlite_db *db)
     db->in_transaction = false;
 }
 
+/* Its transaction has come to nothing: its writes have failed, its reads saw what is not there. */
+static void undo_batch(struct sqlite_db *db, struct store_txn *batch, enum error e)
+{
+    db->batch_error = ERR_OK;
+    for (struct store_txn *t = batch; t; t = t->next) {
+        if (!t->inside || t->result != ERR_OK)
+            continue;
+        drop_rows(t);
+        if (t->read) {
+            sqlite_db_execute(db, t); /* a full disk can still be read */
+        } else {
+            t->result = e;
+            db->refused++;
+        }
+    }
+}
+
 void sqlite_db_finish(struct sqlite_db *db, struct store_txn *batch)
 {
     if (db->redo)
         run_again(db, batch);
     if (db->in_transaction)
         commit(db);
-    for (struct store_txn *t = batch; db->batch_error != ERR_OK && t; t = t->next) {
-        if (!t->inside || t->result != ERR_OK)
-            continue;
-        t->result = db->batch_error;
-        drop_rows(t);
-        db->refused++;
-    }
-    db->batch_error = ERR_OK;
+    if (db->batch_error != ERR_OK)
+        undo_batch(db, batch, db->batch_error);
 }
