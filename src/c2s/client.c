@@ -123,7 +123,7 @@ void client_accept(struct c2s *s, struct conn *conn, bool direct_tls)
     loop_timer_start(&c->timer, (uint64_t)config->c2s_preauth_time * 1000);
     if (direct_tls) {
         client_set_state(c, STREAM_TLS, "direct TLS");
-        conn_start_tls_server(conn, certificates_direct(s->certificates));
+        conn_start_tls_server(conn, certificates_direct(s->certificates), NULL);
     }
 }
 

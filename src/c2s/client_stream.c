@@ -374,7 +374,7 @@ static void do_starttls(struct client *c, struct stanza *s)
     parser_restart(c->parser);
     c->header_sent = false;
     client_set_state(c, STREAM_TLS, "<starttls/>");
-    conn_start_tls_server(c->conn, certificates_starttls(c->c2s->certificates));
+    conn_start_tls_server(c->conn, certificates_starttls(c->c2s->certificates), c->domain);
 }
 
 static void do_response(struct client *c, struct stanza *s)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "component/database.h"
 #include "config/admin_entry.h"
 #include "net/socket_address.h"
 #include "net/tls.h"
@@ -311,6 +312,10 @@ static void check_files(struct check *c)
     check_secret(c);
     check_store(c, "store.url", c->config->store_url);
     check_store(c, "store.accounts_url", c->config->store_accounts_url);
+    if (strcmp(c->config->server_placement, "threads") == 0 && database_in_memory(c->config))
+        problem(c, "store.url",
+                "memory: would be a database for each loop of server.placement=threads: write "
+                "sqlite:PATH or nothing");
 }
 
 static void (*const checks[])(struct check *c) = {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "component/database.h"
 #include "component/domains.h"
 #include "component/runner.h"
 #include "component/seats.h"
@@ -99,6 +100,18 @@ static bool no_arguments(const struct cli_options *o)
     return o->argc == 0;
 }
 
+/* What one loop has stored the others would not find. */
+static bool can_share(const struct config *config, unsigned loops)
+{
+    if (loops < 2 || !database_in_memory(config))
+        return true;
+    cli_error(
+        "store.url=memory: is a database for each of the %u loops of server.placement=threads; "
+        "write sqlite:PATH or nothing, or choose server.placement=inline",
+        loops);
+    return false;
+}
+
 int cli_serve(struct cli_options *o)
 {
     const struct component_ops *components[COMPONENTS];
@@ -111,6 +124,10 @@ int cli_serve(struct cli_options *o)
         return 1;
     if (strcmp(config->server_placement, "processes") == 0)
         return supervise(o, config);
+    if (!can_share(config, loops(config))) {
+        config_destroy(config);
+        return 1;
+    }
     return run(o, config, "jackdaw", components, choose(config, components), loops(config));
 }
 

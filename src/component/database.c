@@ -89,3 +89,9 @@ bool database_folder(const struct config *config, const char *data_dir, enum sto
     (void)snprintf(out, size, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
     return true;
 }
+
+bool database_in_memory(const struct config *config)
+{
+    return str_starts(str_of(configured(config, STORE_USERS)), STR("memory:")) ||
+           str_starts(str_of(configured(config, STORE_ACCOUNTS)), STR("memory:"));
+}

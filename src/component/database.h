@@ -17,6 +17,8 @@ void database_url(const struct config *config, const char *data_dir, enum store_
  * is to be done. ERR_EXISTS is worth a warning only. */
 enum error database_place(const struct config *config, const char *data_dir, enum store_kind kind,
                           char *why, size_t why_size);
+/* One of the two is in memory: a database of each loop's own. */
+bool database_in_memory(const struct config *config);
 /* The folder of a SQLite database's file; false when it is none. */
 bool database_folder(const struct config *config, const char *data_dir, enum store_kind kind,
                      char *out, size_t size);

@@ -345,7 +345,7 @@ static void on_starttls(struct server *s)
         return;
     link_tcp_drop_parser(l);
     l->state = TCP_TLS;
-    conn_start_tls_server(l->conn, s->config.tls);
+    conn_start_tls_server(l->conn, s->config.tls, NULL);
 }
 
 static void on_server_element(struct link_tcp *l, const struct stanza *el)

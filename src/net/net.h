@@ -107,8 +107,10 @@ const struct net_address *conn_peer(const struct conn *c);
 /* --- TLS on a connection --- */
 /* Server side: bytes already read in the clear and not consumed close the connection (CVE-2011-0411
  * class). Ends in on_ready or on_close. A handshake is ended after 10 s without a whole hello, and
- * 60 s after our certificate went out (a person may be asked to accept it). */
-void conn_start_tls_server(struct conn *c, struct tls_server *server);
+ * 60 s after our certificate went out (a person may be asked to accept it). `domain`: whose
+ * certificate is shown to a client that does not say whose it wants (SNI), as its stream header
+ * named it; NULL, or none of the server's: the first one's. */
+void conn_start_tls_server(struct conn *c, struct tls_server *server, const char *domain);
 /* Client side (router links, s2s); NULL config is not allowed. */
 void conn_start_tls_client(struct conn *c, struct tls_client *config, const char *server_name);
 /* NULL before the handshake is finished. Valid as long as the connection. */

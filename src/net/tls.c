@@ -85,22 +85,27 @@ void tls_server_unref(struct tls_server *s)
     free(s);
 }
 
-/* RFC 6066 section 3. An unknown name gets the first certificate: the client will see that it does
- * not match, and the stream then ends with host-unknown, which says more than a TLS alert. */
+static struct tls_host *find_host(const struct tls_server *s, const char *name)
+{
+    struct tls_host *h = s->hosts;
+    while (h && strcasecmp(h->domain, name) != 0)
+        h = h->next;
+    return h;
+}
+
+/* RFC 6066 section 3. An unknown name gets the certificate that no name would have got: the client
+ * will see that it does not match, and the stream then ends with host-unknown, which says more than
+ * a TLS alert. */
 static int on_sni(SSL *ssl, int *alert, void *arg)
 {
     struct tls_server *s = arg;
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     (void)alert;
-    if (!name)
+    const struct tls_host *h = name ? find_host(s, name) : NULL;
+    if (!h)
         return SSL_TLSEXT_ERR_NOACK;
-    for (struct tls_host *h = s->hosts; h; h = h->next) {
-        if (strcasecmp(h->domain, name) == 0) {
-            SSL_set_SSL_CTX(ssl, h->context);
-            return SSL_TLSEXT_ERR_OK;
-        }
-    }
-    return SSL_TLSEXT_ERR_NOACK;
+    SSL_set_SSL_CTX(ssl, h->context);
+    return SSL_TLSEXT_ERR_OK;
 }
 
 /* RFC 7301 section 3.2: a client that offers only other protocols is refused (XEP-0368 section 3,
@@ -272,11 +277,14 @@ int tls_server_days_left(const struct tls_server *s, const char **ret_domain)
     return least;
 }
 
-SSL *tls_impl_server_ssl(struct tls_server *s)
+SSL *tls_impl_server_ssl(struct tls_server *s, const char *domain)
 {
+    char ascii[256];
     if (!s->hosts)
         return NULL;
-    SSL *ssl = SSL_new(s->hosts->context);
+    bool named = domain && tls_name_to_ascii(domain, ascii, sizeof ascii);
+    const struct tls_host *h = named ? find_host(s, ascii) : NULL;
+    SSL *ssl = SSL_new((h ? h : s->hosts)->context);
     if (ssl)
         SSL_set_accept_state(ssl);
     return ssl;

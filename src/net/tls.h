@@ -10,8 +10,8 @@
 #include "base/error.h"
 #include "base/str.h"
 
-/* A server's certificates: one per domain by SNI, and which is used without SNI. Reloading builds a
- * new object and swaps it; connections keep theirs (reference-counted). */
+/* A server's certificates: one per domain, by SNI or by the stream header (conn_start_tls_server).
+ * Reloading builds a new object and swaps it; connections keep theirs (reference-counted). */
 struct tls_server;
 struct tls_client;
 
@@ -19,8 +19,8 @@ struct tls_server *tls_server_create(void);
 struct tls_server *tls_server_ref(struct tls_server *s);
 void tls_server_unref(struct tls_server *s);
 /* PEM files. `why` takes a sentence that names the file and what is wrong with it (key does not
- * match, expired, does not cover the domain ...). The first domain added answers clients without
- * SNI. */
+ * match, expired, does not cover the domain ...). The first domain added answers clients that
+ * name none. */
 enum error tls_server_add(struct tls_server *s, const char *domain, const char *cert_file,
                           const char *key_file, char *why, size_t why_size);
 /* ALPN protocols this listener accepts, e.g. "xmpp-client" (XEP-0368); a client that offers only

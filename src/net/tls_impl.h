@@ -27,9 +27,9 @@ struct tls_trust {
     X509_STORE *store;
 };
 
-/* A new connection's state on the server's side; its context answers SNI by itself. NULL when no
- * domain was added. */
-SSL *tls_impl_server_ssl(struct tls_server *s);
+/* A new connection's state on the server's side; its context answers SNI by itself, and without it
+ * shows the certificate of `domain` (NULL or unknown: the first). NULL when no domain was added. */
+SSL *tls_impl_server_ssl(struct tls_server *s, const char *domain);
 SSL *tls_impl_client_ssl(struct tls_client *c, const char *server_name);
 /* The certificate that `ssl` uses now, after SNI. */
 const struct tls_host *tls_impl_host(struct tls_server *s, SSL *ssl);

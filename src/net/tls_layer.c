@@ -306,9 +306,9 @@ void tls_layer_begin(struct conn *c)
         work(c); /* the client's hello */
 }
 
-void conn_start_tls_server(struct conn *c, struct tls_server *server)
+void conn_start_tls_server(struct conn *c, struct tls_server *server, const char *domain)
 {
-    start(c, tls_server_ref(server), tls_impl_server_ssl(server));
+    start(c, tls_server_ref(server), tls_impl_server_ssl(server, domain));
 }
 
 void conn_start_tls_client(struct conn *c, struct tls_client *config, const char *server_name)

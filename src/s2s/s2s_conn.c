@@ -174,7 +174,7 @@ void s2s_conn_accept(struct s2s *s, struct conn *conn, bool direct_tls)
     conn_start(conn, &events, c, CONN_QUEUE);
     if (direct_tls) {
         s2s_conn_set_state(c, S2S_TLS, "direct TLS");
-        conn_start_tls_server(conn, s2s_tls_server(s->tls, true));
+        conn_start_tls_server(conn, s2s_tls_server(s->tls, true), NULL);
     }
 }
 

@@ -126,7 +126,7 @@ void s2s_in_starttls(struct s2s_conn *c)
     parser_restart(c->parser);
     c->header_sent = false;
     s2s_conn_set_state(c, S2S_TLS, "<starttls/>");
-    conn_start_tls_server(c->conn, s2s_tls_server(c->s2s->tls, false));
+    conn_start_tls_server(c->conn, s2s_tls_server(c->s2s->tls, false), c->local);
 }
 
 void s2s_in_tls_ready(struct s2s_conn *c)

@@ -103,6 +103,21 @@ def test_added_and_removed(installation):
     alice.end()
 
 
+def test_the_header_names_the_domain(installation):
+    """Who sends no SNI has said in the stream header whose certificate it is to be."""
+    installation.domains[OTHER] = ''
+    installation.reload()
+    context = ssl.create_default_context(cafile=installation.server.ca)
+    context.check_hostname = False
+    for domain in (OTHER, DOMAIN):
+        client = Raw(installation.server.port, domain, installation.server.ca)
+        client.open()
+        client.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+        client.wait_for('proceed')
+        with context.wrap_socket(client.sock) as t:
+            assert domain in str(t.getpeercert()['subjectAltName'])
+
+
 def test_a_bad_configuration_changes_nothing(installation):
     installation.user('alice', DOMAIN)
     alice = installation.client('alice', DOMAIN)

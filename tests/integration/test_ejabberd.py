@@ -4,6 +4,7 @@ import pytest
 from ejabberd import Ejabberd
 from prosody import Names
 from raw import Raw
+from test_jabberd2_s2s import subscribe
 from test_s2s import PLACEMENTS, Peer, authority, body, message  # noqa: F401
 
 pytestmark = pytest.mark.peers
@@ -33,16 +34,28 @@ def world(authority):
         m.close() if isinstance(m, Names) else m.remove()
 
 
+def both(us, them):
+    romeo = us.client('romeo')
+    juliet = Raw(them.port, them.domain, them.ca, ip=them.ip)
+    juliet.login('juliet', them.password, mechanism='PLAIN')
+    for c in (romeo, juliet):  # who has asked for the roster hears of subscriptions
+        c.send("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq><presence/>")
+        c.ping()
+    return romeo, juliet
+
+
+@pytest.mark.parametrize('kind', ['certificate', 'dialback'])
+def test_subscription(world, kind, placement):
+    us, them = world(kind)
+    subscribe(*both(us, them))
+    us.stop()
+
+
 @pytest.mark.parametrize('kind', ['certificate', 'dialback'])
 @pytest.mark.parametrize('first', ['ours', 'theirs'])
 def test_messages_both_ways(world, kind, first, placement):
     us, them = world(kind)
-    romeo = us.client('romeo')
-    juliet = Raw(them.port, them.domain, them.ca, ip=them.ip)
-    juliet.login('juliet', them.password, mechanism='PLAIN')
-    for c in (romeo, juliet):
-        c.send('<presence/>')
-    romeo.ping()
+    romeo, juliet = both(us, them)
     turns = [(romeo, juliet), (juliet, romeo)]
     for one, other in turns if first == 'ours' else reversed(turns):
         one.send(message(other.jid, f'from {one.domain}'))

@@ -395,9 +395,22 @@ def test_two_s2s_share_the_world(authority, placement):
         assert sent['s2s'] > 0 and sent['s2s-2'] > 0, sent
         states = {d['domain']: d['pairs'][0]['state'] for d in a.listing()['domains'] if d['pairs']}
         assert states == {domain: 'open' for domain in domains}
-        a.processes['s2s-2'].kill()  # the other takes its share over
+        for domain in domains:
+            b.command('user', 'add', f'juliet@{domain}', '--password-stdin', stdin=b.password + '\n')
+        b.of('s2s').kill()
+        for domain in domains:
+            romeo.send(f"<message to='juliet@{domain}' type='chat'><body>{domain}</body></message>")
+        romeo.ping()
+        a.processes['s2s-2'].kill()  # the other takes its share over, and what it had in its queues
         until_known(a, 's2s-2', False)
+        b.start_one('serve')
         asked(romeo, domains)
+        for domain in domains:
+            juliet = Raw(b.port, domain, b.ca)
+            juliet.login('juliet', b.password)
+            juliet.send('<presence/>')
+            assert body(juliet.wait_for('message', 30)) == domain
+            juliet.close()
         del a.processes['s2s-2']
     finally:
         a.remove(), b.remove()

@@ -47,6 +47,15 @@ def until(condition, seconds=30):
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize('setting', ['store.url', 'store.accounts_url'])
+def test_a_database_in_memory_is_refused(own_server, setting):
+    """Each loop would have one of its own, and what one has stored the others would not find."""
+    server = own_server(*PLAIN, f'{setting}=memory:')
+    for command in ('serve', 'check'):
+        refused = server.command(command, check=False)
+        assert refused.returncode != 0 and 'memory:' in refused.stderr and 'sqlite:PATH' in refused.stderr, refused.stderr
+
+
 def test_two_hundred_clients(own_server):
     server = own_server(*PLAIN)
     names = accounts(server, 200)

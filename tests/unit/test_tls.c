@@ -28,6 +28,8 @@ static int tear_down(void **state)
 
 /* --- the server's side --- */
 
+static const char *header; /* the domain that the client has named before TLS */
+
 static void echo(struct end *e, const char *bytes, size_t len)
 {
     assert_non_null(conn_tls(e->conn));
@@ -38,7 +40,7 @@ static void echo(struct end *e, const char *bytes, size_t len)
 static void echo_tls(struct end *e)
 {
     e->on_data = echo;
-    conn_start_tls_server(e->conn, server);
+    conn_start_tls_server(e->conn, server, header);
 }
 
 static int setup(void **state, bool sim)
@@ -256,7 +258,7 @@ static void pause_in_the_middle(struct end *e, const char *bytes, size_t len)
 static void pausing_tls(struct end *e)
 {
     e->on_data = pause_in_the_middle;
-    conn_start_tls_server(e->conn, server);
+    conn_start_tls_server(e->conn, server, NULL);
 }
 
 /* Records that were read together with the one on which the owner paused wait, and come in order.
@@ -294,7 +296,7 @@ static void say_and_close(struct end *e)
 static void saying(struct end *e)
 {
     e->on_ready = say_and_close;
-    conn_start_tls_server(e->conn, server);
+    conn_start_tls_server(e->conn, server, NULL);
 }
 
 static void close_flushes_and_says_bye(void **state)
@@ -374,6 +376,12 @@ static void sni_chooses_the_certificate(void **state)
     check_name(*state, "TWO.Example", "two.example");
     check_name(*state, NULL, "one.example");
     check_name(*state, "stranger.example", "one.example");
+    header = "two.example";
+    check_name(*state, NULL, "two.example");
+    check_name(*state, "one.example", "one.example");
+    header = "stranger.example";
+    check_name(*state, NULL, "one.example");
+    header = NULL;
     bare_destroy();
 }
 
@@ -559,7 +567,7 @@ static void answer_starttls(struct end *e, const char *bytes, size_t len)
         return;
     conn_write(e->conn, "<proceed/>", 10); /* leaves in the clear although it is still queued */
     e->on_data = echo;
-    conn_start_tls_server(e->conn, server);
+    conn_start_tls_server(e->conn, server, NULL);
 }
 
 static void starttls(struct end *e)
