@@ -58,7 +58,7 @@ static void hmac(const struct session *s, const void *key, int key_len, const vo
 
 static struct account_keys *keys_of(struct session *s, const char *salt64, int iterations)
 {
-    struct account_keys *k = &s->load->keys[s->user];
+    struct account_keys *k = &s->load->keys[s->who.user];
     unsigned char salt[64], salted[32];
     const char *password = s->load->options.password;
 
@@ -75,7 +75,7 @@ static struct account_keys *keys_of(struct session *s, const char *salt64, int i
 static void auth_plain(struct session *s)
 {
     char raw[256], text[512];
-    int len = snprintf(raw, sizeof(raw), "%c%s%d%c%s", 0, s->load->options.prefix, s->user, 0,
+    int len = snprintf(raw, sizeof(raw), "%c%s%d%c%s", 0, s->load->options.prefix, s->who.user, 0,
                        s->load->options.password);
 
     base64((const unsigned char *)raw, len, text);
@@ -92,7 +92,8 @@ static void auth_scram(struct session *s)
 
     RAND_bytes(random, sizeof(random));
     base64(random, sizeof(random), s->nonce);
-    len = snprintf(raw, sizeof(raw), "n,,n=%s%d,r=%s", s->load->options.prefix, s->user, s->nonce);
+    len = snprintf(raw, sizeof(raw), "n,,n=%s%d,r=%s", s->load->options.prefix, s->who.user,
+                   s->nonce);
     (void)snprintf(s->auth_message, sizeof(s->auth_message), "%s", raw + 3);
     base64((const unsigned char *)raw, len, text);
     session_printf(s, "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='%s'>%s</auth>",
@@ -136,24 +137,28 @@ static void on_features(struct session *s, const char *xml)
 {
     const struct options *o = &s->load->options;
 
-    if (s->authenticated) {
+    if (s->authenticated && s->who.resume_id[0]) {
+        session_printf(s, "<resume xmlns='urn:xmpp:sm:3' previd='%s' h='%u'/>", s->who.resume_id,
+                       s->who.handled);
+        s->stage = STAGE_RESUME;
+    } else if (s->authenticated) {
         s->needs_session =
             strstr(xml, "urn:ietf:params:xml:ns:xmpp-session") && !strstr(xml, "<optional/>");
         session_printf(s,
                        "<iq type='set' id='b'><bind "
                        "xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r%d</resource>"
                        "</bind></iq>",
-                       s->resource);
+                       s->who.resource);
         s->stage = STAGE_BIND;
     } else if (o->tls && !s->secure) {
         session_printf(s, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
         s->stage = STAGE_PROCEED;
-    } else if (s->registering) {
+    } else if (s->who.registering) {
         session_printf(
             s,
             "<iq type='set' id='r'><query xmlns='jabber:iq:register'><username>%s%d</username>"
             "<password>%s</password></query></iq>",
-            o->prefix, s->user, o->password);
+            o->prefix, s->who.user, o->password);
         s->stage = STAGE_REGISTER;
     } else if (!strstr(xml, o->mechanism)) {
         session_fail(s, "%s is not offered: %s", o->mechanism, xml);
@@ -166,8 +171,38 @@ static void on_features(struct session *s, const char *xml)
 
 static void ready(struct session *s)
 {
+    if (s->who.managed && s->stage != STAGE_ENABLE && s->stage != STAGE_RESUME) {
+        session_printf(s, "<enable xmlns='urn:xmpp:sm:3' resume='true'/>");
+        s->stage = STAGE_ENABLE;
+        return;
+    }
     s->stage = STAGE_READY;
     s->load->ready++;
+}
+
+/* XEP-0198 section 5 */
+static void on_enabled(struct session *s, const char *xml)
+{
+    struct identity *who = &s->who;
+
+    if (strncmp(xml, "<enabled", 8) != 0)
+        return; /* something for the session came before */
+    value_after(xml, " id='", '\'', who->resume_id, sizeof(who->resume_id));
+    if (!who->resume_id[0])
+        value_after(xml, " id=\"", '"', who->resume_id, sizeof(who->resume_id));
+    if (!who->resume_id[0])
+        session_fail(s, "the stream cannot be resumed: %s", xml);
+    else
+        ready(s);
+}
+
+/* XEP-0198 section 4: what comes is counted, and told to who asks. */
+static void on_managed(struct session *s, const char *xml, size_t len)
+{
+    if (len > 3 && memcmp(xml, "<r", 2) == 0 && strchr(" /", xml[2]))
+        session_printf(s, "<a xmlns='urn:xmpp:sm:3' h='%u'/>", s->who.handled);
+    else if (len > 3 && !(xml[1] == 'a' && strchr(" /", xml[2])))
+        s->who.handled++;
 }
 
 static void on_login(struct session *s, const char *xml)
@@ -216,6 +251,15 @@ static void on_login(struct session *s, const char *xml)
     case STAGE_SESSION:
         ready(s);
         return;
+    case STAGE_ENABLE:
+        on_enabled(s, xml);
+        return;
+    case STAGE_RESUME:
+        if (strncmp(xml, "<resumed", 8) != 0)
+            session_fail(s, "resumption refused: %s", xml);
+        else
+            ready(s);
+        return;
     default:
         return;
     }
@@ -227,6 +271,8 @@ void login_on_stanza(struct session *s, const char *xml, size_t len)
 
     if (s->stage == STAGE_READY) {
         s->received++;
+        if (s->who.managed)
+            on_managed(s, xml, len);
         return;
     }
     text = strndup(xml, len);

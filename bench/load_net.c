@@ -51,25 +51,25 @@ const char *session_domain(const struct session *s)
 {
     const struct options *o = &s->load->options;
 
-    return is_far(o, s->user) ? o->far_domain : o->domain;
+    return is_far(o, s->who.user) ? o->far_domain : o->domain;
 }
 
-void session_open(struct load *l, struct session *s, int user, int resource)
+void session_open(struct load *l, struct session *s)
 {
     const struct options *o = &l->options;
     struct sockaddr_in at = {.sin_family = AF_INET,
-                             .sin_port = htons(is_far(o, user) ? o->far_port : o->port)};
+                             .sin_port = htons(is_far(o, s->who.user) ? o->far_port : o->port)};
     struct epoll_event ev = {.events = EPOLLOUT, .data.ptr = s};
     int one = 1;
     struct bytes in = s->in, out = s->out;
+    struct identity who = s->who;
 
     memset(s, 0, sizeof(*s));
     s->in = in;
     s->out = out;
     s->in.len = s->out.len = 0;
     s->load = l;
-    s->user = user;
-    s->resource = resource;
+    s->who = who;
     inet_pton(AF_INET, o->host, &at.sin_addr);
     s->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));

@@ -11,7 +11,7 @@ test='libcmocka-dev postgresql-15 slapd ldap-utils nsd unbound ldnsutils python3
 lint='clang-format clang-tidy universal-ctags binutils python3 git'
 fuzz='clang libclang-rt-14-dev llvm'
 # The peers that bench/run.py measures beside us; their services are kept from starting (bench/run.py).
-bench='prosody ejabberd jabberd2 postgresql-15 python3 unbound openssl util-linux'
+bench='prosody lua-dbi-sqlite3 ejabberd erlang-p1-sqlite3 jabberd2 postgresql-15 python3 unbound openssl util-linux'
 
 missing=()
 for purpose in "$@"; do

@@ -8,7 +8,8 @@
 #include "sm/mam.h"
 #include "store/users.h"
 
-#define AGAIN_MS 2000u
+/* How long a row may wait for others to be committed with, and for the disk to take it again. */
+enum { AWAITED_MS = 10, UNAWAITED_MS = 100, AGAIN_MS = 2000 };
 
 struct mam_writer {
     struct sm *sm;
@@ -56,9 +57,9 @@ static void submit(struct entry *entry)
     };
     struct store_txn *t = mam_add(store_begin(sm->store), jid_full(entry->owner), &row);
     if (entry->promise)
-        store_commit(t, on_written, entry);
+        store_commit_later(t, AWAITED_MS, on_written, entry);
     else
-        store_commit(t, NULL, NULL);
+        store_commit_later(t, UNAWAITED_MS, NULL, NULL);
 }
 
 static void on_written(void *arg, enum error e, const struct store_rows *rows)

@@ -24,6 +24,7 @@ enum {
     REQUEST_MAX = 32 << 20,              /* bytes of values of one transaction */
     STORE_PENDING_MAX = 262144,          /* requests in flight; more are refused */
     STORE_PENDING_BYTES_MAX = 512 << 20, /* bytes of values in flight */
+    STORE_HELD_MAX = 4096,               /* requests of store_commit_later */
     STORE_RESULT_MAX = 512 << 20         /* bytes of one result */
 };
 
@@ -136,6 +137,11 @@ struct store {
     uint64_t sequence, reserved;
     struct loop_task kick; /* hands back what was refused at submission */
     bool kicked;
+    struct txn_list
+        held; /* of store_commit_later, until `release` is due or somebody comes who cannot wait */
+    size_t held_count;
+    struct loop_timer release;
+    uint64_t release_due;
 };
 
 /* On the loop: these requests (a list by `next`) have their results. Makes the callbacks that are

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "store/driver.h"
@@ -15,6 +16,7 @@ static const struct store_driver *const drivers[DRIVERS] = {&store_sqlite, &stor
 #define SEQUENCE_RESERVE_US 1000000
 
 static void on_kick(struct loop_task *task);
+static void on_release(struct loop_timer *timer);
 
 static const struct store_driver *driver_of(const char *url)
 {
@@ -49,6 +51,8 @@ enum error store_open_shared(struct shared *shared, struct loop *l, struct log l
     s->shared = shared;
     s->driver = driver;
     loop_task_init(&s->kick, on_kick);
+    loop_timer_init(&s->release, l, on_release);
+    txn_list_init(&s->held);
     enum error e = driver->open(s, url + strlen(driver->scheme), &s->reserved, why, why_size);
     if (e != ERR_OK) {
         free(s);
@@ -119,7 +123,75 @@ static bool over_limit(struct store *s, const struct store_txn *t)
     return over;
 }
 
-static void submit(struct store_txn *t, store_fn fn, void *arg)
+/* --- what may wait for company --- */
+
+struct held {
+    struct store_txn *t;
+    struct str owner;
+    size_t number;
+};
+
+static int compare_held(const void *left, const void *right)
+{
+    const struct held *a = left, *b = right;
+    size_t len = a->owner.len < b->owner.len ? a->owner.len : b->owner.len;
+    int order = len ? memcmp(a->owner.data, b->owner.data, len) : 0;
+    if (order == 0)
+        order = (a->owner.len > b->owner.len) - (a->owner.len < b->owner.len);
+    return order ? order : (a->number > b->number) - (a->number < b->number);
+}
+
+/* Every table is clustered by its owner: rows that go to the same page are written one after the
+ * other, which saves a fifth of what they cost. Those of one owner stay in their order. */
+static void submit_by_owner(struct store *s, size_t count)
+{
+    struct held *held = mem_alloc(count * sizeof *held);
+    for (size_t i = 0; i < count; i++) {
+        struct request_cursor cursor;
+        enum store_statement id;
+        struct value v = {0};
+        held[i] = (struct held){.t = txn_list_pop(&s->held), .number = i};
+        request_cursor_init(&cursor, held[i].t);
+        if (request_next_statement(&cursor, &id) && request_next_value(&cursor, &v))
+            held[i].owner = v.bytes;
+    }
+    qsort(held, count, sizeof *held, compare_held);
+    for (size_t i = 0; i < count; i++)
+        s->driver->submit(s, held[i].t);
+    free(held);
+}
+
+static void release(struct store *s)
+{
+    size_t count = s->held_count;
+    if (!count)
+        return;
+    loop_timer_stop(&s->release);
+    s->held_count = 0;
+    submit_by_owner(s, count);
+}
+
+static void on_release(struct loop_timer *timer)
+{
+    release(MEM_CONTAINER(timer, struct store, release));
+}
+
+static void hold(struct store *s, struct store_txn *t, uint32_t within)
+{
+    uint64_t due = t->since + within;
+    txn_list_push(&s->held, t);
+    if (++s->held_count >= STORE_HELD_MAX) {
+        release(s);
+    } else if (s->held_count == 1 || due < s->release_due) {
+        s->release_due = due;
+        loop_timer_start(&s->release, within);
+    }
+}
+
+/* --- submitting --- */
+
+/* Into the list of what is in flight; false when its result is known already. */
+static bool admit(struct store_txn *t, store_fn fn, void *arg)
 {
     struct store *s = t->store;
     t->fn = fn;
@@ -138,17 +210,31 @@ static void submit(struct store_txn *t, store_fn fn, void *arg)
     s->in_flight++;
     s->bytes_in_flight += t->used;
     s->writes_pending += !t->read;
-    if (t->result == ERR_OK && t->statements) {
-        s->driver->submit(s, t);
-        return;
-    }
+    if (t->result == ERR_OK && t->statements)
+        return true;
     t->done = true;
     kick(s);
+    return false;
+}
+
+static void submit(struct store_txn *t, store_fn fn, void *arg)
+{
+    struct store *s = t->store;
+    if (!admit(t, fn, arg))
+        return;
+    release(s);
+    s->driver->submit(s, t);
 }
 
 void store_commit(struct store_txn *t, store_fn fn, void *arg)
 {
     submit(t, fn, arg);
+}
+
+void store_commit_later(struct store_txn *t, uint32_t within, store_fn fn, void *arg)
+{
+    if (admit(t, fn, arg))
+        hold(t->store, t, within);
 }
 
 void store_read(struct store_txn *t, store_fn fn, void *arg)
@@ -198,6 +284,7 @@ void store_close(struct store *s)
 {
     if (!s)
         return;
+    release(s);
     s->driver->close(s);
     s->driver = NULL;
     loop_post_cancel(s->loop, &s->kick);

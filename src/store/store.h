@@ -68,6 +68,12 @@ typedef void (*store_fn)(void *arg, enum error e, const struct store_rows *rows)
 struct store_txn;
 struct store_txn *store_begin(struct store *s);
 void store_commit(struct store_txn *t, store_fn fn, void *arg); /* frees t; rows are NULL */
+/* The same for what may be together with others: the more changes one commit has in common, the
+ * less each costs. It is on its way after `within` milliseconds at the latest, and before whatever
+ * is submitted in the other two ways, so that a read sees it; among themselves only those whose
+ * first value (the owner) is the same keep their order. What is not committed when the machine
+ * loses its power, or the process is killed, is lost. */
+void store_commit_later(struct store_txn *t, uint32_t within, store_fn fn, void *arg);
 void store_discard(struct store_txn *t);
 /* Every write below takes a transaction. A quick one: store_commit(write(store_begin(s)...), fn,
  * arg). */

@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "store/sqlite_db.h"
 
-enum { BATCH_ROWS = 256, BATCH_MS = 5 };
+enum { BATCH_ROWS = 4096, BATCH_MS = 20 };
 
 struct worker {
     struct sqlite_db *db;

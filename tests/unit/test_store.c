@@ -517,6 +517,73 @@ static void test_several_processes(void **state)
     remove_database(dir, "many.db");
 }
 
+/* --- what may wait for company --- */
+
+static void push_later(struct fixture *f, struct str owner, uint64_t id, uint32_t quota,
+                       uint32_t within)
+{
+    store_commit_later(queue_push(store_begin(f->store), owner, id, STR("<m/>"), quota), within,
+                       fixture_on_done, fixture_tag(f, (int)id));
+}
+
+/* A read takes along what waits, and sees it. */
+static void test_later_is_seen(void **state)
+{
+    struct fixture *f = *state;
+    push_later(f, OWNER, 1, 10, 3600000);
+    push_later(f, OWNER, 2, 10, 3600000);
+    assert_int_equal(store_pending(f->store), 2);
+    read_count(f, 3);
+    fixture_wait(f, 3);
+    assert_int_equal(atoi(f->cells[0][0]), 2);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(f->tags[i], i + 1);
+    /* So does a change that does not wait. */
+    push_later(f, OWNER, 4, 10, 3600000);
+    push(f, 5, 10);
+    fixture_wait(f, 5);
+    assert_int_equal(f->tags[3], 4);
+    assert_int_equal(f->errors[3], ERR_OK);
+}
+
+/* Alone it goes when its time has come; the shortest time counts. */
+static void test_later_by_itself(void **state)
+{
+    struct fixture *f = *state;
+    push_later(f, OWNER, 1, 10, 3600000);
+    push_later(f, OWNER, 2, 10, 20);
+    assert_int_equal(f->count, 0);
+    fixture_wait(f, 2);
+    assert_int_equal(f->errors[1], ERR_OK);
+    assert_int_equal(store_pending(f->store), 0);
+}
+
+/* Owners are brought together, each one's changes in their order, callbacks in that of the calls.
+ */
+static void test_later_keeps_order(void **state)
+{
+    struct fixture *f = *state;
+    struct str owners[] = {STR("romeo@montague.example"), STR("juliet@capulet.example"),
+                           STR("romeo@montague.exampl")};
+    for (int i = 0; i < 300; i++) /* the last of each is over its quota */
+        push_later(f, owners[i % 3], (uint64_t)i, 99, 10);
+    fixture_wait(f, 300);
+    for (int i = 0; i < 300; i++) {
+        assert_int_equal(f->tags[i], i);
+        assert_int_equal(f->errors[i], i < 297 ? ERR_OK : ERR_STORE_FULL);
+    }
+}
+
+static void test_later_closed(void **state)
+{
+    struct fixture *f = *state;
+    push_later(f, OWNER, 1, 10, 3600000);
+    fixture_reopen(f);
+    read_count(f, 2);
+    fixture_wait(f, f->count + 1);
+    assert_int_equal(atoi(f->cells[0][0]), 1);
+}
+
 #define BOTH(test)                                                                                 \
     cmocka_unit_test_setup_teardown(test, fixture_durable_users, teardown),                        \
         cmocka_unit_test_setup_teardown(test, fixture_memory_users, teardown)
@@ -614,6 +681,10 @@ int main(void)
         BOTH(test_close_cancels_and_still_writes),
         BOTH(test_requests_while_closing),
         BOTH(test_sequence),
+        BOTH(test_later_is_seen),
+        BOTH(test_later_by_itself),
+        BOTH(test_later_keeps_order),
+        SQLITE(test_later_closed),
     };
     faulty_vfs_install();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
