@@ -9,6 +9,7 @@
  *              with --crowd N so many sessions of other users (of all --users) do nothing beside;
  *              with --drain what the server still does when nobody writes any more counts, too
  *   carbons    the same, and one of each pair has three more devices that get copies (XEP-0280)
+ *              (fanout and roster: with --filled the contacts are in the rosters already)
  *   ping       count clients ping the server, one in flight each
  *   fanout     one user with count contacts sends `rounds` presences: microseconds a delivered one
  *   roster     one user with count contacts in the roster logs in `rounds` times and gets it:
@@ -100,8 +101,8 @@ static void parse_options(struct options *o, int argc, char **argv)
         {"window", 1, NULL, 0},   {"each", 1, NULL, 0},       {"rounds", 1, NULL, 0},
         {"seconds", 1, NULL, 0},  {"pids", 1, NULL, 0},       {"privacy", 1, NULL, 0},
         {"crowd", 1, NULL, 0},    {"users", 1, NULL, 0},      {"at-once", 1, NULL, 0},
-        {"drain", 0, NULL, 'd'},  {"tls", 0, NULL, 't'},      {"raw", 0, NULL, 'r'},
-        {NULL, 0, NULL, 0}};
+        {"drain", 0, NULL, 'd'},  {"filled", 0, NULL, 'f'},   {"tls", 0, NULL, 't'},
+        {"raw", 0, NULL, 'r'},    {NULL, 0, NULL, 0}};
     int index, c;
 
     *o = (struct options){.host = "127.0.0.1",
@@ -122,6 +123,8 @@ static void parse_options(struct options *o, int argc, char **argv)
             o->tls = true;
         else if (c == 'd')
             o->drain = true;
+        else if (c == 'f')
+            o->filled = true;
         else if (c == 'r')
             o->raw = true;
         else if (c == 0)

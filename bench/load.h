@@ -18,7 +18,7 @@ struct options {
     /* The second server of `message` (0: none): odd users are there. */
     uint16_t far_port;
     const char *far_domain;
-    bool tls, raw, drain;
+    bool tls, raw, drain, filled;
     int count, window, each, rounds, privacy, crowd, users, at_once;
     double seconds;
     pid_t pids[LOAD_PIDS];

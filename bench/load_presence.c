@@ -69,7 +69,8 @@ void command_fanout(struct load *l)
     if (!l->options.raw) {
         send_all(l, 0, count,
                  "<iq type='get' id='ro'><query xmlns='jabber:iq:roster'/></iq><presence/>");
-        befriend(l, count);
+        if (!l->options.filled)
+            befriend(l, count);
     }
     for (int i = 0; i < count; i++) {
         l->sessions[i].received = 0;
@@ -113,7 +114,8 @@ void command_roster(struct load *l)
 
     sessions_make(l, rounds + 1);
     sessions_login(l, 0, 1, 0);
-    fill_roster(l, &l->sessions[0], l->options.count);
+    if (!l->options.filled)
+        fill_roster(l, &l->sessions[0], l->options.count);
     close_all(l, 0, 1);
     ns = settle(l);
     start = cost_clock();

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STORM_AT_ONCE = 500 };
+enum { STORM_AT_ONCE = 100 }; /* what a listener's backlog takes everywhere */
 
 void command_register(struct load *l)
 {

@@ -49,9 +49,16 @@ void sessions_name(struct load *l, int from, int to, int first, int step, int us
 
 void sessions_open(struct load *l, int from, int to, int at_once)
 {
-    int opened = from, ready = l->ready;
+    int opened = from, ready = l->ready, seen = ready;
+    double until = cost_clock() + WAIT_S / 2;
 
     while (l->ready - ready < to - from) {
+        if (l->ready > seen) {
+            seen = l->ready;
+            until = cost_clock() + WAIT_S / 2;
+        } else if (cost_clock() > until) {
+            die("no login has succeeded for a minute");
+        }
         while (opened < to && opened - from - (l->ready - ready) < at_once)
             session_open(l, &l->sessions[opened++]);
         load_pump(l, 1000);

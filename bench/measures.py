@@ -81,9 +81,9 @@ def load(server, options, command):
 def measure(server, options, key):
     """{measure: figure}"""
     what = MEASURES[key]
-    # A peer's figure is ten times ours: one run tells it.
-    repeat = 1 if what.phase == 'fresh' or what.once or server.package else options.repeat
-    answers = [load(server, options, what.command) for _ in range(repeat)]
+    repeat = 1 if what.phase == 'fresh' or what.once else min(server.repeat, options.repeat)
+    command = [*what.command, '--filled'] if server.rosters and key in ('roster', 'fanout-1000') else what.command
+    answers = [load(server, options, command) for _ in range(repeat)]
     fields = {key: what.answer, **what.also}
     found = {name: statistics.median(a[f] for a in answers) for name, f in fields.items()}
     if what.unit == 'KB':

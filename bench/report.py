@@ -144,8 +144,8 @@ jackdaw are one process. A message to another server costs both servers, which a
 moves the bytes from one socket to the other, or for presence from one to a hundred: no server can cost less.
 
 An archive is one of SQLite (jackdaw, prosody, ejabberd) or PostgreSQL. Pages are asked for one after the other, from the newest message
-on. The storm costs all from the moment the 5,000 connections break, 500 come back at a time; in each login by SCRAM is contained.
-Of ours and of the relay a figure is the median of three runs; of peers, and where what was set up stays, it is one run.
+on. The storm costs all from the moment the 5,000 connections break, 100 come back at a time; in each a login by SCRAM is contained.
+Figures of jackdaw and jackdaw-processes are the median of three runs, where what was set up does not stay; others are one or two runs.
 
 ## The storage alone
 

@@ -54,6 +54,8 @@ class Server:
     needs = ()  # further packages
     without = {}  # measure -> why this server has none
     tries = 2
+    repeat = 1  # a figure is the median of so many runs: a peer's is ten times ours
+    rosters = False  # long rosters are there from the beginning
 
     def __init__(self, port, build, domain=DOMAIN):
         """`other` and `names`: the server it speaks with, and the DNS that both are in, when it does. `archive`: whether it keeps one."""
@@ -123,6 +125,7 @@ class Server:
 
 class Jackdaw(Server):
     name = 'jackdaw'
+    repeat = 3
     register_options = ['--tls']  # it takes no password in the clear
 
     def version(self):
@@ -154,6 +157,7 @@ class Jackdaw(Server):
 class JackdawPostgres(Jackdaw):
     """One process on PostgreSQL, whose processes are counted. It waits for its disk, as SQLite does."""
     name = 'jackdaw-postgres'
+    repeat = 2
     without = dict.fromkeys(('idle', 'idle-tls', 'message-tls', 'message-crowd', 'message-s2s', 'carbons', 'message-privacy', 'ping',
                              'fanout', 'fanout-1000'), 'the database has no part in it')
 
@@ -185,6 +189,7 @@ ONE_PROCESS = dict.fromkeys(('idle', 'idle-tls', 'store', 'deliver', 'roster', '
 class JackdawThreads(Jackdaw):
     """Two loops in one process: half of the messages cross from one to the other."""
     name = 'jackdaw-threads'
+    repeat = 1
     without = ONE_PROCESS
 
     def placement(self):
@@ -204,11 +209,24 @@ class JackdawProcesses(Jackdaw):
 class Prosody(Server):
     name = package = 'prosody'
     needs = ('lua-dbi-sqlite3',)  # its archive in SQLite
+    rosters = True  # each change writes the whole roster: filling them by the wire would take minutes
     without = {'message-privacy': 'it has no privacy lists any more', 'message-crowd': OURS_ALONE}
 
     def prepare(self):
         self.key_and_certificate = self.certificate()[:2]
         (self.dir / 'data').mkdir()
+        self.fill_rosters()
+
+    def fill_rosters(self):
+        folder = self.dir / 'data' / self.domain.replace('.', '%2e') / 'roster'
+        folder.mkdir(parents=True)
+        items = {'r0': [(f'contact{i}@elsewhere.test', f'Contact number {i}', 'none') for i in range(1000)],
+                 'c0': [(f'c{i}@{self.domain}', '', 'both') for i in range(1, 1001)],
+                 **{f'c{i}': [(f'c0@{self.domain}', '', 'both')] for i in range(1, 1001)}}
+        for user, contacts in items.items():
+            lines = ''.join(f'["{jid}"] = {{ name = "{name}"; subscription = "{subscription}"; groups = {{ Friends = true }} }};\n'
+                            for jid, name, subscription in contacts)
+            (folder / f'{user}.dat').write_text(f'return {{ [false] = {{ version = 1 }};\n{lines}}};\n')
 
     def start(self):
         key, cert = self.key_and_certificate
