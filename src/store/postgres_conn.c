@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "store/postgres_many.h"
 #include "store/postgres_schema.h"
 #include "store/postgres_sql.h"
 
@@ -386,6 +387,29 @@ void postgres_conn_statement(struct postgres_conn *c, enum store_statement id, s
     name_statement(id, name);
     push(c, PQsendQueryPrepared(c->handle, name, count, values, lengths, formats, 1),
          (struct postgres_step){POSTGRES_STATEMENT, (uint16_t)id, t});
+}
+
+size_t postgres_conn_many(struct postgres_conn *c, struct store_txn *t)
+{
+    const char *values[POSTGRES_MANY_COLUMNS];
+    int lengths[POSTGRES_MANY_COLUMNS], formats[POSTGRES_MANY_COLUMNS];
+    char name[16];
+    struct postgres_many m;
+    size_t rows = postgres_many_take(&m, t);
+    if (!rows)
+        return 0;
+    prepare(c, m.statement, t);
+    for (int i = 0; i < POSTGRES_MANY_COLUMNS; i++) {
+        values[i] = buffer_str(&m.columns[i]).data;
+        lengths[i] = (int)buffer_len(&m.columns[i]);
+        formats[i] = 1;
+    }
+    name_statement(m.statement, name);
+    push(c,
+         PQsendQueryPrepared(c->handle, name, POSTGRES_MANY_COLUMNS, values, lengths, formats, 1),
+         (struct postgres_step){POSTGRES_STATEMENT, (uint16_t)m.statement, t});
+    postgres_many_finish(&m);
+    return rows;
 }
 
 void postgres_conn_sync(struct postgres_conn *c)

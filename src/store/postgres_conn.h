@@ -77,6 +77,9 @@ void postgres_conn_control(struct postgres_conn *c, const char *sql);
 /* The values are those that follow in the request. */
 void postgres_conn_statement(struct postgres_conn *c, enum store_statement id, struct store_txn *t,
                              struct request_cursor *values);
+/* Sends requests from `t` on (by `next`) as one statement when there are several that can be: how
+ * many, or 0. What happens to it is told of the first of them. */
+size_t postgres_conn_many(struct postgres_conn *c, struct store_txn *t);
 /* Writes down in the database that this writer has come to this batch; fails with
  * POSTGRES_UNCHANGED when it had already. */
 void postgres_conn_mark(struct postgres_conn *c, const char *writer, uint64_t batch);

@@ -189,8 +189,13 @@ static void send_all(struct postgres_writer *w)
     w->outcome = (struct outcome){0};
     begin_phase(w, PHASE_RUN);
     send_begin(w);
-    for (struct store_txn *t = w->batch.first; t; t = t->next)
-        send_request(w, t);
+    for (struct store_txn *t = w->batch.first; t;) {
+        size_t many = postgres_conn_many(w->conn, t);
+        if (!many)
+            send_request(w, t);
+        for (size_t i = 0; i < (many ? many : 1); i++)
+            t = t->next;
+    }
     postgres_conn_control(w->conn, "COMMIT");
     postgres_conn_sync(w->conn);
 }

@@ -231,6 +231,63 @@ static void test_words(void **state)
     expect_ids(f, "30");
 }
 
+/* --- many at once (PostgreSQL: in one statement) --- */
+
+static void add_later(struct fixture *f, struct str owner, uint64_t id, struct str xml)
+{
+    struct mam_row row = {.id = id,
+                          .mark = UINT64_MAX - id,
+                          .with = NURSE,
+                          .resource = STR(""),
+                          .sent = id % 2,
+                          .stanza = STR("m"),
+                          .xml = xml};
+    store_commit_later(mam_add(store_begin(f->store), owner, &row), 10, fixture_on_done,
+                       fixture_tag(f, (int)id));
+}
+
+/* A row that is there already changes nothing, also within the many. */
+static void test_many(void **state)
+{
+    struct fixture *f = *state;
+    struct mam_range range = {.before = INT64_MAX, .back = true};
+    add_later(f, ROMEO, 600, STR("<first/>"));
+    for (uint64_t id = 1; id <= 700; id++)
+        add_later(f, id % 3 ? ROMEO : JULIET, id, STR("<m>\xc3\xa9 {\"a\",NULL}</m>"));
+    add_later(f, ROMEO, 1, STR("<second/>"));
+    fixture_wait(f, 702);
+    for (int i = 0; i < 702; i++)
+        assert_int_equal(f->errors[i], ERR_OK);
+    READ(f, mam_page(f->store, ROMEO, &range, 3, DONE(f)));
+    expect_ids(f, "700 698 697");
+    assert_string_equal(f->cells[0][1], "-701");
+    assert_string_equal(f->cells[0][2], "<m>\xc3\xa9 {\"a\",NULL}</m>");
+    range.before = 3;
+    READ(f, mam_page(f->store, ROMEO, &range, 3, DONE(f)));
+    expect_ids(f, "2 1");
+    assert_string_equal(f->cells[1][2], "<m>\xc3\xa9 {\"a\",NULL}</m>");
+    range.before = INT64_MAX;
+    READ(f, mam_count(f->store, ROMEO, &range, 1000, DONE(f)));
+    assert_string_equal(f->cells[0][0], "468"); /* 467 of the 700, and number 600 */
+    READ(f, mam_count(f->store, JULIET, &range, 1000, DONE(f)));
+    assert_string_equal(f->cells[0][0], "233");
+}
+
+/* What the database refuses takes nobody with it: PostgreSQL takes no text that is not UTF-8. */
+static void test_many_and_a_bad_one(void **state)
+{
+    struct fixture *f = *state;
+    struct mam_range range = {.before = INT64_MAX};
+    for (uint64_t id = 1; id <= 40; id++)
+        add_later(f, ROMEO, id, id == 20 ? STR("<m>\xff</m>") : STR("<m/>"));
+    fixture_wait(f, 40);
+    bool refuses = f->durable && fixture_on_postgres();
+    for (int i = 0; i < 40; i++)
+        assert_int_equal(f->errors[i] == ERR_OK, i != 19 || !refuses);
+    READ(f, mam_count(f->store, ROMEO, &range, 1000, DONE(f)));
+    assert_string_equal(f->cells[0][0], refuses ? "39" : "40");
+}
+
 #define BOTH(test)                                                                                 \
     cmocka_unit_test_setup_teardown(test, fixture_durable_users, fixture_tear_down),               \
         cmocka_unit_test_setup_teardown(test, fixture_memory_users, fixture_tear_down)
@@ -238,8 +295,9 @@ static void test_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(test_pages),         BOTH(test_counts),  BOTH(test_single_ones), BOTH(test_sizes),
-        BOTH(test_prefs_and_key), BOTH(test_removal), BOTH(test_words),
+        BOTH(test_pages), BOTH(test_counts),        BOTH(test_single_ones),
+        BOTH(test_sizes), BOTH(test_prefs_and_key), BOTH(test_removal),
+        BOTH(test_words), BOTH(test_many),          BOTH(test_many_and_a_bad_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

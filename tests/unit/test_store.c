@@ -570,7 +570,7 @@ static void test_later_keeps_order(void **state)
     fixture_wait(f, 300);
     for (int i = 0; i < 300; i++) {
         assert_int_equal(f->tags[i], i);
-        assert_int_equal(f->errors[i], i < 297 ? ERR_OK : ERR_STORE_FULL);
+        assert_int_equal(f->errors[i], i < 297 ? ERR_OK : ERR_FULL);
     }
 }
 
