@@ -23,8 +23,8 @@
  *   idle       count sessions that do nothing: bytes each
  *
  * Options: --host --port --domain --password --prefix --mechanism --tls --raw --count --window
- * --each --rounds --privacy --crowd --users --at-once (logins) --seconds --pids 1,2,3 (the server's
- * processes).
+ * --each --rounds --privacy --crowd --users --at-once (logins) --keys FILE --seconds --pids 1,2,3
+ * (the server's processes).
  */
 #include "load.h"
 
@@ -66,6 +66,8 @@ static void set_option(struct options *o, const char *name, char *value)
         o->far_domain = value;
     else if (strcmp(name, "password") == 0)
         o->password = value;
+    else if (strcmp(name, "keys") == 0)
+        o->keys = value;
     else if (strcmp(name, "prefix") == 0)
         o->prefix = value;
     else if (strcmp(name, "mechanism") == 0)
@@ -101,8 +103,8 @@ static void parse_options(struct options *o, int argc, char **argv)
         {"window", 1, NULL, 0},   {"each", 1, NULL, 0},       {"rounds", 1, NULL, 0},
         {"seconds", 1, NULL, 0},  {"pids", 1, NULL, 0},       {"privacy", 1, NULL, 0},
         {"crowd", 1, NULL, 0},    {"users", 1, NULL, 0},      {"at-once", 1, NULL, 0},
-        {"drain", 0, NULL, 'd'},  {"filled", 0, NULL, 'f'},   {"tls", 0, NULL, 't'},
-        {"raw", 0, NULL, 'r'},    {NULL, 0, NULL, 0}};
+        {"keys", 1, NULL, 0},     {"drain", 0, NULL, 'd'},    {"filled", 0, NULL, 'f'},
+        {"tls", 0, NULL, 't'},    {"raw", 0, NULL, 'r'},      {NULL, 0, NULL, 0}};
     int index, c;
 
     *o = (struct options){.host = "127.0.0.1",
@@ -149,6 +151,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
         if (strcmp(argv[1], commands[i].name) == 0) {
             commands[i].run(&l);
+            keys_save(&l);
             fflush(stdout);
             _exit(0); /* thousands of sockets close faster by themselves */
         }

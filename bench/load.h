@@ -14,6 +14,7 @@ enum { LOAD_PIDS = 64, LOAD_BATCH = 256 };
 
 struct options {
     const char *host, *domain, *password, *mechanism, *prefix;
+    const char *keys; /* a file: see keys_load */
     uint16_t port;
     /* The second server of `message` (0: none): odd users are there. */
     uint16_t far_port;
@@ -93,7 +94,8 @@ struct load {
     struct session *sessions;
     int session_count;
     struct account_keys *keys; /* by user */
-    int key_count;
+    size_t key_count;
+    bool keys_changed;
     int ready, failed;
     bool stopped; /* nobody answers any more */
     char error[256];
@@ -115,6 +117,10 @@ void session_fail(struct session *s, const char *fmt, ...) __attribute__((format
 void load_pump(struct load *l, int ms);
 
 /* ---- load_login.c: everything from features to the bound session ---- */
+/* What a password's derivation yields is kept in a file from one run to the next: thousands of them
+ * take longer than what is measured. */
+void keys_load(struct load *l, size_t count);
+void keys_save(const struct load *l);
 void login_on_stanza(struct session *s, const char *xml, size_t len);
 
 /* ---- load_steps.c ---- */

@@ -66,10 +66,47 @@ static struct account_keys *keys_of(struct session *s, const char *salt64, int i
         return k;
     (void)snprintf(k->salt, sizeof(k->salt), "%s", salt64);
     k->iterations = iterations;
+    s->load->keys_changed = true;
     PKCS5_PBKDF2_HMAC(password, (int)strlen(password), salt, unbase64(salt64, salt), iterations,
                       digest(s), digest_size(s), salted);
     hmac(s, salted, digest_size(s), "Client Key", 10, k->client_key);
     return k;
+}
+
+static FILE *keys_file(const struct load *l, const char *mode)
+{
+    char path[512];
+
+    if (!l->options.keys)
+        return NULL;
+    (void)snprintf(path, sizeof(path), "%s-%s", l->options.keys, l->options.prefix);
+    return fopen(path, mode);
+}
+
+void keys_load(struct load *l, size_t count)
+{
+    FILE *f = keys_file(l, "rb");
+
+    l->key_count = count;
+    l->keys = calloc(count, sizeof(*l->keys));
+    if (!l->keys)
+        abort();
+    if (f && fread(l->keys, sizeof(*l->keys), count, f) > 0)
+        l->keys_changed = false;
+    if (f)
+        fclose(f);
+}
+
+void keys_save(const struct load *l)
+{
+    FILE *f = l->keys_changed ? keys_file(l, "r+b") : NULL;
+
+    if (!f && l->keys_changed)
+        f = keys_file(l, "wb");
+    if (!f)
+        return;
+    (void)fwrite(l->keys, sizeof(*l->keys), l->key_count, f);
+    fclose(f);
 }
 
 static void auth_plain(struct session *s)

@@ -31,10 +31,10 @@ uint64_t settle(struct load *l)
 void sessions_make(struct load *l, int count)
 {
     l->sessions = calloc((size_t)count, sizeof(*l->sessions));
-    l->keys = calloc((size_t)count + 1, sizeof(*l->keys));
-    if (!l->sessions || !l->keys)
+    if (!l->sessions)
         die("out of memory");
     l->session_count = count;
+    keys_load(l, (size_t)(count > l->options.users ? count : l->options.users) + 1);
 }
 
 void sessions_name(struct load *l, int from, int to, int first, int step, int users, int resource)

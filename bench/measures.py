@@ -65,7 +65,7 @@ def load(server, options, command):
     """Runs the load generator; returns its answer."""
     pids = server.pids() + (server.other.pids() if server.other else [])
     full = [str(Path(options.build) / 'bench/load'), *command, '--port', str(server.port), '--domain', server.domain, '--mechanism',
-            server.mechanism, '--pids', ','.join(map(str, pids))]
+            server.mechanism, '--keys', str(server.dir / 'keys'), '--pids', ','.join(map(str, pids))]
     if server.other:
         full += ['--far-port', str(server.other.port), '--far-domain', server.other.domain]
     if server.raw:
