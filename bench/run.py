@@ -139,13 +139,15 @@ class Bench:
             server.remove()
 
     def guarded(self, part, keys):
-        """A server that does not start or stops in the middle costs its own rows, no more."""
+        """A server that does not start or stops in the middle costs its own rows, no more. Whether it went well."""
         try:
             part()
+            return True
         except (RuntimeError, AssertionError, OSError, subprocess.SubprocessError) as e:
             for key in keys:
                 if key not in self.results and key not in self.reasons:
                     self.failed(key, getattr(e, 'stderr', None) or e)
+            return False
 
     def run(self):
         pairs = self.keys('paired')
@@ -154,8 +156,8 @@ class Bench:
         print(f'{self.server.name} ({self.server.version()})', flush=True)
         try:
             if alone:
-                self.guarded(self.begin, alone)
-                self.guarded(self.alone, alone)
+                if self.guarded(self.begin, alone):
+                    self.guarded(self.alone, alone)
         finally:
             self.finish(self.server)
         if pairs and self.cls.package and not self.options.network:
@@ -165,7 +167,13 @@ class Bench:
 
 
 def register(server, options, prefix, count=None):
-    load(server, options, ['register', '--prefix', prefix, '--count', str(count or ACCOUNTS[prefix]), *server.register_options])
+    command = ['register', '--prefix', prefix, '--count', str(count or ACCOUNTS[prefix]), *server.register_options]
+    for _ in range(5):  # several processes listen before they have found each other
+        try:
+            return load(server, options, command)
+        except RuntimeError:
+            time.sleep(1)
+    return load(server, options, command)
 
 
 def bench_storage(build):
