@@ -279,7 +279,8 @@ static void hold_remote(struct sm *sm)
 bool flight_bounced(struct sm *sm, struct packet *p)
 {
     struct flight *f = flight_find(sm, p->receipt.number);
-    if (!f || !link_is_up(sm->c->link)) { /* it goes when the router is back */
+    bool kept = f && f->session && f->session->acks; /* until its client comes back (XEP-0198) */
+    if (!f || kept || !link_is_up(sm->c->link)) {    /* it goes when the router is back */
         packet_destroy(p);
         return true;
     }

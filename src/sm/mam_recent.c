@@ -71,7 +71,7 @@ struct mam_id mam_recent_take(struct user *user, const struct packet *p, bool se
         return none;
     }
     struct str id = stanza_attr(p->stanza, STANZA_ROOT, STR("id"));
-    if (id.len < (p->delay ? 1 : ID_MIN)) /* what is sent again says so, but not by clients */
+    if (!p->delay && id.len < ID_MIN) /* what is sent again says so, but not by clients */
         return none;
     for (uint32_t i = r->count; i-- > 0;) /* newest last, so that equal ones keep their order */
         if (r->rows[i].sent == sent &&

@@ -84,6 +84,10 @@ struct sm {
     struct path path;
     struct sm_counters counters;
     uint64_t mam_key[2];   /* of the ids in archives: mam_id.c */
+    struct {
+        struct loop_timer again;
+        bool failing, made; /* said once; we have written one, as there was none */
+    } mam_key_read;
     uint64_t mam_doubt;    /* loop_now: mam_recent.c */
     void *state[FEATURES]; /* the features' own, made at PATH_START */
     uint64_t started;      /* loop_now */

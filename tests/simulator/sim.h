@@ -9,20 +9,38 @@
 #include "../scenario/scenario.h"
 #include "sim_disk.h"
 
-enum { SIM_CLIENTS = 10, SIM_MESSAGES = 4000, SIM_FAULTS = 256, SIM_NOBODY = -1 };
+enum { SIM_CLIENTS = 10, SIM_MESSAGES = 4000, SIM_IQS = 1000, SIM_FAULTS = 256, SIM_NOBODY = -1 };
 
 /* --- the account: what was sent, and what became of it --- */
 struct sim_message {
-    int from, to;         /* clients */
+    int from;             /* a client */
+    int to;               /* a user */
+    bool full;            /* for one client of theirs alone */
     uint32_t number;      /* of its pair */
     uint64_t sent, acked; /* loop_now; 0: not */
     uint64_t first, last; /* copies that arrived */
     uint64_t returned;    /* the last error */
-    uint32_t place;       /* of its first copy among all first copies */
+    struct {
+        uint64_t first;  /* its first copy, and ... */
+        uint32_t place;  /* ... the place of that among all first copies */
+        uint16_t copies; /* of each client of `to`; carbons of what others of them got are copies */
+        uint16_t sent;   /* carbons (XEP-0280) for the other clients of who wrote it */
+        bool directly;   /* one of the copies was no carbon */
+        bool expected;   /* it was there when the message was sent, and had been for a while */
+    } at[SIM_CLIENTS];
     uint16_t copies, errors;
+    uint16_t kept[2];   /* in the archives: of `to`, of who wrote it */
     bool late_unmarked; /* a later copy without <delay/> */
+    bool misplaced;     /* in an archive, behind what was sent later */
     bool given_up;      /* its sender could not come back to its session */
     bool sent_again;    /* by its sender, after a resumption */
+};
+/* A contact was put into the roster: "cN", N being the place of this among all. */
+struct sim_iq {
+    int from; /* a client */
+    uint64_t sent, acked;
+    uint16_t results, errors;
+    bool kept; /* it is in the roster at the end */
 };
 /* Something was broken from `begun` to `over`, for everybody or for one client. */
 struct sim_fault {
@@ -51,18 +69,21 @@ enum sim_client_state {
 };
 struct sim_sent {
     struct list node;
-    int message; /* -1: none of the account's */
+    int message, iq; /* -1: none of the account's */
     size_t len;
     char xml[];
 };
 struct sim_client {
     struct sim *sim;
-    int index;
-    char local[16];
-    bool acks; /* it speaks XEP-0198 */
+    int index, user; /* a user's first client has the user's number */
+    char local[16];  /* of its account */
+    char name[16];   /* of itself, its resource */
+    bool acks;       /* it speaks XEP-0198 */
     enum sim_client_state state;
     bool wanted; /* it is to be there */
     uint64_t next_try, next_write, since;
+    uint64_t bound; /* since when it has this session */
+    enum sim_asking { SIM_ASKS_NOTHING, SIM_ASKS_ROSTER, SIM_ASKS_ARCHIVE } asking;
     struct conn *conn;
     struct parser *parser;
     struct scram_client *scram;
@@ -72,14 +93,20 @@ struct sim_client {
     struct list unacked; /* struct sim_sent */
     bool asked;
 };
-void sim_client_init(struct sim_client *c, struct sim *sim, int index, bool acks);
+/* Of an account of its own, or of another client's. */
+void sim_client_init(struct sim_client *c, struct sim *sim, int index, int user, bool acks);
 void sim_client_finish(struct sim_client *c);
 void sim_client_connect(struct sim_client *c);
 /* The connection is gone without a word. */
 void sim_client_vanish(struct sim_client *c);
 /* Ends its stream as it should; its session ends with it. */
 void sim_client_leave(struct sim_client *c);
-void sim_client_write(struct sim_client *c, int to);
+/* To a client's user, or to that client alone. */
+void sim_client_write(struct sim_client *c, int to, bool full);
+/* Puts a contact into the roster. */
+void sim_client_add(struct sim_client *c);
+/* Reads its account's roster and archive: sim_kept.c gets them. */
+void sim_client_read_all(struct sim_client *c);
 void sim_client_ask(struct sim_client *c);            /* <r/> when something is not acknowledged */
 void sim_client_pause(struct sim_client *c, bool on); /* it reads nothing */
 
@@ -96,7 +123,10 @@ struct sim {
     int client_count;
     struct sim_message *messages;
     int message_count;
+    struct sim_iq *iqs;
+    int iq_count;
     uint32_t numbers[SIM_CLIENTS][SIM_CLIENTS];
+    uint32_t archived[2][SIM_CLIENTS][SIM_CLIENTS]; /* the last of each pair */
     uint32_t places;
     struct sim_fault faults[SIM_FAULTS];
     int fault_count;
@@ -118,9 +148,22 @@ __attribute__((format(printf, 2, 3))) void sim_trace(struct sim *s, const char *
 __attribute__((format(printf, 2, 3))) void sim_complain(struct sim *s, const char *fmt, ...);
 
 /* --- sim_account.c --- */
-int sim_account_sent(struct sim *s, int from, int to); /* the message's index; -1: no more room */
+/* The message's index; -1: no more room. */
+int sim_account_sent(struct sim *s, int from, int to, bool full);
 void sim_account_came(struct sim *s, int client, const struct stanza *message);
 struct sim_fault *sim_account_fault(struct sim *s, int client);
 void sim_account_check(struct sim *s);
+/* For sim_kept.c. NULL: none of the account's. */
+struct sim_message *sim_account_find(struct sim *s, const struct stanza *stanza, stanza_el message);
+unsigned sim_account_faults(const struct sim *s, const struct sim_message *m, uint64_t end);
+void sim_account_print(struct sim *s, const struct sim_message *m, const char *what);
+
+/* --- sim_kept.c --- */
+int sim_kept_set(struct sim *s, int from); /* the roster's contact; -1: no more room */
+void sim_kept_answered(struct sim *s, int client, const struct stanza *iq);
+void sim_kept_roster(struct sim *s, int user, const struct stanza *result);
+/* A result of a query of the archive (XEP-0313 section 4.2); false: this is none. */
+bool sim_kept_archived(struct sim *s, int user, const struct stanza *message);
+void sim_kept_check(struct sim *s);
 
 #endif

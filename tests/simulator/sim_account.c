@@ -9,30 +9,41 @@
 #include "xmpp/namespaces.h"
 
 /* What a component lost with a fault it may take so long to get right again. */
-enum { OUTCOME_MS = 1000 };
+enum { OUTCOME_MS = 1000, SETTLED_MS = 2000, DELIVERED_MS = 3000 };
 
 static const char *name_of(const struct sim *s, int client)
 {
-    return s->clients[client].local;
+    return s->clients[client].name;
+}
+
+static const char *user_name(const struct sim *s, int user)
+{
+    return s->clients[user].local;
 }
 
 /* --- entries --- */
 
-int sim_account_sent(struct sim *s, int from, int to)
+int sim_account_sent(struct sim *s, int from, int to, bool full)
 {
     if (s->message_count == SIM_MESSAGES)
         return -1;
     int index = s->message_count++;
     s->messages[index] = (struct sim_message){
-        .from = from, .to = to, .number = ++s->numbers[from][to], .sent = sim_now(s)};
-    sim_trace(s, "%s sends m%d to %s, no. %" PRIu32, name_of(s, from), index, name_of(s, to),
+        .from = from, .to = to, .full = full, .number = ++s->numbers[from][to], .sent = sim_now(s)};
+    for (int i = 0; i < s->client_count; i++) {
+        const struct sim_client *c = &s->clients[i];
+        s->messages[index].at[i].expected = c->state == SIM_ON && c->bound &&
+                                            sim_now(s) - c->bound > SETTLED_MS &&
+                                            (c->user == to || c->user == s->clients[from].user);
+    }
+    sim_trace(s, "%s sends m%d to %s, no. %" PRIu32, name_of(s, from), index, user_name(s, to),
               s->messages[index].number);
     return index;
 }
 
-static struct sim_message *message_of(struct sim *s, const struct stanza *stanza)
+struct sim_message *sim_account_find(struct sim *s, const struct stanza *stanza, stanza_el message)
 {
-    struct str id = stanza_attr(stanza, STANZA_ROOT, STR("id"));
+    struct str id = stanza_attr(stanza, message, STR("id"));
     uint64_t index;
     if (id.len < 2 || id.data[0] != 'm' ||
         !str_to_u64((struct str){id.data + 1, id.len - 1}, UINT32_MAX, &index) ||
@@ -41,40 +52,68 @@ static struct sim_message *message_of(struct sim *s, const struct stanza *stanza
     return &s->messages[index];
 }
 
-static void arrived(struct sim *s, struct sim_message *m, const struct stanza *stanza)
+static void arrived(struct sim *s, struct sim_message *m, int client, const struct stanza *stanza,
+                    stanza_el message)
 {
-    bool marked = stanza_child(stanza, STANZA_ROOT, STR("delay"), NS_DELAY) != STANZA_NONE;
-    if (!m->copies) {
-        m->first = sim_now(s);
-        m->place = ++s->places;
-    } else if (!marked) {
+    bool marked = stanza_child(stanza, message, STR("delay"), NS_DELAY) != STANZA_NONE;
+    if (!m->at[client].copies) {
+        m->at[client].first = sim_now(s);
+        m->at[client].place = ++s->places;
+    } else if (!marked && message == STANZA_ROOT && m->at[client].directly) {
         m->late_unmarked = true;
     }
+    m->at[client].directly = m->at[client].directly || message == STANZA_ROOT;
+    if (!m->copies++)
+        m->first = sim_now(s);
     m->last = sim_now(s);
-    m->copies++;
-    sim_trace(s, "%s gets m%d of %s%s%s", name_of(s, m->to), (int)(m - s->messages),
-              name_of(s, m->from), marked ? ", delayed" : "", m->copies > 1 ? ", again" : "");
+    m->at[client].copies++;
+    sim_trace(s, "%s gets m%d of %s%s%s%s", name_of(s, client), (int)(m - s->messages),
+              name_of(s, m->from), message == STANZA_ROOT ? "" : ", a carbon",
+              marked ? ", delayed" : "", m->at[client].copies > 1 ? ", again" : "");
+}
+
+static void returned(struct sim *s, struct sim_message *m, int client)
+{
+    if (client != m->from)
+        sim_complain(s, "%s gets an error for m%d, which it did not send", name_of(s, client),
+                     (int)(m - s->messages));
+    m->errors++;
+    m->returned = sim_now(s);
+    sim_trace(s, "%s gets an error for m%d", name_of(s, client), (int)(m - s->messages));
+}
+
+/* XEP-0280: the copy of a message that another client of the account has sent or got. */
+static stanza_el inside(const struct stanza *stanza, const char *direction)
+{
+    stanza_el el = stanza_child(stanza, STANZA_ROOT, str_of(direction), NS_CARBONS);
+    if (el != STANZA_NONE)
+        el = stanza_child(stanza, el, STR("forwarded"), NS_FORWARD);
+    return el == STANZA_NONE ? el : stanza_child(stanza, el, STR("message"), NS_CLIENT);
 }
 
 void sim_account_came(struct sim *s, int client, const struct stanza *stanza)
 {
-    struct sim_message *m = message_of(s, stanza);
+    stanza_el sent = inside(stanza, "sent"), got = inside(stanza, "received");
+    stanza_el message = got != STANZA_NONE ? got : sent;
+    if (message == STANZA_NONE)
+        message = STANZA_ROOT;
+    struct sim_message *m = sim_account_find(s, stanza, message);
+    int user = s->clients[client].user;
     if (!m) {
         sim_complain(s, "%s gets what nobody sent", name_of(s, client));
         return;
     }
-    if (str_is(stanza_attr(stanza, STANZA_ROOT, STR("type")), "error")) {
-        if (client != m->from)
-            sim_complain(s, "%s gets an error for m%d, which it did not send", name_of(s, client),
-                         (int)(m - s->messages));
-        m->errors++;
-        m->returned = sim_now(s);
-        sim_trace(s, "%s gets an error for m%d", name_of(s, client), (int)(m - s->messages));
-    } else if (client != m->to) {
+    if (str_is(stanza_attr(stanza, message, STR("type")), "error")) {
+        if (got == STANZA_NONE) /* XEP-0280 section 6.1: else a copy for the other clients */
+            returned(s, m, client);
+    } else if (sent != STANZA_NONE && user == s->clients[m->from].user && client != m->from) {
+        m->at[client].sent++;
+        sim_trace(s, "%s hears of m%d", name_of(s, client), (int)(m - s->messages));
+    } else if (user != m->to || sent != STANZA_NONE) {
         sim_complain(s, "%s gets m%d, which is for %s", name_of(s, client), (int)(m - s->messages),
-                     name_of(s, m->to));
+                     user_name(s, m->to));
     } else {
-        arrived(s, m, stanza);
+        arrived(s, m, client, stanza, message);
     }
 }
 
@@ -89,41 +128,42 @@ struct sim_fault *sim_account_fault(struct sim *s, int client)
 
 /* --- the judgement --- */
 
-static bool concerns(const struct sim_fault *f, const struct sim_message *m)
+static bool concerns(const struct sim *s, const struct sim_fault *f, const struct sim_message *m)
 {
-    return f->client == SIM_NOBODY || f->client == m->from || f->client == m->to;
+    int user = f->client == SIM_NOBODY ? SIM_NOBODY : s->clients[f->client].user;
+    return user == SIM_NOBODY || user == s->clients[m->from].user || user == m->to;
 }
 
-static unsigned faults_between(const struct sim *s, const struct sim_message *m, uint64_t end)
+unsigned sim_account_faults(const struct sim *s, const struct sim_message *m, uint64_t end)
 {
     unsigned count = 0;
     for (int i = 0; i < s->fault_count; i++)
-        count +=
-            concerns(&s->faults[i], m) && m->sent <= s->faults[i].over && s->faults[i].begun <= end;
+        count += concerns(s, &s->faults[i], m) && m->sent <= s->faults[i].over &&
+                 s->faults[i].begun <= end;
     return count;
 }
 
 /* To a client without acknowledgements that went without reading: nobody can know. */
 static bool went_unread(const struct sim *s, const struct sim_message *m)
 {
-    if (s->clients[m->to].acks)
-        return false;
     for (int i = 0; i < s->fault_count; i++) {
         const struct sim_fault *f = &s->faults[i];
-        if (f->mute && f->client == m->to && m->sent <= f->over &&
+        const struct sim_client *c = f->mute ? &s->clients[f->client] : NULL;
+        if (c && !c->acks && c->user == m->to && m->sent <= f->over &&
             (!m->acked || f->begun <= m->acked + OUTCOME_MS))
             return true;
     }
     return false;
 }
 
-static void print(struct sim *s, const struct sim_message *m, const char *what)
+void sim_account_print(struct sim *s, const struct sim_message *m, const char *what)
 {
     sim_complain(s,
                  "%s: m%d, %s to %s, sent %" PRIu64 ", acknowledged %" PRIu64 ", arrived %" PRIu64
-                 " to %" PRIu64 " (%u times), returned %" PRIu64 " (%u times)",
-                 what, (int)(m - s->messages), name_of(s, m->from), name_of(s, m->to), m->sent,
-                 m->acked, m->first, m->last, m->copies, m->returned, m->errors);
+                 " to %" PRIu64 " (%u times), returned %" PRIu64 " (%u times), archived %u and %u",
+                 what, (int)(m - s->messages), name_of(s, m->from), user_name(s, m->to), m->sent,
+                 m->acked, m->first, m->last, m->copies, m->returned, m->errors, m->kept[0],
+                 m->kept[1]);
 }
 
 /* When the next of the same pair arrived. */
@@ -136,45 +176,84 @@ static uint64_t next_arrival(const struct sim *s, const struct sim_message *m)
     return next;
 }
 
+/* Copies that one client got, or carbons, whichever are most. */
+static unsigned most_copies(const struct sim *s, const struct sim_message *m)
+{
+    unsigned most = 0;
+    for (int i = 0; i < s->client_count; i++) {
+        most = m->at[i].copies > most ? m->at[i].copies : most;
+        most = m->at[i].sent > most ? m->at[i].sent : most;
+    }
+    return most;
+}
+
+/* Where nothing was broken, every client that was there has it once: those it is for, and by a
+ * carbon (XEP-0280) those of who wrote it. */
+static void check_everywhere(struct sim *s, const struct sim_message *m)
+{
+    if (sim_account_faults(s, m, m->sent + DELIVERED_MS))
+        return;
+    for (int i = 0; i < s->client_count; i++) {
+        bool mine = s->clients[i].user == s->clients[m->from].user;
+        unsigned wanted =
+            m->at[i].expected && !(mine && i == m->from && s->clients[i].user != m->to);
+        unsigned got = mine && s->clients[i].user != m->to ? m->at[i].sent : m->at[i].copies;
+        if (got < wanted || got > 1) {
+            sim_account_print(s, m, "not once at each");
+            sim_complain(s, "... %u times at %s", got, name_of(s, i));
+        }
+    }
+}
+
 static void check_message(struct sim *s, const struct sim_message *m)
 {
     unsigned fates = m->copies + m->errors;
     uint64_t end = m->last > m->returned ? m->last : m->returned;
     if (m->acked && !fates && !went_unread(s, m)) /* G1 */
-        print(s, m, "acknowledged and lost");
-    if (!m->acked && !fates && !faults_between(s, m, next_arrival(s, m)))
-        print(s, m, "lost without a fault");
-    if (fates > 1 + faults_between(s, m, end)) /* G3, G5 */
-        print(s, m, "too often");
-    if (m->copies > 1 && m->late_unmarked && !m->sent_again)
-        print(s, m, "a later copy does not say that it is late");
+        sim_account_print(s, m, "acknowledged and lost");
+    if (!m->acked && !fates && !sim_account_faults(s, m, next_arrival(s, m)))
+        sim_account_print(s, m, "lost without a fault");
+    if (most_copies(s, m) + m->errors > 1 + sim_account_faults(s, m, end)) /* G3, G5 */
+        sim_account_print(s, m, "too often");
+    if (m->late_unmarked && !m->sent_again)
+        sim_account_print(s, m, "a later copy does not say that it is late");
+    check_everywhere(s, m);
 }
 
 /* What is on its way to a client without acknowledgements that goes, or whose c2s dies, comes back
- * to the sm and is stored behind what came meanwhile. While the disk fails live messages go on, and
- * what is stored has to wait. */
-static bool may_come_late(const struct sim *s, const struct sim_message *m)
+ * to the sm and is stored behind what came meanwhile. What a client never took goes to another of
+ * its user when its session ends. What is for one client alone reaches it before its presence does,
+ * and what an earlier session did not take waits in the queue (RFC 6121 section 8.5). While the
+ * disk fails live messages go on, and what is stored has to wait. */
+static bool may_come_late(const struct sim *s, const struct sim_message *m, int client)
 {
-    bool plain = !s->clients[m->to].acks;
+    bool plain = !s->clients[client].acks, alone = true;
+    for (int i = 0; i < s->client_count; i++)
+        alone = alone && (i == client || s->clients[i].user != s->clients[client].user);
     for (int i = 0; i < s->fault_count; i++) {
         const struct sim_fault *f = &s->faults[i];
-        if (m->sent <= f->over && f->begun <= m->first &&
-            (f->disk || (plain && (f->client == m->to || f->c2s))))
+        bool its = f->client != SIM_NOBODY && s->clients[f->client].user == m->to;
+        if (m->sent <= f->over && f->begun <= m->at[client].first &&
+            (f->disk || (plain && (its || f->c2s)) ||
+             ((!alone || m->full) && (its || f->client == SIM_NOBODY))))
             return true;
     }
     return false;
 }
 
-/* G4: first copies of a pair come in the order they were sent. */
-static void check_order(struct sim *s, int from, int to)
+/* G4: first copies of a pair come in the order they were sent. What is for one client alone reaches
+ * it before its presence does, what is for the user then waits in the queue (RFC 6121 section 8.5).
+ */
+static void check_order(struct sim *s, int from, int client, bool full)
 {
     const struct sim_message *before = NULL;
     for (const struct sim_message *m = s->messages; m < s->messages + s->message_count; m++) {
-        if (m->from != from || m->to != to || !m->copies)
+        if (m->from != from || m->full != full || !m->at[client].copies)
             continue;
-        if (before && m->place < before->place && !may_come_late(s, before)) {
-            print(s, m, "has overtaken the next");
-            print(s, before, "which is this");
+        if (before && m->at[client].place < before->at[client].place &&
+            !may_come_late(s, before, client)) {
+            sim_account_print(s, m, "has overtaken the next");
+            sim_account_print(s, before, "which is this");
             continue;
         }
         before = m;
@@ -187,5 +266,6 @@ void sim_account_check(struct sim *s)
         check_message(s, &s->messages[i]);
     for (int i = 0; i < s->client_count; i++)
         for (int j = 0; j < s->client_count; j++)
-            check_order(s, i, j);
+            for (int full = 0; full < 2; full++)
+                check_order(s, i, j, full);
 }

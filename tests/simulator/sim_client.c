@@ -8,13 +8,14 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "xmpp/namespaces.h"
 #include "xmpp/sasl.h"
 #include "xmpp/scram.h"
 
-#define NS_SM      "urn:xmpp:sm:3"
+#define SM         "urn:xmpp:sm:3"
 #define RETRY_MS   200u
 #define PASSWORD   STR("secret")
-#define MAX_RESUME "xmlns='" NS_SM "' resume='true'"
+#define MAX_RESUME "xmlns='" SM "' resume='true'"
 
 static const struct parser_limits limits = {
     .stanza_bytes = 1 << 20, .depth = 100, .attributes = 100, .namespaces = 100, .children = 10000};
@@ -44,8 +45,8 @@ __attribute__((format(printf, 2, 3))) static void send_fmt(struct sim_client *c,
     send_bytes(c, (struct str){text, (size_t)len});
 }
 
-/* A stanza, which counts. `message`: its place in the account, or -1. */
-static void send_stanza(struct sim_client *c, int message, const char *xml)
+/* A stanza, which counts. `message`, `iq`: its place in the account, or -1. */
+static void send_stanza(struct sim_client *c, int message, int iq, const char *xml)
 {
     send_bytes(c, str_of(xml));
     if (!c->acks)
@@ -53,21 +54,58 @@ static void send_stanza(struct sim_client *c, int message, const char *xml)
     size_t len = strlen(xml);
     struct sim_sent *sent = mem_alloc(sizeof(*sent) + len + 1);
     sent->message = message;
+    sent->iq = iq;
     sent->len = len;
     memcpy(sent->xml, xml, len + 1);
     list_push(&c->unacked, &sent->node);
 }
 
-void sim_client_write(struct sim_client *c, int to)
+void sim_client_write(struct sim_client *c, int to, bool full)
 {
     char xml[256];
-    int message = sim_account_sent(c->sim, c->index, to);
+    const struct sim_client *other = &c->sim->clients[to];
+    int message = sim_account_sent(c->sim, c->index, other->user, full);
     if (message < 0)
         return;
+    if (full)
+        sim_trace(c->sim, "... at %s", other->name);
+    (void)snprintf(
+        xml, sizeof(xml),
+        "<message to='%s@example.net%s%s' type='chat' id='m%d'><body>%d</body></message>",
+        other->local, full ? "/" : "", full ? other->name : "", message, message);
+    send_stanza(c, message, -1, xml);
+}
+
+void sim_client_add(struct sim_client *c)
+{
+    char xml[256];
+    int iq = sim_kept_set(c->sim, c->index);
+    if (iq < 0)
+        return;
     (void)snprintf(xml, sizeof(xml),
-                   "<message to='%s@example.net' type='chat' id='m%d'><body>%d</body></message>",
-                   c->sim->clients[to].local, message, message);
-    send_stanza(c, message, xml);
+                   "<iq type='set' id='c%d'><query xmlns='jabber:iq:roster'>"
+                   "<item jid='c%d@example.net'/></query></iq>",
+                   iq, iq);
+    send_stanza(c, -1, iq, xml);
+}
+
+/* Not of the account: nothing breaks any more. */
+void sim_client_read_all(struct sim_client *c)
+{
+    c->asking = SIM_ASKS_ROSTER;
+    send_stanza(c, -1, -1, "<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>");
+}
+
+static void ask_archive(struct sim_client *c, struct str after)
+{
+    char xml[512];
+    c->asking = SIM_ASKS_ARCHIVE;
+    (void)snprintf(xml, sizeof(xml),
+                   "<iq type='set' id='archive'><query xmlns='urn:xmpp:mam:2'>"
+                   "<set xmlns='http://jabber.org/protocol/rsm'><max>100</max>%s%.*s%s</set>"
+                   "</query></iq>",
+                   after.data ? "<after>" : "", STR_ARG(after), after.data ? "</after>" : "");
+    send_stanza(c, -1, -1, xml);
 }
 
 void sim_client_ask(struct sim_client *c)
@@ -75,7 +113,7 @@ void sim_client_ask(struct sim_client *c)
     if (c->state != SIM_ON || !c->acks || c->asked || list_empty(&c->unacked))
         return;
     c->asked = true;
-    send_bytes(c, STR("<r xmlns='" NS_SM "'/>"));
+    send_bytes(c, STR("<r xmlns='" SM "'/>"));
 }
 
 /* --- the account of what it sent --- */
@@ -86,7 +124,7 @@ static void acknowledged(struct sim_client *c, uint32_t h)
     while (c->told != h) {
         struct list *node = list_pop(&c->unacked);
         if (!node) {
-            sim_complain(s, "%s: h=%" PRIu32 " is more than it has sent", c->local, h);
+            sim_complain(s, "%s: h=%" PRIu32 " is more than it has sent", c->name, h);
             c->told = h;
             return;
         }
@@ -94,7 +132,9 @@ static void acknowledged(struct sim_client *c, uint32_t h)
         c->told++;
         if (sent->message >= 0) {
             s->messages[sent->message].acked = sim_now(s);
-            sim_trace(s, "%s: m%d is acknowledged", c->local, sent->message);
+            sim_trace(s, "%s: m%d is acknowledged", c->name, sent->message);
+        } else if (sent->iq >= 0) {
+            s->iqs[sent->iq].acked = sim_now(s);
         }
         free(sent);
     }
@@ -179,17 +219,20 @@ static bool respond(struct sim_client *c, const struct stanza *challenge)
 static void bind(struct sim_client *c)
 {
     c->session[0] = '\0';
+    c->bound = 0;
     give_up(c);
     c->state = SIM_BINDING;
-    send_bytes(c, STR("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"
-                      "<resource>test</resource></bind></iq>"));
+    send_fmt(c,
+             "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"
+             "<resource>%s</resource></bind></iq>",
+             c->name);
 }
 
 static void enter(struct sim_client *c)
 {
     c->state = SIM_ON;
     c->asked = false;
-    sim_trace(c->sim, "%s is there", c->local);
+    sim_trace(c->sim, "%s is there", c->name);
 }
 
 static void resume_or_bind(struct sim_client *c)
@@ -199,7 +242,7 @@ static void resume_or_bind(struct sim_client *c)
         return;
     }
     c->state = SIM_RESUMING;
-    send_fmt(c, "<resume xmlns='" NS_SM "' previd='%s' h='%" PRIu32 "'/>", c->session, c->heard);
+    send_fmt(c, "<resume xmlns='" SM "' previd='%s' h='%" PRIu32 "'/>", c->session, c->heard);
 }
 
 /* XEP-0198 section 5 */
@@ -207,7 +250,7 @@ static void resumed(struct sim_client *c, const struct stanza *s)
 {
     uint64_t h = 0;
     (void)str_to_u64(stanza_attr(s, STANZA_ROOT, STR("h")), UINT32_MAX, &h);
-    sim_trace(c->sim, "%s resumes, h=%" PRIu64, c->local, h);
+    sim_trace(c->sim, "%s resumes, h=%" PRIu64, c->name, h);
     c->sim->resumed++;
     acknowledged(c, (uint32_t)h);
     LIST_EACH (it, &c->unacked) {
@@ -219,6 +262,15 @@ static void resumed(struct sim_client *c, const struct stanza *s)
     enter(c);
 }
 
+/* What a client does first of all with a session. */
+static void begin(struct sim_client *c)
+{
+    enter(c);
+    c->bound = sim_now(c->sim);
+    send_stanza(c, -1, -1, "<iq type='set' id='carbons'><enable xmlns='urn:xmpp:carbons:2'/></iq>");
+    send_stanza(c, -1, -1, "<presence/>");
+}
+
 static void bound(struct sim_client *c)
 {
     if (c->acks) {
@@ -226,8 +278,7 @@ static void bound(struct sim_client *c)
         send_bytes(c, STR("<enable " MAX_RESUME "/>"));
         return;
     }
-    enter(c);
-    send_stanza(c, -1, "<presence/>");
+    begin(c);
 }
 
 static void enabled(struct sim_client *c, const struct stanza *s)
@@ -235,8 +286,7 @@ static void enabled(struct sim_client *c, const struct stanza *s)
     struct str id = stanza_attr(s, STANZA_ROOT, STR("id"));
     (void)snprintf(c->session, sizeof(c->session), "%.*s", STR_ARG(id));
     c->heard = c->told = 0;
-    enter(c);
-    send_stanza(c, -1, "<presence/>");
+    begin(c);
 }
 
 /* --- what comes --- */
@@ -273,7 +323,7 @@ static bool negotiate(struct sim_client *c, const struct stanza *s)
         if (is(s, "resumed")) {
             resumed(c, s);
         } else if (is(s, "failed")) {
-            sim_trace(c->sim, "%s cannot resume", c->local);
+            sim_trace(c->sim, "%s cannot resume", c->name);
             c->sim->refused++;
             bind(c);
         } else {
@@ -297,7 +347,7 @@ static void manage(struct sim_client *c, const struct stanza *s)
 {
     uint64_t h = 0;
     if (is(s, "r")) {
-        send_fmt(c, "<a xmlns='" NS_SM "' h='%" PRIu32 "'/>", c->heard);
+        send_fmt(c, "<a xmlns='" SM "' h='%" PRIu32 "'/>", c->heard);
     } else if (is(s, "a")) {
         (void)str_to_u64(stanza_attr(s, STANZA_ROOT, STR("h")), UINT32_MAX, &h);
         c->asked = false;
@@ -305,24 +355,60 @@ static void manage(struct sim_client *c, const struct stanza *s)
     }
 }
 
+/* The roster, then the archive page by page. */
+static void read_on(struct sim_client *c, const struct stanza *s)
+{
+    stanza_el fin = stanza_child(s, STANZA_ROOT, STR("fin"), NS_MAM), set, last;
+    struct str id = stanza_attr(s, STANZA_ROOT, STR("id"));
+    if (!str_is(stanza_attr(s, STANZA_ROOT, STR("type")), "result")) {
+        sim_complain(c->sim, "%s cannot read what is kept", c->name);
+        c->asking = SIM_ASKS_NOTHING;
+    } else if (str_is(id, "roster") && c->asking == SIM_ASKS_ROSTER) {
+        sim_kept_roster(c->sim, c->user, s);
+        ask_archive(c, STR_NULL);
+    } else if (fin != STANZA_NONE && c->asking == SIM_ASKS_ARCHIVE) {
+        set = stanza_child(s, fin, STR("set"), NS_RSM);
+        last = set == STANZA_NONE ? set : stanza_child(s, set, STR("last"), NS_RSM);
+        if (last == STANZA_NONE || stanza_attr(s, fin, STR("complete")).data)
+            c->asking = SIM_ASKS_NOTHING;
+        else
+            ask_archive(c, stanza_text(s, last));
+    }
+}
+
+static void on_iq(struct sim_client *c, const struct stanza *s)
+{
+    struct str id = stanza_attr(s, STANZA_ROOT, STR("id"));
+    if (str_is(id, "roster") || str_is(id, "archive"))
+        read_on(c, s);
+    else if (!str_is(stanza_attr(s, STANZA_ROOT, STR("type")), "set"))
+        sim_kept_answered(c->sim, c->index, s);
+}
+
 static void on_stanza(void *owner, struct stanza *s)
 {
     struct sim_client *c = owner;
     if (is(s, "error")) {
         struct str why = stanza_name(s, stanza_first(s, STANZA_ROOT));
-        sim_trace(c->sim, "%s: stream error %.*s", c->local, STR_ARG(why));
+        if (stanza_child(s, STANZA_ROOT, STR("handled-count-too-high"), NS_SM) != STANZA_NONE)
+            sim_complain(c->sim, "%s is told that it counts wrong", c->name);
+        sim_trace(c->sim, "%s: stream error %.*s", c->name, STR_ARG(why));
+    } else if (is(s, "message") && (c->state == SIM_BINDING || c->state == SIM_ENABLING)) {
+        sim_account_came(c->sim, c->index, s); /* it has a resource already */
     } else if (c->state < SIM_ON) {
         if (!negotiate(c, s)) {
-            sim_trace(c->sim, "%s does not get in: %.*s", c->local,
+            sim_trace(c->sim, "%s does not get in: %.*s", c->name,
                       STR_ARG(stanza_name(s, STANZA_ROOT)));
             parser_stop(c->parser);
             disconnect(c);
         }
-    } else if (str_is(stanza_ns(s, STANZA_ROOT), NS_SM)) {
+    } else if (str_eq(stanza_ns(s, STANZA_ROOT), NS_SM)) {
         manage(c, s);
     } else {
         c->heard++;
-        if (is(s, "message"))
+        if (is(s, "iq"))
+            on_iq(c, s);
+        else if (is(s, "message") && !sim_kept_archived(c->sim, c->user, s))
             sim_account_came(c->sim, c->index, s);
     }
     stanza_unref(s);
@@ -332,7 +418,7 @@ static void on_stream_close(void *owner)
 {
     struct sim_client *c = owner;
     if (c->state != SIM_LEAVING)
-        sim_trace(c->sim, "%s: the server ends the stream", c->local);
+        sim_trace(c->sim, "%s: the server ends the stream", c->name);
     else
         c->session[0] = '\0';
     parser_stop(c->parser);
@@ -346,7 +432,7 @@ static void on_data(void *owner, const char *bytes, size_t len)
 {
     struct sim_client *c = owner;
     if (parser_feed(c->parser, bytes, len) != PARSER_OK && c->conn) {
-        sim_complain(c->sim, "%s got what is no XML: %s", c->local, parser_why(c->parser));
+        sim_complain(c->sim, "%s got what is no XML: %s", c->name, parser_why(c->parser));
         disconnect(c);
     }
 }
@@ -355,7 +441,7 @@ static void on_close(void *owner, enum error e, const char *why)
 {
     struct sim_client *c = owner;
     (void)e;
-    sim_trace(c->sim, "%s is disconnected: %s", c->local, why);
+    sim_trace(c->sim, "%s is disconnected: %s", c->name, why);
     disconnect(c);
 }
 
@@ -370,14 +456,16 @@ static const struct conn_events conn_events = {
 
 /* --- life --- */
 
-void sim_client_init(struct sim_client *c, struct sim *sim, int index, bool acks)
+void sim_client_init(struct sim_client *c, struct sim *sim, int index, int user, bool acks)
 {
     memset(c, 0, sizeof(*c));
     c->sim = sim;
     c->index = index;
+    c->user = user;
     c->acks = acks;
     c->wanted = true;
-    (void)snprintf(c->local, sizeof(c->local), "%s%d", acks ? "acking" : "plain", index);
+    (void)snprintf(c->local, sizeof(c->local), "user%d", user);
+    (void)snprintf(c->name, sizeof(c->name), "%s%d", acks ? "acking" : "plain", index);
     list_init(&c->unacked);
 }
 
@@ -404,13 +492,13 @@ void sim_client_connect(struct sim_client *c)
 
 void sim_client_vanish(struct sim_client *c)
 {
-    sim_trace(c->sim, "%s vanishes", c->local);
+    sim_trace(c->sim, "%s vanishes", c->name);
     disconnect(c);
 }
 
 void sim_client_leave(struct sim_client *c)
 {
-    sim_trace(c->sim, "%s leaves", c->local);
+    sim_trace(c->sim, "%s leaves", c->name);
     c->state = SIM_LEAVING;
     c->since = sim_now(c->sim);
     send_bytes(c, STR("</stream:stream>"));
@@ -420,7 +508,7 @@ void sim_client_pause(struct sim_client *c, bool on)
 {
     if (!c->conn || c->paused == on)
         return;
-    sim_trace(c->sim, "%s %s", c->local, on ? "stops reading" : "reads again");
+    sim_trace(c->sim, "%s %s", c->name, on ? "stops reading" : "reads again");
     c->paused = on;
     if (on)
         conn_pause(c->conn);

@@ -24,6 +24,8 @@ struct plan {
     struct sim *sim;
     uint32_t pause;  /* between two messages of a client */
     uint32_t unruly; /* of 1000 decisions of a client so many are to go */
+    uint32_t full;   /* of 100 messages so many are for one client alone, not for its user */
+    uint32_t adds;   /* of 100 decisions so many are to change the roster */
     uint64_t next_fault;
     struct process *dead[WORLD_PROCESSES]; /* killed and not started again */
     size_t dead_count;
@@ -79,9 +81,10 @@ static void make_accounts(struct sim *s)
         return;
     }
     for (int i = 0; i < s->client_count; i++)
-        store_commit(accounts_create(store_begin(store), str_of(s->clients[i].local),
-                                     STR("example.net"), keys),
-                     on_account, s);
+        if (s->clients[i].user == i)
+            store_commit(accounts_create(store_begin(store), str_of(s->clients[i].local),
+                                         STR("example.net"), keys),
+                         on_account, s);
     world_run(&s->world, 500);
     store_close(store);
 }
@@ -96,6 +99,8 @@ static void make_users(struct sim *s)
         return;
     }
     for (int i = 0; i < s->client_count; i++) {
+        if (s->clients[i].user != i)
+            continue;
         (void)snprintf(jid, sizeof(jid), "%s@example.net", s->clients[i].local);
         store_commit(users_activate(store_begin(store), str_of(jid), 1767225600), on_account, s);
     }
@@ -104,6 +109,12 @@ static void make_users(struct sim *s)
 }
 
 /* --- faults --- */
+
+/* One process: its components live and die together. */
+static bool one_process(const struct plan *p)
+{
+    return p->sim->world.placement == PLACEMENT_INLINE;
+}
 
 static struct process *process_named(struct sim *s, const char *name)
 {
@@ -133,18 +144,19 @@ static void kill_one(struct plan *p, const char *name)
     p->start_at = sim_now(s) + 50 + sim_dice(s, sim_dice(s, 2) ? 300 : 4000);
 }
 
-/* The whole machine: also what the system had in its hands and not on the disk. */
-static void cut_power(struct plan *p)
+/* Of all: what one process is, where it is one (placement inline); with the whole machine also goes
+ * what the system had in its hands and not on the disk. */
+static void kill_all(struct plan *p, bool power)
 {
     struct sim *s = p->sim;
-    sim_trace(s, "--- the power goes");
+    sim_trace(s, power ? "--- the power goes" : "--- the server is killed");
     p->fault = sim_account_fault(s, SIM_NOBODY);
     p->fault->c2s = true;
     sim_disk_halt(s->disk, 0);
     for (size_t i = s->world.process_count; i-- > 0;)
         if (s->world.processes[i].component)
             die(p, &s->world.processes[i]);
-    sim_disk_restart(s->disk, true);
+    sim_disk_restart(s->disk, power);
     p->start_at = sim_now(s) + 500 + sim_dice(s, 3000);
 }
 
@@ -175,8 +187,8 @@ static void set_trap(struct plan *p)
 static void spring_trap(struct plan *p)
 {
     p->trap = false;
-    if (p->trap_power)
-        cut_power(p);
+    if (p->trap_power || one_process(p))
+        kill_all(p, p->trap_power);
     else
         kill_one(p, "sm");
 }
@@ -220,14 +232,16 @@ static void break_something(struct plan *p)
     p->next_fault = sim_now(s) + 200 + sim_dice(s, p->fault_pause);
     if (p->dead_count || p->trap)
         return;
-    if (dice < 4)
+    if (dice < 4 && !one_process(p))
         cut_links(p);
     else if (dice < 6)
         set_trap(p);
     else if (dice < 7)
-        cut_power(p);
+        kill_all(p, true);
     else if (dice < 8 && !p->disk_fault)
         break_disk(p);
+    else if (one_process(p))
+        kill_all(p, false);
     else
         kill_one(p, killable[sim_dice(s, 3)]);
 }
@@ -274,6 +288,16 @@ static void client_goes(struct plan *p, struct sim_client *c)
     c->next_try = sim_now(s) + away;
 }
 
+/* Not to its own account, unless it is alone there: who gets that would be another question. */
+static void write_to_somebody(struct plan *p, struct sim_client *c)
+{
+    struct sim *s = p->sim;
+    int to = (int)sim_dice(s, (uint32_t)s->client_count);
+    bool full = sim_dice(s, 100) < p->full && s->clients[to].bound;
+    if (to == c->index || s->clients[to].user != c->user)
+        sim_client_write(c, to, full);
+}
+
 static void client_acts(struct plan *p, struct sim_client *c)
 {
     struct sim *s = p->sim;
@@ -282,8 +306,10 @@ static void client_acts(struct plan *p, struct sim_client *c)
         client_goes(p, c);
         return;
     }
+    if (sim_dice(s, 100) < p->adds)
+        sim_client_add(c);
     for (uint32_t n = sim_dice(s, 4) ? 1 : 3; n > 0; n--)
-        sim_client_write(c, (int)sim_dice(s, (uint32_t)s->client_count));
+        write_to_somebody(p, c);
     if (sim_dice(s, 2))
         sim_client_ask(c);
 }
@@ -371,12 +397,43 @@ static void run_until_quiet(struct plan *p)
     }
 }
 
+/* What is kept is read by one client of each user. */
+static void read_all(struct plan *p)
+{
+    struct sim *s = p->sim;
+    bool busy = true;
+    for (int i = 0; i < s->client_count; i++)
+        if (s->clients[i].user == i && s->clients[i].state == SIM_ON)
+            sim_client_read_all(&s->clients[i]);
+    for (uint64_t end = sim_now(s) + END_MS; busy && sim_now(s) < end;) {
+        step(p, STEP_MS);
+        busy = false;
+        for (int i = 0; i < s->client_count; i++)
+            busy = busy || s->clients[i].asking != SIM_ASKS_NOTHING;
+    }
+    if (busy)
+        sim_complain(s, "what is kept cannot be read");
+}
+
 static void setting(struct sim *s, const char *name, uint32_t value)
 {
     char text[64];
     (void)snprintf(text, sizeof(text), "%s=%" PRIu32, name, value);
     world_set(&s->world, text);
     sim_trace(s, "%s", text);
+}
+
+/* In half of the runs everybody has one client; in the others some have several. */
+static void make_clients(struct sim *s)
+{
+    bool several = sim_dice(s, 2);
+    s->client_count = 4 + (int)sim_dice(s, SIM_CLIENTS - 3);
+    for (int i = 0; i < s->client_count; i++) {
+        bool own = i < 2 || !several || sim_dice(s, 2);
+        int user = own ? i : s->clients[sim_dice(s, (uint32_t)i)].user;
+        sim_client_init(&s->clients[i], s, i, user, sim_dice(s, 2));
+        sim_trace(s, "%s is a client of %s", s->clients[i].name, s->clients[i].local);
+    }
 }
 
 static void make_world(struct plan *p, FILE *story)
@@ -388,17 +445,18 @@ static void make_world(struct plan *p, FILE *story)
     s->disk_random = random_create_seeded(s->seed * 4 + 2);
     s->disk = sim_disk_create("disk", s->disk_random);
     s->messages = mem_alloc_array(SIM_MESSAGES, sizeof(*s->messages));
+    s->iqs = mem_alloc_array(SIM_IQS, sizeof(*s->iqs));
     struct world_options options = {.log = s->log, .seed = s->seed, .disk = "disk"};
-    world_init_seeded(&s->world, PLACEMENT_PROCESSES, &options);
-    s->client_count = 4 + (int)sim_dice(s, SIM_CLIENTS - 3);
-    for (int i = 0; i < s->client_count; i++)
-        sim_client_init(&s->clients[i], s, i, sim_dice(s, 2));
+    world_init_seeded(&s->world, sim_dice(s, 4) ? PLACEMENT_PROCESSES : PLACEMENT_INLINE, &options);
+    make_clients(s);
     sim_disk_set_delay(s->disk, sim_dice(s, 2) ? 0 : sim_dice(s, 40), sim_dice(s, 20));
     setting(s, "c2s.resume_time", 2 + sim_dice(s, 20));
     setting(s, "sm.outbox_after", 50 + sim_dice(s, sim_dice(s, 2) ? 400 : 4000));
     p->pause = 20 + sim_dice(s, 400);
     p->unruly = sim_dice(s, 2) ? 0 : sim_dice(s, 60);
     p->fault_pause = 500 + sim_dice(s, 8000);
+    p->full = sim_dice(s, 2) ? 0 : sim_dice(s, 100);
+    p->adds = sim_dice(s, 2) ? 0 : sim_dice(s, 50);
 }
 
 static void finish(struct plan *p, struct sim_sums *sums)
@@ -421,6 +479,7 @@ static void finish(struct plan *p, struct sim_sums *sums)
     random_destroy(s->random);
     random_destroy(s->disk_random);
     free(s->messages);
+    free(s->iqs);
     if (s->log)
         fclose(s->log);
 }
@@ -439,7 +498,9 @@ bool sim_plan_run(uint64_t seed, FILE *story, struct sim_sums *sums)
         step(&p, STEP_MS);
     run_traffic(&p);
     run_until_quiet(&p);
+    read_all(&p);
     sim_account_check(s);
+    sim_kept_check(s);
     bool ok = s->complaints == 0;
     finish(&p, sums);
     free(s);

@@ -11,6 +11,8 @@
 #include "store/users.h"
 #include "xmpp/namespaces.h"
 
+#define REREAD_MS 100u /* after the key could not be read */
+
 bool mam_enabled(const struct sm *sm)
 {
     return sm->c->env->config->archive_enabled;
@@ -71,29 +73,49 @@ void mam_withdraw(struct user *user, const struct packet *p)
 
 /* --- the key of the marks, which is the database's --- */
 
+static void on_key(void *arg, enum error e, const struct store_rows *rows);
+
+static void read_key(struct sm *sm)
+{
+    mam_get_key(sm->store, on_key, sm);
+}
+
 static void on_key(void *arg, enum error e, const struct store_rows *rows)
 {
     struct sm *sm = arg;
     if (!e && store_rows_count(rows)) {
         sm->mam_key[0] = (uint64_t)store_int(rows, 0, 0);
         sm->mam_key[1] = (uint64_t)store_int(rows, 0, 1);
+    } else if (!e && !sm->mam_key_read.made) { /* the first start: the one that wins is read */
+        sm->mam_key_read.made = true;
+        store_commit(mam_make_key(store_begin(sm->store), sm->mam_key), NULL, NULL);
+        read_key(sm);
     } else if (e != ERR_CANCELLED) {
-        log_error(&sm->c->log,
-                  "cannot read the key of the archive: %s. Ids of before this start "
-                  "will not be known as our own.",
-                  error_text(e ? e : ERR_STORE));
+        if (!sm->mam_key_read.failing)
+            log_error(&sm->c->log,
+                      "cannot read the key of the archive, which is tried again: %s. Ids of before "
+                      "this start are not known as our own until then.",
+                      error_text(e ? e : ERR_STORE));
+        sm->mam_key_read.failing = true;
+        sm->mam_key_read.made = false;
+        loop_timer_start(&sm->mam_key_read.again, REREAD_MS);
     }
 }
 
-/* Nobody is loaded before it is read: the store answers in order. */
+static void on_reread(struct loop_timer *timer)
+{
+    read_key(MEM_CONTAINER(timer, struct sm, mam_key_read.again));
+}
+
+/* Nobody is loaded before it is read, if it can be: the store answers in order. */
 static enum path_result at_start(struct path_event *e)
 {
     struct sm *sm = e->sm;
     mam_write_start(sm);
     mam_recent_watch(sm);
     random_fill(sm->c->env->random, sm->mam_key, sizeof sm->mam_key);
-    store_commit(mam_make_key(store_begin(sm->store), sm->mam_key), NULL, NULL);
-    mam_get_key(sm->store, on_key, sm);
+    loop_timer_init(&sm->mam_key_read.again, sm->loop, on_reread);
+    read_key(sm);
     return PATH_PASS;
 }
 
@@ -114,6 +136,7 @@ static enum path_result at_user_load(struct path_event *e)
 
 static enum path_result at_stop(struct path_event *e)
 {
+    loop_timer_stop(&e->sm->mam_key_read.again);
     mam_write_stop(e->sm);
     return PATH_PASS;
 }
