@@ -234,6 +234,8 @@ bool flight_answered(struct sm *sm, struct packet *p)
     struct flight *f = flight_find(sm, p->receipt.answers);
     if (!f || (f->session && f->session->acks)) /* the latter may be resumed elsewhere */
         return false;
+    if (f->session || f->packet->c2s.len) /* back from a client: others may have had it */
+        send_delay(sm, p, jid_domain(f->owner), f->sent, NULL);
     struct packet *kept = finish(sm, f);
     p->promise = kept->promise;
     kept->promise = NULL;
