@@ -105,6 +105,7 @@ struct client {
     struct bucket bytes;   /* that it may still send */
     uint64_t delivered;    /* bytes of stanzas ever queued for it */
     uint64_t stanzas;      /* that it sent */
+    uint64_t trace;        /* of the stanza that is being sent once more; 0: it is a new one */
     uint64_t slow_since;   /* loop_now when more than c2s.max_queue was found and nothing had moved;
                               0: not slow */
     uint64_t slow_drained; /* bytes that had left by then */
@@ -167,8 +168,8 @@ void client_stream_continue(struct client *c);
 /* True while stanzas have to wait. */
 bool client_stream_busy(const struct client *c);
 /* Adds to the backlog; moves the stanza. `returned`: it came back, and goes before those never
- * sent. */
-void client_stream_hold(struct client *c, struct stanza *s, bool returned);
+ * sent, with its id in the ledger. */
+void client_stream_hold(struct client *c, struct stanza *s, bool returned, uint64_t trace);
 /* Drops what still waits, since nobody will take it; `tell`: each stanza is answered with an error.
  */
 void client_stream_give_up(struct client *c, bool tell);

@@ -22,11 +22,12 @@ static bool worth_returning(const struct packet *p)
 /* To the session manager it came from, without session ids: it knows that this one was for a client
  * that has gone, and does what RFC 6121 section 8.5.3.2 says - another resource, the offline queue,
  * or an error. */
-static void send_back(struct c2s *s, struct packet *p)
+static void send_back(struct c2s *s, struct packet *p, struct str why)
 {
     struct packet *back;
 
     s->count.bounced++;
+    ledger_note(&s->component->pen, LEDGER_RETURNED, p->trace, STR_NULL, why);
     if (p->receipt.number) /* it may come again */
         receipts_forget(s->receipts, p->receipt.origin, p->receipt.number);
     if (worth_returning(p)) {
@@ -36,6 +37,7 @@ static void send_back(struct c2s *s, struct packet *p)
         back->to = p->to;
         back->delay = p->delay;
         back->born = p->born;
+        back->trace = p->trace;
         back->receipt.answers = p->receipt.number;
         p->stanza = p->delay = NULL;
         p->from = p->to = NULL;
@@ -49,11 +51,14 @@ static void send_back(struct c2s *s, struct packet *p)
 static void no_session(struct c2s *s, struct packet *p)
 {
     struct packet *end;
+    char id[LEDGER_ID + 1];
 
     if (p->c2s.len == 0 || p->sm.len == 0) {
         if (log_limit_pass(&s->limit_packet, c2s_now(s), &s->component->log))
-            log_warn(&s->component->log, "dropped a stanza from %.*s that names no session",
-                     STR_ARG(p->route_from));
+            log_warn(&s->component->log, "dropped a stanza from %.*s that names no session (%s)",
+                     STR_ARG(p->route_from), ledger_id_text(p->trace, id));
+        ledger_note(&s->component->pen, LEDGER_DROPPED, p->trace, STR_NULL,
+                    STR("it names no session"));
         packet_destroy(p);
         return;
     }
@@ -61,7 +66,7 @@ static void no_session(struct c2s *s, struct packet *p)
     end->c2s = p->c2s;
     end->sm = p->sm;
     component_send(s->component, end);
-    send_back(s, p);
+    send_back(s, p, STR("its client has gone"));
 }
 
 /* What was stored for it while it was away, by our own stamp (XEP-0203): forged ones are stripped.
@@ -104,7 +109,7 @@ static void cut_slow(struct client *c, struct packet *p)
         log_warn(&log, "cut: it does not read, %zu bytes are queued for it (c2s.max_queue)",
                  conn_queued(c->conn));
     client_error(c, STREAM_ERR_POLICY_VIOLATION, "you read too slowly");
-    send_back(s, p);
+    send_back(s, p, STR("its client reads too slowly"));
 }
 
 void client_deliver(struct c2s *s, struct packet *p)
@@ -136,7 +141,7 @@ void client_deliver(struct c2s *s, struct packet *p)
     room = conn_reserve(c->conn, size);
     if (!room) {
         client_lost(c, "the connection is broken");
-        send_back(s, p);
+        send_back(s, p, STR("the connection is broken"));
         return;
     }
     used = packet_write_to(p, room);
@@ -144,6 +149,7 @@ void client_deliver(struct c2s *s, struct packet *p)
     c->delivered += used;
     s->count.bytes_out += used;
     s->count.stanzas_out++;
+    ledger_note(&s->component->pen, LEDGER_WRITTEN, p->trace, jid_full(c->jid), STR_NULL);
     if (client_acks_on(c))
         client_acks_wrote(c, p); /* the client answers */
     else if (p->receipt.number)

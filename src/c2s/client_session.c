@@ -230,6 +230,8 @@ void client_session_send(struct client *c, struct stanza *s, struct jid *to)
     p->from = jid_ref(c->jid);
     p->to = to;
     p->born = c2s_now(c->c2s);
+    p->trace = c->trace;
+    ledger_enter(&c->c2s->component->pen, p);
     client_acks_sending(c, p);
     client_session_post(c, p);
 }
@@ -273,12 +275,15 @@ void client_session_returned(struct c2s *s, struct packet *p)
 {
     struct client *c = p->c2s.len ? hash_get(&s->sessions, session_id_str(&p->c2s)) : NULL;
     struct stanza *stanza = p->stanza;
+    uint64_t trace;
 
     if (!c || !stanza) {
         packet_destroy(p);
         return;
     }
     if (p->error != ROUTE_NOT_FOUND && !p->receipt.number) {
+        ledger_note(&s->component->pen, LEDGER_BOUNCED, p->trace, jid_full(c->jid),
+                    STR("the router could not pass it on"));
         client_refuse(c, stanza, stanza_error_from_route(p->error), NULL);
         packet_destroy(p);
         return;
@@ -294,9 +299,12 @@ void client_session_returned(struct c2s *s, struct packet *p)
         client_session_run(s);
         return;
     }
+    trace = p->trace;
+    ledger_note(&s->component->pen, LEDGER_WAITS, trace, jid_full(c->jid),
+                STR("for a session manager"));
     p->stanza = NULL;
     packet_destroy(p);
-    client_stream_hold(c, stanza, true);
+    client_stream_hold(c, stanza, true, trace);
     client_session_run(s);
 }
 

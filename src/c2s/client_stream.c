@@ -26,6 +26,7 @@
 struct waiting_stanza {
     struct list node;
     struct stanza *stanza;
+    uint64_t trace;
 };
 
 void client_stream_limits(const struct client *c, struct parser_limits *ret)
@@ -251,12 +252,13 @@ static size_t held_size(const struct stanza *s)
     return stanza_size(s) + STREAM_BACKLOG_ENTRY;
 }
 
-void client_stream_hold(struct client *c, struct stanza *s, bool returned)
+void client_stream_hold(struct client *c, struct stanza *s, bool returned, uint64_t trace)
 {
     struct backlog *b = client_stream_backlog(c);
     struct waiting_stanza *w = MEM_NEW(struct waiting_stanza);
 
     w->stanza = s;
+    w->trace = trace;
     if (returned) {
         /* Behind those that came back before it; they were all sent before anything that waits. */
         list_push(b->returned ? b->returned->next : b->stanzas.next, &w->node);
@@ -283,6 +285,7 @@ static struct stanza *take(struct client *c)
         b->returned = NULL;
     w = LIST_ENTRY(node, struct waiting_stanza, node);
     s = w->stanza;
+    c->trace = w->trace;
     free(w);
     b->bytes -= held_size(s);
     c->c2s->backlog_bytes -= held_size(s);
@@ -321,6 +324,7 @@ void client_stream_continue(struct client *c)
     while (c->state != STREAM_CLOSED && !client_stream_busy(c) && waits(c))
         client_stream_element(c, take(c));
     c->draining = false;
+    c->trace = 0;
     if (c->state == STREAM_CLOSED || client_stream_busy(c) || !c->backlog)
         return;
     closing = c->backlog->closing;
@@ -475,7 +479,7 @@ static void on_stanza(void *owner, struct stanza *s)
     c->c2s->count.stanzas_in++;
     c->stanzas++;
     if (client_stream_busy(c) || waits(c))
-        client_stream_hold(c, s, false);
+        client_stream_hold(c, s, false, 0);
     else
         client_stream_element(c, s);
 }

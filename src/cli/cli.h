@@ -22,7 +22,8 @@ struct cli_options {
     char *id;      /* "sm.id=sm-2": the subcommand is an instance of a component */
     const char *sqlite, *postgres, *tables, *passwords; /* of import; NULL: not given */
     const char *revoke;                                 /* --revoke, or NULL */
-    bool force, password_stdin, json, reference, help, online, dry_run;
+    const char *trace_id, *last, *count, *seconds;      /* of trace; NULL: not given */
+    bool force, password_stdin, json, reference, help, online, dry_run, bodies;
     int argc; /* what is left: positional arguments */
     char **argv;
     char **all; /* every option as given, NULL-terminated: for child processes */

@@ -29,7 +29,12 @@ enum {
     OPT_POSTGRES,
     OPT_TABLES,
     OPT_PASSWORDS,
-    OPT_REVOKE
+    OPT_REVOKE,
+    OPT_ID,
+    OPT_LAST,
+    OPT_COUNT,
+    OPT_SECONDS,
+    OPT_BODIES
 };
 
 static const struct option long_options[] = {
@@ -49,6 +54,11 @@ static const struct option long_options[] = {
     {"tables", required_argument, NULL, OPT_TABLES},
     {"passwords", required_argument, NULL, OPT_PASSWORDS},
     {"revoke", required_argument, NULL, OPT_REVOKE},
+    {"id", required_argument, NULL, OPT_ID},
+    {"last", required_argument, NULL, OPT_LAST},
+    {"count", required_argument, NULL, OPT_COUNT},
+    {"seconds", required_argument, NULL, OPT_SECONDS},
+    {"bodies", no_argument, NULL, OPT_BODIES},
     {NULL, 0, NULL, 0},
 };
 
@@ -111,6 +121,20 @@ static bool take_option(struct cli_options *o, int option)
     case OPT_REVOKE:
         o->revoke = optarg;
         return true;
+    case OPT_ID:
+        o->trace_id = optarg;
+        return true;
+    case OPT_LAST:
+        o->last = optarg;
+        return true;
+    case OPT_COUNT:
+        o->count = optarg;
+        return true;
+    case OPT_SECONDS:
+        o->seconds = optarg;
+        return true;
+    case OPT_BODIES:
+        return o->bodies = true;
     case OPT_ONLINE:
         return o->online = true;
     default: /* getopt_long has said what is wrong */

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Puts one process's components beside those of the others. */
 static void merge(void *arg, const json_t *answer)
@@ -32,6 +33,56 @@ static void print_value(const char *key, const json_t *value)
     }
 }
 
+/* --- the balance: docs/decisions/0082-balance.md --- */
+
+static const char *const fates[] = {"delivered", "stored",  "sent_on",
+                                    "bounced",   "dropped", "in_flight"};
+static const char *const fate_texts[] = {"delivered", "stored",  "sent on",
+                                         "bounced",   "dropped", "in flight"};
+#define FATES (sizeof(fates) / sizeof(fates[0]))
+
+static long long member(const json_t *o, const char *name)
+{
+    return (long long)json_integer_value(json_object_get(o, name));
+}
+
+static void print_balance(const json_t *balance)
+{
+    long long accepted = member(balance, "accepted"), rest = accepted;
+
+    printf("  %-28s accepted %lld", "balance", accepted);
+    for (size_t i = 0; i < FATES; i++) {
+        printf(" %c %s %lld", i ? '+' : '=', fate_texts[i], member(balance, fates[i]));
+        rest -= member(balance, fates[i]);
+    }
+    if (rest)
+        printf("  WRONG BY %lld: a defect, please report it", rest);
+    puts("");
+}
+
+/* Of all session managers, when there is more than one. */
+static void print_sum(json_t *components)
+{
+    json_t *sum = json_object(), *component;
+    const char *name;
+    size_t count = 0;
+
+    json_object_foreach(components, name, component)
+    {
+        const json_t *balance = json_object_get(component, "balance");
+        const char *key;
+        json_t *value;
+        count += balance != NULL;
+        json_object_foreach((json_t *)(uintptr_t)balance, key, value) if (json_is_integer(value))
+            json_object_set_new(sum, key, json_integer(member(sum, key) + member(balance, key)));
+    }
+    if (count > 1) {
+        puts("\nall session managers");
+        print_balance(sum);
+    }
+    json_decref(sum);
+}
+
 static void print_status(json_t *all)
 {
     const char *name, *key;
@@ -41,8 +92,15 @@ static void print_status(json_t *all)
     json_object_foreach(json_object_get(all, "components"), name, component)
     {
         printf("\n%s\n", name);
-        json_object_foreach(component, key, value) print_value(key, value);
+        json_object_foreach(component, key, value)
+        {
+            if (strcmp(key, "balance") == 0)
+                print_balance(value);
+            else
+                print_value(key, value);
+        }
     }
+    print_sum(json_object_get(all, "components"));
 }
 
 int cli_status(struct cli_options *o)

@@ -427,6 +427,7 @@ struct component *component_create(const struct component_ops *ops, const struct
     c->id = impl->id;
     c->log = env->log;
     c->log.component = impl->id;
+    c->pen = (struct ledger_pen){env->ledger, env->loop, str_of(impl->id)};
     return c;
 }
 

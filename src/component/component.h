@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "base/shared.h"
 #include "config/config.h"
+#include "link/ledger.h"
 #include "link/link.h"
 #include "loop/loop.h"
 #include "net/net.h"
@@ -25,6 +26,7 @@ struct env {
     struct parser_pool *parsers;
     const struct config *config; /* replaced by a reload */
     struct log log;
+    struct ledger *ledger; /* the process's; NULL: none */
     const char *data_dir;  /* databases, keys, secrets; "" with memory: stores only */
     struct shared *shared; /* with the process's other loops; NULL: there is one loop */
     unsigned seat;  /* which of the process's loops this is; 0, the first, has what is there once */
@@ -87,6 +89,7 @@ struct component {
     const struct component_ops *ops;
     const struct env *env;
     struct log log;              /* env's, with component set */
+    struct ledger_pen pen;       /* notes in env's ledger, by the component's name */
     const char *id;              /* its own name on the router: unique, e.g. "c2s", "sm-2" */
     void *state;                 /* the ops' own */
     struct link *link;           /* NULL for the router */

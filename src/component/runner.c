@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/ring.h"
 #include "component/answers.h"
 #include "component/control.h"
 #include "component/database.h"
@@ -30,12 +31,14 @@
 
 #define RUNNER_DRAIN_MS  10000 /* at most, for all components together */
 #define RUNNER_POLL_MS   10
-#define RUNNER_SETTLE_MS 5000 /* at most, until all loops know of each other */
-#define RUNNER_KINDS     8    /* of components */
+#define RUNNER_SETTLE_MS 5000     /* at most, until all loops know of each other */
+#define RUNNER_KINDS     8        /* of components */
+#define RUNNER_WATCH_US  15000000 /* so long bodies are noted after `jackdaw trace` asked */
 
 struct runner {
     const struct runner_options *options;
     struct log_sink *sink;
+    struct ledger *ledger;
     struct seats *seats;
     struct env *env; /* the first seat's: the process's own business is done there */
     struct component *components[RUNNER_KINDS * SEATS_MAX];
@@ -134,6 +137,38 @@ static void raise_fd_limit(void)
         limit.rlim_cur = limit.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &limit);
     }
+}
+
+/* --- the ledger --- */
+
+/* NULL: messages get ids all the same, and nothing is written down. */
+static struct ring *open_ring(const struct runner_options *o, const struct log *log)
+{
+    char path[4096];
+    struct ring *ring;
+
+    if (o->config->ledger_size == 0)
+        return NULL;
+    (void)snprintf(path, sizeof(path), "%s/ledger", o->data_dir);
+    if (!make_directory(log, path))
+        return NULL;
+    (void)snprintf(path, sizeof(path), "%s/ledger/%s.ring", o->data_dir, o->name);
+    if (ring_open(path, (size_t)o->config->ledger_size, &ring) != ERR_OK) {
+        log_warn(log, "cannot open %s: %s; `jackdaw trace` will show nothing of this process", path,
+                 strerror(errno));
+        return NULL;
+    }
+    return ring;
+}
+
+static struct ledger *open_ledger(const struct runner_options *o, const struct log *log)
+{
+    struct random *random = random_create();
+    uint64_t first;
+
+    random_fill(random, &first, sizeof(first));
+    random_destroy(random);
+    return ledger_create(open_ring(o, log), first);
 }
 
 /* --- stopping: the components in reverse order, each when the one before has drained --- */
@@ -269,6 +304,7 @@ static void on_reloaded(void *arg, struct config *config)
     config_destroy(r->config);
     r->config = config;
     apply_log_settings(r);
+    ledger_set_bodies(r->ledger, config->ledger_bodies);
 }
 
 static void on_reload_signal(void *arg, int signum)
@@ -302,6 +338,17 @@ static json_t *log_level(struct runner *r, const json_t *request)
     return json_pack("{s:b, s:s}", "ok", 1, "level", log_sink_level(r->sink));
 }
 
+/* `jackdaw trace JID --bodies` says it again and again while it runs. */
+static json_t *watch_bodies(struct runner *r, const json_t *request)
+{
+    const char *jid = json_string_value(json_object_get(request, "jid"));
+
+    if (!jid)
+        return json_pack("{s:s}", "error", "the command needs a jid");
+    ledger_watch_bodies(r->ledger, jid, loop_wall_us(r->env->loop) + RUNNER_WATCH_US);
+    return json_pack("{s:b}", "ok", 1);
+}
+
 static json_t *answer(struct runner *r, const char *command, const json_t *request)
 {
     const struct answers_source source = {r->components, r->count};
@@ -312,6 +359,8 @@ static json_t *answer(struct runner *r, const char *command, const json_t *reque
         return reload_request(r->reload, request);
     if (strcmp(command, "log-level") == 0)
         return log_level(r, request);
+    if (strcmp(command, "trace-bodies") == 0)
+        return watch_bodies(r, request);
     return answers_command(&source, request);
 }
 
@@ -484,6 +533,8 @@ static void environment_create(struct runner *r)
     r->sink = log_sink_create(stderr, LOG_INFO, LOG_TEXT);
     apply_log_settings(r);
     common.log.sink = r->sink;
+    common.ledger = r->ledger = open_ledger(o, &common.log);
+    ledger_set_bodies(r->ledger, o->config->ledger_bodies);
     r->seats = seats_create(o->loops ? o->loops : 1, &common);
     r->env = seats_env(r->seats, 0);
     loop_timer_init(&r->drain, r->env->loop, on_drain);
@@ -504,6 +555,7 @@ static void environment_destroy(struct runner *r)
         component_destroy(r->components[i - 1]);
     seats_destroy(r->seats);
     tls_client_destroy(r->router_trust);
+    ledger_destroy(r->ledger);
     for (size_t i = 0; i < r->lock_count; i++)
         close(r->locks[i]);
     log_sink_destroy(r->sink);

@@ -95,6 +95,7 @@ static struct packet *copy_of(const struct packet *p)
     copy->to = p->to ? jid_ref(p->to) : NULL;
     copy->failed = p->failed;
     copy->born = p->born;
+    copy->trace = p->trace;
     return copy;
 }
 

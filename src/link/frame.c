@@ -24,7 +24,8 @@ enum field {
     FIELD_RECEIVER,
     FIELD_DELAY,
     FIELD_STANZA,
-    FIELDS
+    FIELD_TRACE, /* written apart, as delay and stanza are */
+    FIELDS       /* as many as the mask has bits */
 };
 
 enum { FIXED = FRAME_PREFIX + 10, NUMBERS = 28, LENGTH = 4 };
@@ -160,7 +161,7 @@ size_t frame_size(const struct packet *p)
         size += stanza_room(p->delay);
     if (p->stanza)
         size += stanza_room(p->stanza);
-    return size;
+    return p->trace ? size + LENGTH + sizeof(p->trace) : size;
 }
 
 static char *put_field(char *at, struct str value)
@@ -212,6 +213,12 @@ size_t frame_write(const struct packet *p, char *out)
         at = put_stanza(at, p->stanza);
         mask |= 1u << FIELD_STANZA;
     }
+    if (p->trace) {
+        put_u32(at, sizeof(p->trace));
+        put_u64(at + LENGTH, p->trace);
+        at += LENGTH + sizeof(p->trace);
+        mask |= (uint16_t)(1u << FIELD_TRACE);
+    }
     put_u32(out, (uint32_t)(at - out - FRAME_PREFIX));
     out[4] = (char)p->kind;
     out[5] = (char)p->action;
@@ -261,8 +268,6 @@ static bool split(struct str frame, struct str value[FIELDS])
     if (frame.len < FIXED || frame_length(frame.data) != frame.len)
         return false;
     mask = get_u16(frame.data + 12);
-    if (mask >> FIELDS)
-        return false;
     for (unsigned i = 0; i < FIELDS; i++) {
         value[i] = STR_NULL;
         if (!(mask & 1u << i))
@@ -336,6 +341,13 @@ static const char *check_front(struct str frame, const struct str value[FIELDS])
     return NULL;
 }
 
+static bool take_trace(struct packet *p, struct str value)
+{
+    if (value.len == sizeof(p->trace))
+        p->trace = get_u64(value.data);
+    return !value.data || p->trace;
+}
+
 static bool take_numbers(struct receipt *r, const struct str value[FIELDS])
 {
     struct str numbers = value[FIELD_NUMBERS];
@@ -364,6 +376,8 @@ static const char *take_envelope(struct packet *p, const struct str value[FIELDS
         return "frame with a session id that is too long";
     if (!take_numbers(&p->receipt, value))
         return "frame with a malformed receipt";
+    if (!take_trace(p, value[FIELD_TRACE]))
+        return "frame with a malformed id of the ledger";
     p->action = (enum session_action)front[5];
     p->failed = (front[6] & FLAG_FAILED) != 0;
     p->up = (front[6] & FLAG_UP) != 0;

@@ -1,8 +1,9 @@
 /* Frame: a packet as bytes between two processes of ours, where both have said that they know it
  * (docs/decisions/0076-frames.md); all others get XML (wire.h). It says what the XML says, but the
- * envelope is not XML: a length, a few numbers, and fields with lengths of their own. The stanza is
- * the last of them, as its canonical bytes. So the router finds a packet's end and its envelope
- * without looking at the stanza, and sends it on as it came: sealed. Pure: no sockets, no state.
+ * envelope is not XML: a length, a few numbers, and fields with lengths of their own. The stanza
+ * comes behind them, as its canonical bytes, and last the message's id in the ledger. So the router
+ * finds a packet's end and its envelope without looking at the stanza, and sends it on as it came:
+ * sealed. Pure: no sockets, no state.
  *
  *     u32 length of what follows; 0 is a keepalive
  *     u8 kind, action, flags, 0

@@ -7,6 +7,7 @@
 #define JACKDAW_LINK_LINK_H
 
 #include "base/error.h"
+#include "link/ledger.h"
 #include "link/packet.h"
 #include "xmpp/stream_error.h"
 #include "loop/loop.h"
@@ -83,6 +84,7 @@ struct link_tcp_server {
      * too, and looks like any other from then on. NULL: none may come. */
     const char *(*external_secret_of)(void *arg, struct str name);
     size_t external_max_stanza;
+    struct ledger_pen pen;   /* their messages come in here */
     struct log_limit *limit; /* for what strangers can cause; NULL: one of each link's own */
 };
 struct link *link_tcp_accept(struct loop *l, struct net *n, struct parser_pool *pool,

@@ -94,8 +94,11 @@ static struct packet *outgoing(struct link_tcp *l, struct packet *p)
     if (p->kind == PACKET_STANZA && p->stanza &&
         str_eq(stanza_ns(p->stanza, STANZA_ROOT), NS_CLIENT)) {
         /* Written without its namespace it takes the stream's (RFC 6120 section 4.8.3). */
-        if (!p->error || turn_around(p))
+        if (!p->error || turn_around(p)) {
+            ledger_note(&l->external->config->pen, p->error ? LEDGER_BOUNCED : LEDGER_SENT,
+                        p->trace, name_of(l), STR_NULL);
             return p;
+        }
     } else if (p->kind == PACKET_BIND) {
         on_bind_answer(l, p->error);
     } else if (p->kind == PACKET_STANZA || p->kind == PACKET_SESSION) {
@@ -153,6 +156,7 @@ static void forward(struct link_tcp *l, struct stanza *s)
     p->from = from;
     p->to = to;
     p->born = loop_now(l->base.loop);
+    ledger_enter(&l->external->config->pen, p);
     link_say_packet(&l->base, p);
 }
 

@@ -165,6 +165,7 @@ struct packet *packet_copy(const struct packet *p)
     copy->action = p->action;
     copy->failed = p->failed;
     copy->born = p->born;
+    copy->trace = p->trace;
     copy->promise = p->promise ? promise_ref(p->promise) : NULL;
     return copy;
 }

@@ -117,8 +117,9 @@ struct packet {
      * sends the packet on takes it off before (component/receipts.h). */
     struct promise *promise;
 
-    uint64_t born; /* loop_now when it entered the server: for tracing and latency */
-    char text[];   /* storage of the strings above */
+    uint64_t born;  /* loop_now when it entered the server: for latency */
+    uint64_t trace; /* the message's id in the ledger (link/ledger.h); 0: it has none */
+    char text[];    /* storage of the strings above */
 };
 
 /* The strings are copied; any may be STR_NULL. What is put into the pointers of a packet belongs to

@@ -163,6 +163,7 @@ static void put_route(char **at, const struct packet *p)
         put(at, STR(" type='log'"));
     put_error(at, p->error);
     put_receipt(at, &p->receipt);
+    put_number(at, STR(" trace='"), p->trace);
     put(at, STR(">"));
     if (p->stanza)
         put_stanza(at, p);
@@ -412,6 +413,7 @@ static struct packet *parse_route(const struct stanza *s, const char **ret_why)
         return NULL;
     }
     parse_receipt(p, s);
+    p->trace = number(s, STR("trace"), UINT64_MAX);
     if (parse_error(s))
         packet_bounce(p, parse_error(s));
     return p;

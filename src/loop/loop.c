@@ -234,7 +234,12 @@ uint64_t loop_now(const struct loop *l)
 
 int64_t loop_wall(const struct loop *l)
 {
-    return l->ops->wall(l);
+    return l->ops->wall_us(l) / 1000;
+}
+
+int64_t loop_wall_us(const struct loop *l)
+{
+    return l->ops->wall_us(l);
 }
 
 void loop_work(struct loop *l, struct loop_work *work)

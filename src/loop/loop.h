@@ -25,6 +25,7 @@ unsigned loop_cores(void); /* how many loops can run at once on this machine; at
 uint64_t loop_now(const struct loop *l);
 /* Milliseconds since 1970, for stamps and certificates only. */
 int64_t loop_wall(const struct loop *l);
+int64_t loop_wall_us(const struct loop *l); /* microseconds */
 
 /* Simulation only: advances the clock, running everything due in order, until nothing is due before
  * `ms` from now. */

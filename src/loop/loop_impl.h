@@ -29,7 +29,7 @@ struct loop_ops {
     void (*run)(struct loop *l);
     void (*stop)(struct loop *l);
     uint64_t (*now)(const struct loop *l);
-    int64_t (*wall)(const struct loop *l);
+    int64_t (*wall_us)(const struct loop *l);
     void (*work)(struct loop *l, struct loop_work *work);
     void (*wake)(struct loop *l); /* from any thread: posted tasks wait */
     bool (*watch)(struct loop *l, struct loop_watch *watch, int fd);

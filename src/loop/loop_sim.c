@@ -89,10 +89,10 @@ static uint64_t sim_now(const struct loop *l)
     return sim_of(l)->now;
 }
 
-static int64_t sim_wall(const struct loop *l)
+static int64_t sim_wall_us(const struct loop *l)
 {
     const struct loop_sim *s = sim_of(l);
-    return s->wall_at_start + (int64_t)(s->now - FIRST_MS);
+    return (s->wall_at_start + (int64_t)(s->now - FIRST_MS)) * 1000;
 }
 
 static void sim_work(struct loop *l, struct loop_work *work)
@@ -139,7 +139,7 @@ static const struct loop_ops sim_ops = {
     .run = sim_run,
     .stop = sim_stop,
     .now = sim_now,
-    .wall = sim_wall,
+    .wall_us = sim_wall_us,
     .work = sim_work,
     .wake = sim_wake,
     .watch = sim_watch,

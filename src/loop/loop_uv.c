@@ -113,12 +113,12 @@ static uint64_t uv_loop_now(const struct loop *l)
     return uv_now(&uv_of(l)->uv);
 }
 
-static int64_t uv_wall(const struct loop *l)
+static int64_t uv_wall_us(const struct loop *l)
 {
     struct timespec now;
     (void)l;
     clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 static void on_job_run(uv_work_t *request)
@@ -249,7 +249,7 @@ static const struct loop_ops uv_ops = {
     .run = uv_loop_run,
     .stop = uv_loop_stop,
     .now = uv_loop_now,
-    .wall = uv_wall,
+    .wall_us = uv_wall_us,
     .work = uv_loop_work,
     .wake = uv_wake,
     .watch = uv_loop_watch,

@@ -193,6 +193,7 @@ static void on_accept(void *arg, struct conn *conn)
         .tls = r->tls,
         .external_secret_of = external_secret_of,
         .external_max_stanza = (size_t)env->config->router_max_stanza,
+        .pen = c->pen,
         .limit = &r->refused_limit,
     };
     struct link *link;

@@ -37,6 +37,8 @@ static void hold(struct port *to, struct packet *p)
 static void drop(struct router *r, struct packet *p)
 {
     r->dropped++;
+    ledger_note(&r->component->pen, LEDGER_DROPPED, p->trace, p->route_to,
+                STR("nobody takes it, nor its return"));
     packet_destroy(p);
 }
 
@@ -76,6 +78,8 @@ static void bounce_to(struct port *port, struct packet *p, int error)
     if (!open_packet(r, p))
         return;
     r->bounced++;
+    ledger_note(&r->component->pen, LEDGER_RETURNED, p->trace, p->route_to,
+                error == ROUTE_NO_ROOM ? STR("too much is queued for it") : STR("it is not there"));
     packet_bounce(p, error);
     router_deliver(port, p);
 }

@@ -83,6 +83,9 @@ void pair_send(struct remote *r, struct packet *p)
     } else if (pair->state == PAIR_OPEN) {
         s2s_stanza_flush(pair);
         return;
+    } else {
+        ledger_note(&r->s2s->component->pen, LEDGER_WAITS, p->trace, remote_name(r),
+                    STR("for a connection"));
     }
     if (!loop_timer_running(&r->timer) || pair->state == PAIR_IDLE)
         remote_poke(r);

@@ -97,12 +97,16 @@ static bool addresses(struct packet *p)
 void remote_send(struct s2s *s, struct packet *p)
 {
     struct remote *r;
+    char id[LEDGER_ID + 1];
 
     if (!addresses(p) ||
         (!s2s_is_local(s, jid_domain(p->from)) && !s2s_reload_leaving(s, jid_domain(p->from)))) {
         if (log_limit_pass(&s->limit_packet, s2s_now(s), &s->component->log))
-            log_warn(&s->component->log, "dropped a stanza from %.*s without a usable from or to",
-                     STR_ARG(p->route_from));
+            log_warn(&s->component->log,
+                     "dropped a stanza from %.*s without a usable from or to (%s)",
+                     STR_ARG(p->route_from), ledger_id_text(p->trace, id));
+        ledger_note(&s->component->pen, LEDGER_DROPPED, p->trace, STR_NULL,
+                    STR("it has no usable address"));
         packet_destroy(p);
         return;
     }

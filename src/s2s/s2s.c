@@ -107,6 +107,8 @@ void s2s_bounce(struct s2s *s, struct packet *p, enum stanza_condition condition
                                text && text[0] ? text : NULL);
     if (error) {
         s->count.bounced++;
+        ledger_note(&s->component->pen, LEDGER_BOUNCED, p->trace, jid_domain(p->to),
+                    stanza_error_element(condition));
         back = packet_create(PACKET_STANZA, r->number ? jid_full(r->origin) : jid_domain(p->from),
                              str_of(s->component->id));
         back->receipt.answers = r->number;
@@ -116,6 +118,7 @@ void s2s_bounce(struct s2s *s, struct packet *p, enum stanza_condition condition
         back->from = jid_ref(p->to);
         back->to = jid_ref(p->from);
         back->born = s2s_now(s);
+        back->trace = p->trace;
         component_send(s->component, back);
     }
     if (error)

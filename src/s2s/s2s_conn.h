@@ -172,6 +172,8 @@ void s2s_stanza_returned(struct s2s *s, struct packet *p); /* the router's bounc
 /* To another server's user: the error for what they sent; owns p. */
 void s2s_stanza_refuse(struct s2s *s, struct packet *p, enum stanza_condition condition);
 void s2s_stanza_handled(void *s2s, uint64_t number); /* a receipt */
+/* The other server has said that it has it; p is destroyed. */
+void s2s_stanza_acknowledged(struct s2s *s, struct packet *p);
 /* What came for a domain of ours and was not handled goes there once more. */
 void s2s_stanza_repeat(struct s2s_conn *c, struct str local);
 /* An acknowledgement has come: what waited for it is written. */

@@ -70,12 +70,13 @@ bool s2s_ping_keeps(const struct pair *pair, const struct packet *p)
            !(domain_queue_empty(&c->unacked) && is_answer(p));
 }
 
-static void done(struct s2s_conn *c, size_t count)
+/* `tell`: of one that is over. */
+static void done(struct s2s_conn *c, size_t count, void (*tell)(struct s2s *s, struct packet *p))
 {
     const struct packet *first;
 
     while (count-- > 0)
-        s2s_done(c->s2s, domain_queue_pop(&c->unacked));
+        tell(c->s2s, domain_queue_pop(&c->unacked));
     while ((first = domain_queue_first(&c->unacked)) != NULL && is_answer(first))
         s2s_done(c->s2s, domain_queue_pop(&c->unacked));
 }
@@ -85,7 +86,7 @@ void s2s_ping_release(struct s2s_conn *c)
     s2s_ping_stop(c);
     c->ping.asked = false;
     c->ping.covers = 0;
-    done(c, c->unacked.count);
+    done(c, c->unacked.count, s2s_done);
 }
 
 bool s2s_ping_make_room(struct s2s_conn *c)
@@ -203,7 +204,7 @@ static bool answered(struct s2s *s, struct str from, struct str to, struct str a
     s2s_ping_stop(c);
     c->ping.asked = false;
     c->ping.answered = true;
-    done(c, c->ping.covers);
+    done(c, c->ping.covers, s2s_stanza_acknowledged);
     c->ping.covers = 0;
     s2s_stanza_resume(c);
     s2s_ping_ask(c);

@@ -108,6 +108,7 @@ void s2s_stanza_in(struct s2s_conn *c, struct stanza *stanza)
     p->from = from;
     p->to = to;
     p->born = s2s_now(s);
+    ledger_enter(&s->component->pen, p);
     stanza_unref(stanza);
     if (c->sm_counting)
         keep(c, p);
@@ -166,6 +167,8 @@ void s2s_stanza_repeat(struct s2s_conn *c, struct str local)
 
 void s2s_stanza_refuse(struct s2s *s, struct packet *p, enum stanza_condition condition)
 {
+    ledger_note(&s->component->pen, LEDGER_BOUNCED, p->trace, STR_NULL,
+                stanza_error_element(condition));
     if (p->from && p->to && !s2s_is_local(s, jid_domain(p->from)))
         answer_error(s, p->stanza, p->from, p->to, condition);
     packet_destroy(p);
@@ -204,6 +207,7 @@ static bool write_packet(struct s2s_conn *c, const struct packet *p)
     conn_commit(c->conn, used);
     c->s2s->count.bytes_out += used;
     c->s2s->count.stanzas_out++;
+    ledger_note(&c->s2s->component->pen, LEDGER_SENT, p->trace, jid_domain(p->to), STR_NULL);
     return true;
 }
 
@@ -294,6 +298,12 @@ static void on_request(struct s2s_conn *c)
         write_ack(c);
 }
 
+void s2s_stanza_acknowledged(struct s2s *s, struct packet *p)
+{
+    ledger_note(&s->component->pen, LEDGER_ACKNOWLEDGED, p->trace, jid_domain(p->to), STR_NULL);
+    s2s_done(s, p);
+}
+
 static void on_ack(struct s2s_conn *c, const struct stanza *s)
 {
     uint64_t h;
@@ -310,7 +320,7 @@ static void on_ack(struct s2s_conn *c, const struct stanza *s)
         return;
     }
     for (; count > 0; count--)
-        s2s_done(c->s2s, domain_queue_pop(&c->unacked));
+        s2s_stanza_acknowledged(c->s2s, domain_queue_pop(&c->unacked));
     c->sm_out = (uint32_t)h;
     c->ack_asked = false;
     ask_ack(c);

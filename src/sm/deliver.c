@@ -90,7 +90,7 @@ static void store(struct user *user, struct packet *p)
 {
     struct path_event e = {.sm = user->sm, .user = user, .packet = p};
     if (path_run(&user->sm->path, PATH_OFFLINE, &e) == PATH_PASS)
-        packet_destroy(p);
+        fate_drop(user->sm, p, FATE_REASON_CONTENT);
 }
 
 static void deliver_by_rule(struct user *user, struct packet *p, bool copies)
@@ -117,8 +117,10 @@ static void deliver_by_rule(struct user *user, struct packet *p, bool copies)
         send_error(user->sm, NULL, p, STANZA_ERR_SERVICE_UNAVAILABLE, NULL);
         return;
     case DELIVER_IGNORE:
-        break;
+        fate_drop(user->sm, p, FATE_REASON_TYPE);
+        return;
     }
+    fate_end(user->sm, p, FATE_DELIVERED);
     packet_destroy(p);
 }
 
@@ -180,6 +182,8 @@ void deliver_user(struct user *user, struct packet *p)
         return;
     }
     if (user->behind.open) {
+        fate_note(user->sm, LEDGER_WAITS, p, jid_full(user->jid),
+                  STR("for a change of the roster"));
         if (!change_wait(user, p))
             send_error(user->sm, NULL, p, STANZA_ERR_RESOURCE_CONSTRAINT, NULL);
         return;
@@ -230,7 +234,7 @@ bool deliver_addresses(struct packet *p)
 void deliver(struct sm *sm, struct packet *p)
 {
     if (!deliver_addresses(p)) {
-        packet_destroy(p);
+        fate_drop(sm, p, FATE_REASON_NO_ADDRESS);
         return;
     }
     if (!sm_domain(sm, jid_domain(p->to))) {
@@ -249,10 +253,13 @@ void deliver(struct sm *sm, struct packet *p)
         return;
     }
     struct user *user = user_get(sm, p->to);
-    if (user->state == USER_READY)
+    if (user->state == USER_READY) {
         deliver_user(user, p);
-    else if (!user_wait(user, p))
-        send_error(sm, NULL, p, STANZA_ERR_RESOURCE_CONSTRAINT, NULL);
+    } else {
+        fate_note(sm, LEDGER_WAITS, p, jid_full(user->jid), STR("until the account is loaded"));
+        if (!user_wait(user, p))
+            send_error(sm, NULL, p, STANZA_ERR_RESOURCE_CONSTRAINT, NULL);
+    }
     user_release(user);
 }
 
@@ -283,7 +290,6 @@ static bool from_own_account(const struct packet *p)
  * but who got one gets the message again, since nobody kept an account of the carbon. */
 void deliver_returned(struct sm *sm, struct packet *p, uint64_t number)
 {
-    struct user *user = p->to ? user_find(sm, jid_bare(p->to)) : NULL;
     if (carbons_is_copy(p->stanza)) {
         packet_destroy(p);
         return;
@@ -296,6 +302,8 @@ void deliver_returned(struct sm *sm, struct packet *p, uint64_t number)
         packet_destroy(p);
         return;
     }
+    fate_take(sm, p, FATE_FROM_RETURNED);
+    struct user *user = p->to ? user_find(sm, jid_bare(p->to)) : NULL;
     if (p->to && !sm_owns(sm, p->to)) { /* the sm that has the user now knows better */
         send_moved(sm, p);
         return;
@@ -305,9 +313,13 @@ void deliver_returned(struct sm *sm, struct packet *p, uint64_t number)
         return;
     }
     user_hold(user);
-    if (jid_is_bare(p->to) && (to_newcomers(user, p, number) || anybody(user)))
+    if (jid_is_bare(p->to) && to_newcomers(user, p, number)) {
+        fate_end(sm, p, FATE_DELIVERED);
         packet_destroy(p);
-    else
+    } else if (jid_is_bare(p->to) && anybody(user)) {
+        fate_drop(sm, p, FATE_REASON_OTHERS);
+    } else {
         deliver_by_rule(user, p, false);
+    }
     user_release(user);
 }

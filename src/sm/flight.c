@@ -37,6 +37,7 @@ static struct packet *keep(struct packet *p)
     kept->to = p->to ? jid_ref(p->to) : NULL;
     kept->delay = p->delay ? stanza_ref(p->delay) : NULL;
     kept->born = p->born;
+    kept->trace = p->trace;
     kept->promise = p->promise;
     p->promise = NULL;
     return kept;
@@ -64,6 +65,8 @@ static struct packet *finish(struct sm *sm, struct flight *f)
     struct packet *p = f->packet;
     if (f->guarded)
         sm->flights.guarded -= packet_size(p);
+    if (f->routed)
+        fate_end(sm, p, FATE_SENT_ON);
     if (f->counted && f->session && f->session->acks)
         acks_count(f->session, p, false);
     hash_del(&sm->flights.table, number_key(f));
@@ -91,6 +94,7 @@ static struct packet *copy_of(struct sm *sm, const struct flight *f, struct str 
     p->to = kept->to ? jid_ref(kept->to) : NULL;
     p->delay = kept->delay ? stanza_ref(kept->delay) : NULL;
     p->born = kept->born;
+    p->trace = kept->trace;
     receipts_ask(sm->receipts, p, f->number);
     return p;
 }
@@ -103,6 +107,8 @@ static void send_routed(struct sm *sm, struct flight *f, struct packet *p)
     if (f->tried || loop_now(sm->loop) - f->since > LATE_MS)
         p->receipt.since = f->sent;
     sm->counters.repeated += f->tried;
+    if (f->tried)
+        fate_note(sm, LEDGER_AGAIN, p, jid_domain(p->to), STR_NULL);
     f->tried = true;
     component_send(sm->c, p);
 }
@@ -128,6 +134,7 @@ void flight_route(struct sm *sm, struct packet *p)
     f->guarded = !f->packet->promise;
     if (f->guarded)
         sm->flights.guarded += packet_size(f->packet);
+    f->routed = true;
     packet_destroy(p);
     if (!sm->flights.held[lane])
         send_routed(sm, f, copy_of(sm, f, STR_NULL));
@@ -144,7 +151,7 @@ void flight_restore(struct sm *sm, struct packet *p, struct jid *owner, struct p
     f->owner = jid_ref(owner);
     f->row = row;
     f->sent = sent;
-    f->tried = true;
+    f->tried = f->routed = true;
     packet_destroy(p);
     if (!flights->held[lane])
         send_routed(sm, f, copy_of(sm, f, STR_NULL));
@@ -215,6 +222,7 @@ void flight_repeat(struct session *session)
         p->c2s = session->c2s;
         p->sm = session->sm;
         sm->counters.repeated++;
+        fate_note(sm, LEDGER_AGAIN, p, jid_full(session->jid), STR_NULL);
         component_send(sm->c, p);
     }
 }
@@ -225,8 +233,11 @@ void flight_handled(void *owner, uint64_t number)
 {
     struct sm *sm = owner;
     struct flight *f = flight_find(sm, number);
-    if (f)
-        packet_destroy(finish(sm, f));
+    if (!f)
+        return;
+    if (f->session && f->session->acks)
+        fate_note(sm, LEDGER_ACKNOWLEDGED, f->packet, jid_full(f->session->jid), STR_NULL);
+    packet_destroy(finish(sm, f));
 }
 
 bool flight_answered(struct sm *sm, struct packet *p)
@@ -309,6 +320,7 @@ static void redeliver(struct sm *sm, struct flight *f)
 {
     int64_t sent = f->sent;
     uint64_t number = f->number;
+    fate_note(sm, LEDGER_RETURNED, f->packet, jid_full(f->owner), STR("the session has ended"));
     struct packet *p = finish(sm, f);
     if (offline_has(p->promise)) {
         offline_returned(p);

@@ -27,6 +27,7 @@ struct flight {
     bool writing;            /* the row is not committed yet */
     bool tried;              /* it has left once */
     bool guarded;            /* nobody waits for it: flight_guards */
+    bool routed;             /* through the router: its end is the message's fate */
     bool counted;            /* among what its session has unacknowledged: sent after <enable/> */
 };
 

@@ -125,13 +125,14 @@ struct write {
 /* It flies on; who waits for it is not told. */
 static void on_failed(struct sm *sm, struct flight *f, enum error e)
 {
+    char id[LEDGER_ID + 1];
     promise_unref(f->row);
     f->row = NULL;
     if (e == ERR_CANCELLED)
         return;
     if (e != ERR_STORE_FULL)
-        log_error(&sm->c->log, "cannot write a message of %s to the outbox: %s", f->owner->text,
-                  error_text(e));
+        log_error(&sm->c->log, "cannot write message %s of %s to the outbox: %s",
+                  ledger_id_text(f->packet->trace, id), f->owner->text, error_text(e));
     f->since = loop_now(sm->loop) + AGAIN_MS;
     outbox_watch(sm, f);
 }
@@ -154,6 +155,7 @@ static void on_written(void *arg, enum error e, const struct store_rows *rows)
         struct promise *promise = f->packet->promise;
         f->packet->promise = NULL;
         sm->counters.outbox_written++;
+        fate_note(sm, LEDGER_KEPT, f->packet, jid_full(f->owner), STR_NULL);
         promise_unref(promise);
     }
     outbox_handed_over(sm, w->source, e);
@@ -168,7 +170,7 @@ static void push_row(const struct row *row, const struct packet *p, struct store
     char *xml = mem_alloc(packet_payload_size(p, &base));
     struct str text = {xml, packet_payload_write(p, &base, xml)};
     outbox_push(t, jid_full(row->owner), row->id, component_common_name(c), text,
-                (uint32_t)c->env->config->sm_max_outbox);
+                (uint32_t)c->env->config->sm_max_outbox, p->trace);
     free(xml);
 }
 
@@ -248,18 +250,22 @@ void outbox_watch(struct sm *sm, struct flight *f)
 
 /* --- what a former life left --- */
 
-void outbox_restore(struct sm *sm, struct jid *owner, uint64_t id, struct str xml)
+void outbox_restore(struct sm *sm, struct jid *owner, uint64_t id, struct str xml, uint64_t trace)
 {
     struct packet *p = packet_create(PACKET_STANZA, STR_NULL, STR_NULL);
     p->stanza = stored_parse(sm->c->env->parsers, xml);
+    char text[LEDGER_ID + 1];
     if (!p->stanza || !deliver_addresses(p)) {
-        log_error(&sm->c->log, "a message in the outbox of %s cannot be read any more: dropped",
-                  owner->text);
+        log_error(&sm->c->log, "message %s in the outbox of %s cannot be read any more: dropped",
+                  ledger_id_text(trace, text), owner->text);
         delete_row(sm, owner, id);
         packet_destroy(p);
         return;
     }
     sm->counters.outbox_sent++;
+    p->trace = trace;
+    fate_take(sm, p, FATE_FROM_READ);
+    fate_note(sm, LEDGER_READ, p, jid_full(owner), STR("the outbox"));
     /* The sequence is a clock of microseconds. */
     flight_restore(sm, p, owner, &row_create(sm, owner, id, NULL)->promise, (int64_t)(id / 1000));
 }
@@ -306,7 +312,7 @@ static void on_reread(struct loop_timer *timer)
 
 static void on_page(void *arg, enum error e, const struct store_rows *rows)
 {
-    enum { OWNER, ID, XML };
+    enum { OWNER, ID, XML, TRACE };
     struct sm *sm = arg;
     if (e == ERR_CANCELLED)
         return;
@@ -320,7 +326,8 @@ static void on_page(void *arg, enum error e, const struct store_rows *rows)
         struct jid *owner = jid_parse(store_text(rows, i, OWNER));
         sm->flights.loaded = (uint64_t)store_int(rows, i, ID);
         if (owner && is_mine(sm, owner))
-            outbox_restore(sm, owner, sm->flights.loaded, store_text(rows, i, XML));
+            outbox_restore(sm, owner, sm->flights.loaded, store_text(rows, i, XML),
+                           (uint64_t)store_int(rows, i, TRACE));
         jid_unref(owner);
     }
     if (count == PAGE) {

@@ -25,7 +25,7 @@ void outbox_handed_over(struct sm *sm, uint64_t number, enum error e);
 /* Everything that somebody waits for, at once: we stop. */
 void outbox_write_all(struct sm *sm);
 /* A row that is ours: its message goes out once more. */
-void outbox_restore(struct sm *sm, struct jid *owner, uint64_t id, struct str xml);
+void outbox_restore(struct sm *sm, struct jid *owner, uint64_t id, struct str xml, uint64_t trace);
 
 /* --- outbox_heir.c --- */
 /* Another component has gone, or the link has come back: in a minute we look whether a session

@@ -13,7 +13,7 @@
 struct claim {
     struct sm *sm;
     struct jid *owner;
-    uint64_t id;
+    uint64_t id, trace;
     size_t len;
     char xml[];
 };
@@ -23,17 +23,19 @@ static void on_claimed(void *arg, enum error e, const struct store_rows *rows)
     struct claim *c = arg;
     (void)rows;
     if (e == ERR_OK && !c->sm->closing)
-        outbox_restore(c->sm, c->owner, c->id, (struct str){c->xml, c->len});
+        outbox_restore(c->sm, c->owner, c->id, (struct str){c->xml, c->len}, c->trace);
     jid_unref(c->owner);
     free(c);
 }
 
-static void claim(struct sm *sm, struct jid *owner, uint64_t id, struct str xml, struct str former)
+static void claim(struct sm *sm, struct jid *owner, uint64_t id, struct str xml, struct str former,
+                  uint64_t trace)
 {
     struct claim *c = mem_alloc(sizeof *c + xml.len);
     c->sm = sm;
     c->owner = jid_ref(owner);
     c->id = id;
+    c->trace = trace;
     c->len = xml.len;
     memcpy(c->xml, xml.data, xml.len);
     store_commit(outbox_claim(store_begin(sm->store), jid_full(owner), id, former,
@@ -54,7 +56,7 @@ static void look(struct sm *sm, uint64_t after);
 
 static void on_others(void *arg, enum error e, const struct store_rows *rows)
 {
-    enum { OWNER, ID, XML, SM };
+    enum { OWNER, ID, XML, SM, TRACE };
     struct sm *sm = arg;
     size_t count = e ? 0 : store_rows_count(rows), claimed = 0;
     if (e == ERR_CANCELLED || sm->closing)
@@ -65,7 +67,8 @@ static void on_others(void *arg, enum error e, const struct store_rows *rows)
         struct jid *owner = jid_parse(store_text(rows, i, OWNER));
         struct str former = store_text(rows, i, SM);
         if (owner && !lives(sm, former) && sm_domain(sm, jid_domain(owner)) && sm_owns(sm, owner)) {
-            claim(sm, owner, (uint64_t)store_int(rows, i, ID), store_text(rows, i, XML), former);
+            claim(sm, owner, (uint64_t)store_int(rows, i, ID), store_text(rows, i, XML), former,
+                  (uint64_t)store_int(rows, i, TRACE));
             claimed++;
         }
         jid_unref(owner);

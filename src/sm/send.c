@@ -7,19 +7,29 @@
 #include "xmpp/delay.h"
 #include "xmpp/namespaces.h"
 
+/* True: it flies, because somebody waits for it or it is `guarded`, and that decides its fate. */
+static bool begin_route(struct sm *sm, struct packet *p, bool guarded)
+{
+    fate_note(sm, LEDGER_ROUTED, p, jid_domain(p->to), STR_NULL);
+    if ((p->promise || guarded) && owed_durable(p->stanza)) {
+        flight_route(sm, p);
+        return true;
+    }
+    owed_drop(p);
+    fate_end(sm, p, FATE_SENT_ON);
+    return false;
+}
+
 void send_packet(struct sm *sm, struct packet *p)
 {
     /* Errors may leave: RFC 6120 section 8.2.3 wants an answer to every request. */
     if (peer_lists_refuse(sm, p->to) && !str_is(send_type(p->stanza), "error")) {
-        packet_destroy(p);
+        fate_drop(sm, p, FATE_REASON_LISTED);
         return;
     }
     sm->counters.to_router++;
-    if ((p->promise || flight_guards(sm, p)) && owed_durable(p->stanza)) {
-        flight_route(sm, p);
+    if (begin_route(sm, p, flight_guards(sm, p)))
         return;
-    }
-    owed_drop(p);
     /* The names are parts of the JIDs that the packet holds. */
     p->route_to = jid_domain(p->to);
     p->route_from = jid_domain(p->from);
@@ -29,18 +39,16 @@ void send_packet(struct sm *sm, struct packet *p)
 
 void send_moved(struct sm *sm, struct packet *p)
 {
-    if (p->promise && owed_durable(p->stanza)) {
-        flight_route(sm, p);
+    if (begin_route(sm, p, false))
         return;
-    }
-    owed_drop(p);
     p->route_to = p->route_from = jid_domain(p->to);
     p->c2s.len = p->sm.len = 0;
     component_send(sm->c, p);
 }
 
-void send_route_promised(struct sm *sm, struct stanza *s, struct jid *from, struct jid *to,
-                         struct promise *promise)
+/* `trace` 0: the message is a new one. */
+static void route(struct sm *sm, struct stanza *s, struct jid *from, struct jid *to,
+                  struct promise *promise, uint64_t trace)
 {
     struct packet *p = packet_create(PACKET_STANZA, STR_NULL, STR_NULL);
     p->stanza = stanza_ref(s);
@@ -48,7 +56,15 @@ void send_route_promised(struct sm *sm, struct stanza *s, struct jid *from, stru
     p->to = jid_ref(to);
     p->promise = promise ? promise_ref(promise) : NULL;
     p->born = loop_now(sm->loop);
+    p->trace = trace;
+    fate_take(sm, p, FATE_FROM_SERVER);
     send_packet(sm, p);
+}
+
+void send_route_promised(struct sm *sm, struct stanza *s, struct jid *from, struct jid *to,
+                         struct promise *promise)
+{
+    route(sm, s, from, to, promise, 0);
 }
 
 void send_route(struct sm *sm, struct stanza *s, struct jid *from, struct jid *to)
@@ -56,7 +72,7 @@ void send_route(struct sm *sm, struct stanza *s, struct jid *from, struct jid *t
     send_route_promised(sm, s, from, to, NULL);
 }
 
-static void to_client(struct session *session, struct packet *p)
+static void to_client(struct session *session, struct packet *p, enum ledger_event how)
 {
     struct sm *sm = session->user->sm;
     p->c2s = session->c2s;
@@ -65,11 +81,12 @@ static void to_client(struct session *session, struct packet *p)
     if (path_run(&sm->path, PATH_TO_CLIENT, &e) == PATH_DONE)
         return;
     sm->counters.to_clients++;
+    fate_note(sm, how, p, jid_full(session->jid), session->asleep ? STR("which sleeps") : STR_NULL);
     flight_deliver(session, p);
 }
 
-static void to_session(struct session *session, struct stanza *s, struct jid *from, struct jid *to,
-                       struct promise *promise)
+static struct packet *for_session(struct session *session, struct stanza *s, struct jid *from,
+                                  struct jid *to, struct promise *promise)
 {
     struct sm *sm = session->user->sm;
     struct packet *p = packet_create(PACKET_STANZA, peer_name(session->peer), str_of(sm->c->id));
@@ -78,52 +95,68 @@ static void to_session(struct session *session, struct stanza *s, struct jid *fr
     p->to = to ? jid_ref(to) : NULL;
     p->promise = promise ? promise_ref(promise) : NULL;
     p->born = loop_now(sm->loop);
-    to_client(session, p);
+    return p;
 }
 
 void send_session(struct session *session, struct stanza *s, struct jid *from, struct jid *to)
 {
-    to_session(session, s, from, to, NULL);
+    to_client(session, for_session(session, s, from, to, NULL), LEDGER_DELIVERED);
 }
 
-void send_stored(struct session *session, struct stanza *s, struct promise *promise)
+void send_copy(struct session *session, struct stanza *s, const struct packet *original)
 {
-    to_session(session, s, NULL, NULL, promise);
+    struct packet *p = for_session(session, s, session->user->jid, session->jid, NULL);
+    p->trace = original->trace;
+    to_client(session, p, LEDGER_CARBON);
+}
+
+void send_stored(struct session *session, struct stanza *s, struct promise *promise, uint64_t trace)
+{
+    struct packet *p = for_session(session, s, NULL, NULL, promise);
+    p->trace = trace;
+    to_client(session, p, LEDGER_DELIVERED);
 }
 
 void send_session_packet(struct session *session, const struct packet *original)
 {
-    struct sm *sm = session->user->sm;
-    struct packet *p = packet_create(PACKET_STANZA, peer_name(session->peer), str_of(sm->c->id));
-    p->stanza = stanza_ref(original->stanza);
-    p->from = original->from ? jid_ref(original->from) : NULL;
-    p->to = original->to ? jid_ref(original->to) : NULL;
+    struct packet *p =
+        for_session(session, original->stanza, original->from, original->to, original->promise);
     p->delay = original->delay ? stanza_ref(original->delay) : NULL;
-    p->promise = original->promise ? promise_ref(original->promise) : NULL;
     p->born = original->born;
-    to_client(session, p);
+    p->trace = original->trace;
+    to_client(session, p, LEDGER_DELIVERED);
 }
 
-void send_error_to(struct sm *sm, struct session *session, const struct packet *p,
+bool send_error_to(struct sm *sm, struct session *session, const struct packet *p,
                    enum stanza_condition condition, const char *text)
 {
     struct str from = p->to ? jid_full(p->to) : STR_NULL;
     struct stanza *error = stanza_error_reply(p->stanza, from, jid_full(p->from), condition, text);
     if (!error)
-        return;
+        return false;
     sm->counters.errors++;
+    fate_note(sm, LEDGER_BOUNCED, p, p->to ? jid_full(p->to) : STR_NULL,
+              stanza_error_element(condition));
     /* Who waits for the stanza waits for its error now (reliability.md C.1 c). */
-    if (session)
-        to_session(session, error, p->to, p->from, p->promise);
-    else if (p->to)
-        send_route_promised(sm, error, p->to, p->from, p->promise);
+    if (session) {
+        struct packet *back = for_session(session, error, p->to, p->from, p->promise);
+        back->trace = p->trace;
+        to_client(session, back, LEDGER_DELIVERED);
+    } else if (p->to) {
+        route(sm, error, p->to, p->from, p->promise, p->trace);
+    }
     stanza_unref(error);
+    return true;
 }
 
 void send_error(struct sm *sm, struct session *session, struct packet *p,
                 enum stanza_condition condition, const char *text)
 {
-    send_error_to(sm, session, p, condition, text);
+    if (!send_error_to(sm, session, p, condition, text)) {
+        fate_drop(sm, p, FATE_REASON_NO_ANSWER);
+        return;
+    }
+    fate_end(sm, p, FATE_BOUNCED);
     packet_destroy(p);
 }
 

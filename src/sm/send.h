@@ -18,8 +18,11 @@ void send_packet(struct sm *sm, struct packet *p);
 void send_moved(struct sm *sm, struct packet *p);
 /* To one session; `from` and `to` NULL keep the stanza's own. Shares. */
 void send_session(struct session *session, struct stanza *s, struct jid *from, struct jid *to);
-/* A message from the user's queue; the promise is shared. */
-void send_stored(struct session *session, struct stanza *s, struct promise *promise);
+/* A carbon of that packet's message, in the name of the account. Shares. */
+void send_copy(struct session *session, struct stanza *s, const struct packet *original);
+/* A message from the user's queue, with its id in the ledger; the promise is shared. */
+void send_stored(struct session *session, struct stanza *s, struct promise *promise,
+                 uint64_t trace);
 /* The same with the stanza and JIDs of a packet, which stays the caller's. */
 void send_session_packet(struct session *session, const struct packet *p);
 
@@ -28,8 +31,9 @@ void send_session_packet(struct session *session, const struct packet *p);
  * may be NULL. */
 void send_error(struct sm *sm, struct session *session, struct packet *p,
                 enum stanza_condition condition, const char *text);
-/* As send_error, but the packet stays the caller's. */
-void send_error_to(struct sm *sm, struct session *session, const struct packet *p,
+/* As send_error, but the packet stays the caller's, who sees to its fate too. False: no error may
+ * be sent. */
+bool send_error_to(struct sm *sm, struct session *session, const struct packet *p,
                    enum stanza_condition condition, const char *text);
 /* The condition for a failed write or read. */
 enum stanza_condition send_condition(enum error e);

@@ -152,14 +152,17 @@ static void on_client_stanza(struct sm *sm, struct packet *p)
         session_heard(session);
     user_hold(user);
     rate_count(&user->stanzas, loop_now(sm->loop));
-    if (p->receipt.number && !owed_take(sm, p))
+    if (p->receipt.number && !owed_take(sm, p)) {
         packet_destroy(p);
-    else if (p->failed && session->acks)
+    } else if (p->failed && session->acks) {
         echo(session, p);
-    else if (user->state == USER_DELETING)
-        packet_destroy(p);
-    else if (stamp(session, p))
-        client_stanza(session, p);
+    } else {
+        fate_take(sm, p, FATE_FROM_CLIENT);
+        if (user->state == USER_DELETING)
+            fate_drop(sm, p, FATE_REASON_DELETED);
+        else if (stamp(session, p))
+            client_stanza(session, p);
+    }
     user_release(user);
 }
 
@@ -297,12 +300,17 @@ static void back_from_c2s(struct sm *sm, struct packet *p)
     deliver_returned(sm, p, number);
 }
 
-static void tell_sender(struct sm *sm, struct packet *p, enum stanza_condition condition)
+/* False: there is nobody to be told. */
+static bool tell_sender(struct sm *sm, struct packet *p, enum stanza_condition condition)
 {
+    bool told = false;
     struct user *user = user_find(sm, jid_bare(p->from));
     for (struct session *s = user ? user->sessions : NULL; s; s = s->next)
-        if (jid_is_bare(p->from) ? s->interested : jid_eq(s->jid, p->from))
+        if (jid_is_bare(p->from) ? s->interested : jid_eq(s->jid, p->from)) {
             send_error_to(sm, s, p, condition, NULL);
+            told = true;
+        }
+    return told;
 }
 
 /* A name that nobody has bound: a domain of ours whose sm is away, another's domain while s2s is
@@ -330,8 +338,12 @@ static void on_bounce(struct sm *sm, struct packet *p)
          */
         bool asked = send_kind_of(p->stanza) != SEND_PRESENCE ||
                      stanza_attr(p->stanza, STANZA_ROOT, STR("to")).data;
-        if (asked)
-            tell_sender(sm, p, why_bounced(sm, p));
+        fate_take(sm, p, FATE_FROM_RETURNED);
+        if (asked && !tell_sender(sm, p, why_bounced(sm, p))) {
+            fate_drop(sm, p, FATE_REASON_NO_SENDER);
+            return;
+        }
+        fate_end(sm, p, FATE_BOUNCED);
     }
     packet_destroy(p);
 }
@@ -367,10 +379,12 @@ static void on_packet(struct component *c, struct packet *p)
             deliver_returned(sm, p, answers);
     } else if (p->kind == PACKET_STANZA) {
         sm->counters.from_router++;
-        if (p->receipt.number && !owed_take(sm, p))
+        if (p->receipt.number && !owed_take(sm, p)) {
             packet_destroy(p);
-        else
+        } else {
+            fate_take(sm, p, FATE_FROM_ROUTER);
             deliver(sm, p);
+        }
     } else {
         packet_destroy(p); /* broadcasts and log copies are for others */
     }
@@ -568,6 +582,7 @@ static void sm_status(struct component *c, json_t *into)
     component_count(into, "users_loaded", sm->users.count);
     component_count(into, "store_pending", store_pending(sm->store));
     json_object_set_new(into, "counters", counters);
+    json_object_set_new(into, "balance", fate_balance(sm));
 }
 
 /* `jackdaw user add` and `del`: as if the account's own c2s had asked; the answer comes back to us

@@ -8,6 +8,7 @@
 #include "component/component.h"
 #include "component/domains.h"
 #include "component/receipts.h"
+#include "sm/fate.h"
 #include "sm/path.h"
 #include "store/store.h"
 
@@ -83,7 +84,8 @@ struct sm {
     struct flights flights;
     struct path path;
     struct sm_counters counters;
-    uint64_t mam_key[2];   /* of the ids in archives: mam_id.c */
+    struct fate_account account; /* of messages */
+    uint64_t mam_key[2];         /* of the ids in archives: mam_id.c */
     struct {
         struct loop_timer again;
         bool failing, made; /* said once; we have written one, as there was none */

@@ -4,10 +4,11 @@
 #include "store/users.h"
 
 struct store_txn *outbox_push(struct store_txn *t, struct str owner, uint64_t id, struct str sm,
-                              struct str xml, uint32_t max_count)
+                              struct str xml, uint32_t max_count, uint64_t trace)
 {
     store_add_int(store_add_text(store_add(t, SQL_OUTBOX_PUSH), owner), (int64_t)id);
-    return store_add_int(store_add_text(store_add_text(t, sm), xml), max_count);
+    t = store_add_int(store_add_text(store_add_text(t, sm), xml), max_count);
+    return store_add_int(t, (int64_t)trace);
 }
 
 void outbox_load(struct store *s, struct str sm, uint64_t after, uint64_t upto, uint32_t limit,

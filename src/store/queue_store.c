@@ -3,14 +3,20 @@
 #include "store/driver.h"
 #include "store/users.h"
 
-struct store_txn *queue_push(struct store_txn *t, struct str owner, uint64_t id, struct str xml,
-                             uint32_t max_count)
+struct store_txn *queue_push_traced(struct store_txn *t, struct str owner, uint64_t id,
+                                    struct str xml, uint32_t max_count, uint64_t trace)
 {
     if (max_count == 0) /* the statement takes the first one unseen */
         t->result = ERR_FULL;
     store_add_int(store_add_text(store_add(t, SQL_QUEUE_GROW), owner), max_count);
     store_add_int(store_add_text(store_add(t, SQL_QUEUE_PUSH), owner), (int64_t)id);
-    return store_add_text(t, xml);
+    return store_add_int(store_add_text(t, xml), (int64_t)trace);
+}
+
+struct store_txn *queue_push(struct store_txn *t, struct str owner, uint64_t id, struct str xml,
+                             uint32_t max_count)
+{
+    return queue_push_traced(t, owner, id, xml, max_count, 0);
 }
 
 void queue_load(struct store *s, struct str owner, uint64_t after, uint32_t limit, store_fn fn,

@@ -88,7 +88,10 @@ struct store_txn *server_lists_clear(struct store_txn *t, struct str list);
  * STORE_FULL when the owner has `max_count` already. */
 struct store_txn *queue_push(struct store_txn *t, struct str owner, uint64_t id, struct str xml,
                              uint32_t max_count);
-/* Rows: id, xml; ascending; at most `limit` from `after` (exclusive). */
+/* With the message's id in the ledger (link/ledger.h). */
+struct store_txn *queue_push_traced(struct store_txn *t, struct str owner, uint64_t id,
+                                    struct str xml, uint32_t max_count, uint64_t trace);
+/* Rows: id, xml, trace; ascending; at most `limit` from `after` (exclusive). */
 void queue_load(struct store *s, struct str owner, uint64_t after, uint32_t limit, store_fn fn,
                 void *arg);
 struct store_txn *queue_delete_range(struct store_txn *t, struct str owner, uint64_t first,
@@ -215,12 +218,14 @@ struct store_txn *published_groups_set(struct store_txn *t, struct str owner, st
  * it again. `id` as in the queue. The commit fails with STORE_FULL when the owner has `max_count`
  * already. */
 struct store_txn *outbox_push(struct store_txn *t, struct str owner, uint64_t id, struct str sm,
-                              struct str xml, uint32_t max_count);
-/* Of all owners: rows owner, id, xml; ascending by id; at most `limit` with after < id <= upto. */
+                              struct str xml, uint32_t max_count, uint64_t trace);
+/* Of all owners: rows owner, id, xml, trace; ascending by id; at most `limit` with after < id <=
+ * upto. */
 void outbox_load(struct store *s, struct str sm, uint64_t after, uint64_t upto, uint32_t limit,
                  store_fn fn, void *arg);
 struct store_txn *outbox_delete(struct store_txn *t, struct str owner, uint64_t id);
-/* Those that are not of `sm`: rows owner, id, xml, sm; ascending by id, from behind `after`. */
+/* Those that are not of `sm`: rows owner, id, xml, sm, trace; ascending by id, from behind `after`.
+ */
 void outbox_of_others(struct store *s, struct str sm, uint64_t after, uint32_t limit, store_fn fn,
                       void *arg);
 /* The row is of `sm` now; NOT_FOUND when it is not of `former` any more. */

@@ -234,6 +234,16 @@ class Server:
     def status(self):
         return json.loads(self.command('status', '--json').stdout)
 
+    def check_balance(self):
+        """Every message that a session manager took on is somewhere (docs/decisions/0082-balance.md)."""
+        done = self.command('status', '--json', check=False)
+        components = json.loads(done.stdout)['components'] if done.returncode == 0 else {}
+        for name, component in components.items():
+            balance = component.get('balance')
+            if balance:
+                found = sum(balance[k] for k in ('delivered', 'stored', 'sent_on', 'bounced', 'dropped', 'in_flight'))
+                assert balance['accepted'] == found, f'{name}: {balance}'
+
     @property
     def ca(self):
         return str(self.data / 'certificates/ca.pem')
@@ -245,7 +255,8 @@ class Server:
         return client
 
     def stop(self):
-        """SIGTERM to each, the listeners first; every one must end with exit code 0."""
+        """SIGTERM to each, the listeners first; every one must end with exit code 0. No message may be missing before."""
+        self.check_balance()
         codes = {name: self.processes[name].terminate() for name in reversed(self.names) if name in self.processes}
         text = {name: self.processes[name].text() for name, code in codes.items() if code != 0}
         self.processes = {}

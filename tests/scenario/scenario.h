@@ -77,6 +77,7 @@ struct world {
     struct random *random;
     struct parser_pool *parsers;
     struct log_sink *log_sink;
+    struct ledger *ledger; /* of all its processes */
     struct shared *shared; /* of placement `threads` */
     struct store *keep[2]; /* keep the in-memory databases alive while components come and go */
     struct process processes[WORLD_PROCESSES];
@@ -123,6 +124,8 @@ void world_cut_abroad(struct world *w);              /* the connections between 
 void world_silence_abroad(struct world *w, bool on); /* nothing gets through, nobody is told */
 /* What an administrator has ordered of all but the router; "nothing", or "not of all". */
 const char *world_ordered(const struct world *w);
+/* Every message that a session manager took on is somewhere; `why` says whose are not. */
+bool world_balances(const struct world *w, char *why, size_t size);
 /* All processes or none; false when it did not go as expected. */
 bool world_reload(struct world *w, const char *setting, bool refused);
 void world_finish(struct world *w);

@@ -805,6 +805,14 @@ static void finish(struct run *r)
         fclose(r->log);
 }
 
+/* After every line. */
+static bool balanced(struct run *r)
+{
+    char why[1024];
+
+    return world_balances(&r->world, why, sizeof(why)) || fail(r, "%s", why);
+}
+
 static int run_scenario(const char *path, enum placement placement, bool verbose)
 {
     struct run *r = MEM_NEW(struct run);
@@ -824,7 +832,7 @@ static int run_scenario(const char *path, enum placement placement, bool verbose
         r->line = &script.lines[i];
         if (verbose)
             printf("%d: %s\n", r->line->number, r->line->text);
-        ok = run_line(r, str_of(r->line->text));
+        ok = run_line(r, str_of(r->line->text)) && balanced(r);
     }
     code = ok ? 0 : r->skip ? SKIP : 1;
     if (code == 1 && !verbose)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/ring.h"
 #include "component/runner.h"
 #include "store/store.h"
 
@@ -15,6 +16,7 @@
 #define S2S_PORT      5269
 #define ROUTER_USER   "scenario"
 #define ROUTER_SECRET "a-secret-for-scenarios-alone"
+#define WORLD_LEDGER  65536
 /* 2026-01-01T00:00:00Z */
 #define WALL_START 1767225600000
 
@@ -177,6 +179,7 @@ static bool make_env(struct world *w, struct process *p)
                       : w->random,
         .config = p->config,
         .log = {.sink = w->log_sink},
+        .ledger = w->ledger,
         .data_dir = "",
         .shared = w->shared,
         .seat = p->seat,
@@ -301,6 +304,7 @@ bool world_start(struct world *w)
     if (w->started)
         return true;
     w->started = true;
+    w->ledger = ledger_create(ring_create(WORLD_LEDGER), (uint64_t)WALL_START);
     if (w->abroad) {
         know(w, w->abroad);
         know(w->abroad, w);
@@ -526,6 +530,7 @@ static void finish_server(struct world *w)
     }
     for (int i = 0; i < 2; i++)
         store_close(w->keep[i]);
+    ledger_destroy(w->ledger);
     shared_destroy(w->shared);
     parser_pool_destroy(w->parsers);
     random_destroy(w->random);

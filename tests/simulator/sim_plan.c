@@ -338,6 +338,14 @@ static void step(struct plan *p, uint32_t ms)
     world_run(&s->world, ms);
 }
 
+/* The server's own account, beside ours. */
+static void check_balance(struct sim *s)
+{
+    char why[1024];
+    if (!world_balances(&s->world, why, sizeof(why)))
+        sim_complain(s, "%s", why);
+}
+
 static void run_traffic(struct plan *p)
 {
     struct sim *s = p->sim;
@@ -346,8 +354,10 @@ static void run_traffic(struct plan *p)
     p->next_fault = sim_now(s) + 500 + sim_dice(s, p->fault_pause);
     while (sim_now(s) < end) {
         look_after_faults(p);
-        if (sim_now(s) >= p->next_fault)
+        if (sim_now(s) >= p->next_fault) {
+            check_balance(s);
             break_something(p);
+        }
         step(p, 1);
     }
     s->writing = false;
@@ -501,6 +511,7 @@ bool sim_plan_run(uint64_t seed, FILE *story, struct sim_sums *sums)
     read_all(&p);
     sim_account_check(s);
     sim_kept_check(s);
+    check_balance(s);
     bool ok = s->complaints == 0;
     finish(&p, sums);
     free(s);

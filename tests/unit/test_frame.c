@@ -82,7 +82,9 @@ static void a_stanza_there_and_back(void **state)
 
     p->failed = true;
     p->delay = delay();
+    p->trace = 0xFEDCBA9876543210u;
     p = again(p);
+    assert_true(p->trace == 0xFEDCBA9876543210u);
     assert_int_equal(p->kind, PACKET_STANZA);
     assert_str(p->route_to, "sm");
     assert_str(p->route_from, "c2s");
@@ -106,9 +108,11 @@ static void sealed_until_it_is_opened(void **state)
 
     p->receipt.number = 7;
     p->receipt.origin = jid_parse(STR("c2s"));
+    p->trace = 4711;
     frame = written(p);
     packet_destroy(p);
     p = received(frame);
+    assert_int_equal(p->trace, 4711); /* the router notes what it bounces */
     free((char *)frame.data);
     assert_non_null(p->sealed.data);
     assert_null(p->stanza);

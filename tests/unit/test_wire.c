@@ -95,7 +95,9 @@ static void stanza_there_and_back(void **state)
 
     assert_true(session_id_set(&p->c2s, STR("12")));
     assert_true(session_id_set(&p->sm, STR("6281'<&>")));
+    p->trace = 0xFEDCBA9876543210u;
     p = again(p);
+    assert_true(p->trace == 0xFEDCBA9876543210u);
     assert_int_equal(p->kind, PACKET_STANZA);
     assert_str(p->route_to, "sm");
     assert_str(p->route_from, "c2s");

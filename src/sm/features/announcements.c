@@ -125,7 +125,7 @@ static void announce(struct sm *sm, enum address address, struct packet *p)
         motd_change(sm, domain, message, address == TO_ALL, NULL, p);
     } else {
         if (announce_online(sm, domain, message))
-            packet_destroy(p);
+            fate_obeyed(sm, p);
         else
             send_error(sm, NULL, p, STANZA_ERR_RESOURCE_CONSTRAINT, NULL);
         stanza_unref(message);

@@ -236,7 +236,7 @@ void carbons_sent(struct session *session, const struct packet *p, struct mam_id
             continue;
         if (!copy)
             copy = make_copy(p, "sent", id);
-        send_session(s, copy, user->jid, s->jid);
+        send_copy(s, copy, p);
     }
     stanza_unref(copy);
 }
@@ -261,7 +261,7 @@ void carbons_received(struct user *user, const struct packet *p, enum deliver_ac
             continue;
         if (!copy)
             copy = make_copy(p, "received", (struct mam_id){0});
-        send_session(s, copy, user->jid, s->jid);
+        send_copy(s, copy, p);
     }
     stanza_unref(copy);
 }

@@ -107,8 +107,9 @@ static struct held *make(const struct packet *p, enum kind kind)
     return h;
 }
 
-static void hold(struct csi *csi, struct packet *p, enum kind kind)
+static void hold(struct session *session, struct packet *p, enum kind kind)
 {
+    struct csi *csi = session->csi;
     struct held *h = make(p, kind);
     struct str key = {h->key, h->key_len};
     struct held *older = h->key_len ? hash_get(&csi->latest, key) : NULL;
@@ -117,6 +118,8 @@ static void hold(struct csi *csi, struct packet *p, enum kind kind)
         packet_destroy(older->packet);
         free(older);
     }
+    fate_note(session->user->sm, LEDGER_WAITS, p, jid_full(session->jid),
+              STR("until its client is active"));
     owed_drop(p); /* none of these is durable: nobody's acknowledgement waits for it */
     h->packet = p;
     if (h->key_len)
@@ -159,7 +162,7 @@ static enum path_result at_to_client(struct path_event *e)
         return PATH_PASS;
     enum kind kind = kind_of(config, e->packet);
     if (kind != CSI_URGENT) {
-        hold(csi, e->packet, kind);
+        hold(e->session, e->packet, kind);
         if (csi->count > (uint32_t)config->sm_csi_max || csi->bytes > MAX_BYTES)
             flush(e->session);
         return PATH_DONE;

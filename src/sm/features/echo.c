@@ -10,7 +10,7 @@ static enum path_result at_domain_message(struct path_event *e)
     /* Never to another server's echo, and no error is answered (RFC 6120 section 8.3.1). */
     if (p->from->local_len && !str_is(send_type(p->stanza), "error"))
         send_route(e->sm, p->stanza, p->to, p->from);
-    packet_destroy(e->packet);
+    fate_obeyed(e->sm, e->packet);
     return PATH_DONE;
 }
 

@@ -55,7 +55,7 @@ static enum path_result at_domain_message(struct path_event *e)
     if (!message)
         return PATH_PASS; /* nobody to help */
     stanza_unref(message);
-    packet_destroy(e->packet);
+    fate_obeyed(e->sm, e->packet);
     return PATH_DONE;
 }
 

@@ -131,10 +131,11 @@ static void on_changed(void *arg, enum error e, const struct store_rows *rows)
     else if (c->call)
         command_done(c->call, c->message ? "The message of the day is set."
                                          : "The message of the day is deleted.");
+    fate_writing(c->sm, c->packet, false);
     if (c->packet && e)
         send_error(c->sm, NULL, c->packet, send_condition(e), NULL);
-    else
-        packet_destroy(c->packet);
+    else if (c->packet)
+        fate_obeyed(c->sm, c->packet);
     jid_unref(c->domain);
     stanza_unref(c->message);
     free(c);
@@ -151,6 +152,7 @@ void motd_change(struct sm *sm, struct jid *domain, struct stanza *message, bool
                          .online = online,
                          .call = call,
                          .packet = packet};
+    fate_writing(sm, packet, true);
     struct store_txn *t = store_begin(sm->store);
     if (message) {
         struct str xml = stored_text(message);

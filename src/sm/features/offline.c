@@ -72,6 +72,7 @@ static void again_later(struct user *user)
 static void on_deposited(void *arg, enum error e, const struct store_rows *rows)
 {
     struct deposit *deposit = arg;
+    char id[LEDGER_ID + 1];
     struct user *user = deposit->user;
     outbox_handed_over(user->sm, deposit->source, e);
     /* Who waits for an acknowledgement may have it by now - the message is in an outbox - and not
@@ -84,14 +85,17 @@ static void on_deposited(void *arg, enum error e, const struct store_rows *rows)
         user_release(user);
         return;
     }
+    fate_writing(user->sm, deposit->packet, false);
     if (e) {
         if (e != ERR_FULL && e != ERR_STORE_FULL && e != ERR_CANCELLED)
-            log_error(&user->sm->c->log, "cannot store a message for %s: %s", user->jid->text,
-                      error_text(e));
+            log_error(&user->sm->c->log, "cannot store message %s for %s: %s",
+                      ledger_id_text(deposit->packet->trace, id), user->jid->text, error_text(e));
         mam_withdraw(user, deposit->packet);
         send_error(user->sm, NULL, deposit->packet, STANZA_ERR_SERVICE_UNAVAILABLE, NULL);
     } else {
         user->sm->counters.offline_stored++;
+        fate_end(user->sm, deposit->packet, FATE_STORED);
+        fate_note(user->sm, LEDGER_STORED, deposit->packet, jid_full(user->jid), STR_NULL);
         packet_destroy(deposit->packet);
     }
     free(deposit);
@@ -109,8 +113,8 @@ static void commit(struct deposit *deposit)
     user->offline.empty = false;
     user_hold(user);
     struct store_txn *t = store_begin(sm->store);
-    t = queue_push(t, jid_full(user->jid), store_sequence(sm->store), (struct str){xml, len},
-                   (uint32_t)sm->c->env->config->sm_max_offline);
+    t = queue_push_traced(t, jid_full(user->jid), store_sequence(sm->store), (struct str){xml, len},
+                          (uint32_t)sm->c->env->config->sm_max_offline, p->trace);
     deposit->source = outbox_hand_over(sm, p, t);
     store_commit(t, on_deposited, deposit);
     free(xml);
@@ -122,7 +126,16 @@ static void deposit(struct user *user, struct packet *p)
     list_init(&deposit->node);
     deposit->user = user;
     deposit->packet = p;
+    fate_writing(user->sm, p, true);
     commit(deposit);
+}
+
+static enum path_result only_archived(struct path_event *e)
+{
+    fate_end(e->sm, e->packet, FATE_STORED);
+    fate_note(e->sm, LEDGER_STORED, e->packet, jid_full(e->user->jid), STR("in the archive alone"));
+    packet_destroy(e->packet);
+    return PATH_DONE;
 }
 
 static enum path_result at_offline(struct path_event *e)
@@ -133,7 +146,7 @@ static enum path_result at_offline(struct path_event *e)
         return PATH_PASS;
     if (e->sm->c->env->config->sm_max_offline == 0) {
         if (mam_id_of(e->user, jid_full(e->packet->from), e->packet->stanza).time)
-            return PATH_PASS; /* the archive has it, and that is how it is wanted */
+            return only_archived(e); /* and that is how it is wanted */
         send_error(e->sm, NULL, e->packet, STANZA_ERR_SERVICE_UNAVAILABLE, NULL);
         return PATH_DONE;
     }
@@ -284,20 +297,26 @@ static void release_held(struct user *user)
     }
 }
 
-static void hand_over(struct session *session, struct page *page, uint64_t id, struct str xml)
+static void hand_over(struct session *session, struct page *page, uint64_t id, struct str xml,
+                      uint64_t trace)
 {
     struct sm *sm = session->user->sm;
     struct stanza *s = stored_parse(sm->c->env->parsers, xml);
+    char text[LEDGER_ID + 1];
     page->messages[page->count].id = id;
     page->messages[page->count++].mark = s ? mark_of(session->user, s) : 0;
     if (!s) {
-        log_error(&sm->c->log, "a stored message of %s cannot be read any more; it is dropped",
-                  session->user->jid->text);
+        log_error(&sm->c->log, "message %s, stored for %s, cannot be read any more; it is dropped",
+                  ledger_id_text(trace, text), session->user->jid->text);
         return;
     }
+    ledger_note(&sm->c->pen, LEDGER_READ, trace, jid_full(session->user->jid), STR_NULL);
     if (!offline_expired(s, id, loop_wall(sm->loop) / 1000) && !mam_has_seen(session, s)) {
-        send_stored(session, s, &page->promise);
+        send_stored(session, s, &page->promise, trace);
         sm->counters.offline_delivered++;
+    } else {
+        ledger_note(&sm->c->pen, LEDGER_DROPPED, trace, jid_full(session->jid),
+                    STR("it has expired, or its client has it from the archive"));
     }
     stanza_unref(s);
 }
@@ -308,7 +327,8 @@ static void hand_over_all(struct session *session, const struct store_rows *rows
         return;
     struct page *page = page_create(session);
     for (size_t i = 0; i < count; i++)
-        hand_over(session, page, (uint64_t)store_int(rows, i, 0), store_text(rows, i, 1));
+        hand_over(session, page, (uint64_t)store_int(rows, i, 0), store_text(rows, i, 1),
+                  (uint64_t)store_int(rows, i, 2));
     session->user->offline.after = page->messages[count - 1].id;
     promise_unref(&page->promise);
 }
@@ -338,6 +358,7 @@ static void try_again(struct user *user)
             commit(deposit);
             continue;
         }
+        fate_writing(user->sm, p, false);
         free(deposit);
         if (user->state == USER_READY)
             deliver_message(user, p);
@@ -475,6 +496,8 @@ static enum path_result at_from_router(struct path_event *e)
         return PATH_DONE;
     }
     offline->held_count++;
+    fate_note(e->sm, LEDGER_WAITS, e->packet, jid_full(e->user->jid),
+              STR("behind stored messages"));
     list_push(&offline->held, &e->packet->node);
     return PATH_DONE;
 }
@@ -488,7 +511,7 @@ static void return_page(struct user *user)
     queue_load(user->sm->store, jid_full(user->jid), user->offline.after, PAGE, on_returned, user);
 }
 
-static void send_back(struct sm *sm, struct str xml)
+static void send_back(struct sm *sm, struct str xml, uint64_t trace)
 {
     struct packet *p = packet_create(PACKET_STANZA, STR_NULL, STR_NULL);
     p->stanza = stored_parse(sm->c->env->parsers, xml);
@@ -496,10 +519,12 @@ static void send_back(struct sm *sm, struct str xml)
         p->from = jid_parse(stanza_attr(p->stanza, STANZA_ROOT, STR("from")));
         p->to = jid_parse(stanza_attr(p->stanza, STANZA_ROOT, STR("to")));
     }
+    p->trace = trace;
+    fate_take(sm, p, FATE_FROM_READ);
     if (p->from && p->to)
         send_error(sm, NULL, p, STANZA_ERR_SERVICE_UNAVAILABLE, NULL);
     else
-        packet_destroy(p);
+        fate_drop(sm, p, FATE_REASON_NO_ADDRESS);
 }
 
 static void on_returned(void *arg, enum error e, const struct store_rows *rows)
@@ -509,7 +534,7 @@ static void on_returned(void *arg, enum error e, const struct store_rows *rows)
     if (e == ERR_CANCELLED)
         return;
     for (size_t i = 0; i < count; i++)
-        send_back(user->sm, store_text(rows, i, 1));
+        send_back(user->sm, store_text(rows, i, 1), (uint64_t)store_int(rows, i, 2));
     if (count == PAGE) {
         user->offline.after = (uint64_t)store_int(rows, count - 1, 0);
         return_page(user);

@@ -98,6 +98,8 @@ static enum path_result at_to_client(struct path_event *e)
     jid_unref(from);
     if (!deny)
         return PATH_PASS;
+    fate_note(e->sm, LEDGER_DROPPED, p, jid_full(e->session->jid),
+              STR("a privacy list keeps it away"));
     packet_destroy(e->packet);
     return PATH_DONE;
 }
@@ -118,9 +120,15 @@ static enum path_result at_from_client(struct path_event *e)
     struct stanza *error = stanza_error_reply_app(
         p->stanza, jid_full(p->to), jid_full(p->from), STANZA_ERR_NOT_ACCEPTABLE, NULL,
         privacy_is_block(item) ? STR("blocked") : STR_NULL, NS_BLOCKING_ERRORS);
-    if (error)
-        send_session(e->session, error, p->to, p->from);
+    if (!error) {
+        fate_drop(e->sm, p, FATE_REASON_NO_ANSWER);
+        return PATH_DONE;
+    }
+    send_session(e->session, error, p->to, p->from);
     stanza_unref(error);
+    fate_note(e->sm, LEDGER_BOUNCED, p, jid_full(p->to),
+              STR("its sender has blocked that address"));
+    fate_end(e->sm, p, FATE_BOUNCED);
     packet_destroy(p);
     return PATH_DONE;
 }

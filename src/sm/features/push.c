@@ -192,6 +192,7 @@ static void take_summary(struct push *push, const struct packet *p)
 static void note(struct push *push, const struct packet *p)
 {
     push->count++;
+    fate_note(push->user->sm, LEDGER_PUSHED, p, jid_full(push->jid), STR_NULL);
     take_summary(push, p);
     push_publish(push);
 }
@@ -435,7 +436,7 @@ static enum path_result at_from_router(struct path_event *e)
         return push_answered(e->sm, p) ? PATH_DONE : PATH_PASS;
     if (kind != SEND_MESSAGE || !is_revoked(e->user, p))
         return PATH_PASS;
-    packet_destroy(p);
+    fate_obeyed(e->sm, p);
     return PATH_DONE;
 }
 

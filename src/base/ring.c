@@ -1,0 +1,284 @@
+/* Ring: see ring.h. A file is a page with the header, and places of RING_PLACE bytes. A place is
+ * taken by writing BUSY into it, and is good when its number is in it and the checksum is that of
+ * this number with these bytes. */
+#include "base/ring.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#define RING_PAGE 4096u
+#define BUSY      UINT64_MAX
+
+static const char magic[8] = "JDRING1\n";
+
+struct header {
+    char magic[8];
+    uint64_t places;
+    _Atomic uint64_t next;
+};
+
+struct place {
+    _Atomic uint64_t number; /* 0: never written */
+    uint32_t check;
+    uint32_t len;
+    char bytes[RING_RECORD];
+};
+
+struct ring {
+    struct header *header;
+    struct place *places;
+    uint64_t count;
+    size_t mapped; /* 0: memory of ours */
+    int fd;        /* holds the lock; -1: none */
+};
+
+/* Of whole pairs of words: what is behind `len` is zero in the place. Against halves of records,
+ * not against somebody who means it. */
+static uint32_t checksum(const struct place *p, uint64_t number, size_t len)
+{
+    uint64_t a = number, b = len, word[2];
+
+    for (size_t i = 0; i < len; i += sizeof(word)) {
+        memcpy(word, p->bytes + i, sizeof(word));
+        a = (a ^ word[0]) * 0x9E3779B97F4A7C15u;
+        b = (b ^ word[1]) * 0xD6E8FEB86659FD93u;
+    }
+    a = (a ^ a >> 32) * 0x9E3779B97F4A7C15u ^ b ^ b >> 32;
+    return (uint32_t)(a >> 32);
+}
+
+static bool is_good(const struct place *p, uint64_t number)
+{
+    return p->len > 0 && p->len <= RING_RECORD && checksum(p, number, p->len) == p->check;
+}
+
+/* A power of two: then a record's place is found without a division. */
+static uint64_t places_in(size_t bytes)
+{
+    uint64_t count = 1;
+
+    while (2 * count * sizeof(struct place) <= bytes)
+        count *= 2;
+    return count;
+}
+
+static struct place *place_of(const struct ring *r, uint64_t number)
+{
+    return &r->places[number & (r->count - 1)];
+}
+
+static struct ring *make(void *memory, uint64_t count, size_t mapped)
+{
+    struct ring *r = MEM_NEW(struct ring);
+
+    r->header = memory;
+    r->places = (struct place *)(void *)((char *)memory + RING_PAGE);
+    r->count = count;
+    r->mapped = mapped;
+    r->fd = -1;
+    return r;
+}
+
+static void begin(struct ring *r)
+{
+    memcpy(r->header->magic, magic, sizeof(magic));
+    r->header->places = r->count;
+    atomic_store(&r->header->next, 1);
+}
+
+struct ring *ring_create(size_t bytes)
+{
+    uint64_t count = places_in(bytes);
+    struct ring *r = make(mem_alloc(RING_PAGE + count * sizeof(struct place)), count, 0);
+
+    begin(r);
+    return r;
+}
+
+/* After the death of the machine the header may be older than the places, and some of these torn.
+ */
+static void recover(struct ring *r)
+{
+    uint64_t next = atomic_load(&r->header->next);
+
+    for (uint64_t i = 0; i < r->count; i++) {
+        struct place *p = &r->places[i];
+        uint64_t number = atomic_load(&p->number);
+        if (!number)
+            continue;
+        if (number == BUSY || (number & (r->count - 1)) != i || !is_good(p, number))
+            atomic_store(&p->number, 0);
+        else if (number >= next)
+            next = number + 1;
+    }
+    atomic_store(&r->header->next, next ? next : 1);
+}
+
+static bool is_ring(const struct header *h, size_t size)
+{
+    return memcmp(h->magic, magic, sizeof(magic)) == 0 &&
+           h->places == (size - RING_PAGE) / sizeof(struct place) && h->places > 0 &&
+           (h->places & (h->places - 1)) == 0;
+}
+
+/* Made when it is missing, and locked: -1 when it cannot be, or another process writes there. */
+static int open_locked(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+/* A file of another size is left to those who read it, and a new one takes its place. */
+static int open_sized(const char *path, size_t size, bool *ret_fresh)
+{
+    int fd = open_locked(path), e;
+    struct stat st;
+
+    *ret_fresh = fd >= 0 && (fstat(fd, &st) != 0 || (size_t)st.st_size != size);
+    if (*ret_fresh) {
+        close(fd);
+        (void)unlink(path);
+        fd = open_locked(path);
+    }
+    if (fd < 0)
+        return -1;
+    e = posix_fallocate(fd, 0, (off_t)size);
+    if (e == 0)
+        return fd;
+    close(fd);
+    (void)unlink(path);
+    errno = e;
+    return -1;
+}
+
+enum error ring_open(const char *path, size_t bytes, struct ring **ret)
+{
+    uint64_t count = places_in(bytes);
+    size_t size = RING_PAGE + count * sizeof(struct place);
+    bool fresh;
+    int fd = open_sized(path, size, &fresh);
+    void *memory =
+        fd < 0 ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    *ret = NULL;
+    if (memory == MAP_FAILED) {
+        int e = errno;
+        if (fd >= 0)
+            close(fd);
+        errno = e;
+        return ERR_SYSTEM;
+    }
+    *ret = make(memory, count, size);
+    (*ret)->fd = fd;
+    if (!fresh && is_ring(memory, size)) {
+        recover(*ret);
+    } else {
+        memset(memory, 0, size);
+        begin(*ret);
+    }
+    return ERR_OK;
+}
+
+enum error ring_read(const char *path, struct ring **ret)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    void *memory = MAP_FAILED;
+
+    *ret = NULL;
+    if (fd < 0)
+        return errno == ENOENT ? ERR_NOT_FOUND : ERR_SYSTEM;
+    if (fstat(fd, &st) == 0 && (size_t)st.st_size >= RING_PAGE + sizeof(struct place))
+        memory = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    close(fd);
+    if (memory == MAP_FAILED)
+        return ERR_MALFORMED;
+    if (!is_ring(memory, (size_t)st.st_size)) {
+        (void)munmap(memory, (size_t)st.st_size);
+        return ERR_MALFORMED;
+    }
+    *ret = make(memory, ((const struct header *)memory)->places, (size_t)st.st_size);
+    return ERR_OK;
+}
+
+void ring_close(struct ring *r)
+{
+    if (!r)
+        return;
+    if (r->mapped)
+        (void)munmap(r->header, r->mapped);
+    else
+        free(r->header);
+    if (r->fd >= 0)
+        close(r->fd);
+    free(r);
+}
+
+/* Who finds the place busy is a whole round ahead of another thread that is still writing there:
+ * then this record is the one that is lost. */
+void *ring_begin(struct ring *r, uint64_t *ret_number)
+{
+    uint64_t number = atomic_fetch_add_explicit(&r->header->next, 1, memory_order_relaxed);
+    struct place *p = place_of(r, number), *next = place_of(r, number + 1);
+
+    *ret_number = number;
+    __builtin_prefetch(next, 1); /* it is out of the cache since the last round */
+    __builtin_prefetch((const char *)next + 64, 1);
+    if (atomic_exchange_explicit(&p->number, BUSY, memory_order_acq_rel) == BUSY)
+        return NULL;
+    return p->bytes;
+}
+
+void ring_end(struct ring *r, uint64_t number, size_t len)
+{
+    struct place *p = place_of(r, number);
+    size_t whole = (len + 15) & ~(size_t)15;
+
+    memset(p->bytes + len, 0, whole - len);
+    p->len = (uint32_t)len;
+    p->check = checksum(p, number, len);
+    atomic_store_explicit(&p->number, number, memory_order_release);
+}
+
+uint64_t ring_next(const struct ring *r)
+{
+    return atomic_load_explicit(&r->header->next, memory_order_acquire);
+}
+
+uint64_t ring_first(const struct ring *r)
+{
+    uint64_t next = ring_next(r);
+
+    return next > r->count ? next - r->count : 1;
+}
+
+size_t ring_get(const struct ring *r, uint64_t number, void *out)
+{
+    const struct place *p = place_of(r, number);
+    struct place copy;
+
+    if (atomic_load_explicit(&p->number, memory_order_acquire) != number)
+        return 0;
+    copy.len = p->len;
+    copy.check = p->check;
+    memcpy(copy.bytes, p->bytes, RING_RECORD);
+    atomic_thread_fence(memory_order_acquire);
+    if (atomic_load_explicit(&p->number, memory_order_relaxed) != number || !is_good(&copy, number))
+        return 0;
+    memcpy(out, copy.bytes, copy.len);
+    return copy.len;
+}
