@@ -5,10 +5,12 @@ import platform
 import re
 from pathlib import Path
 
+import chart
 from measures import MEASURES
 from servers import ROOT
 
 PAGE = ROOT / 'docs/performance.md'
+PICTURE = PAGE.with_suffix('.svg')
 MARK = '<!-- from here on written by bench/run.py -->'
 
 
@@ -111,6 +113,16 @@ def storage(sqlite, postgres):
     return '\n'.join(lines)
 
 
+def picture(results):
+    """The measures that people ask for first, ours beside the three peers."""
+    panels = []
+    for key in ('message', 'login-tls', 'store', 'archive', 'mam-page', 'idle-tls'):
+        values = [(name, results[name][key], name == 'jackdaw') for name in ('jackdaw', 'prosody', 'ejabberd', 'jabberd2') if key in results[name]]
+        title = 'memory of an idle session with TLS' if key == 'idle-tls' else MEASURES[key].title
+        panels.append((title, {'us': 'us of processor time'}.get(MEASURES[key].unit, MEASURES[key].unit), values))
+    PICTURE.write_text(chart.svg(panels))
+
+
 def machine():
     model = re.search(r'model name\s*:\s*(.*)', Path('/proc/cpuinfo').read_text())
     return f'{os.cpu_count()} x {model[1] if model else platform.machine()}, Linux {platform.release()}, loopback'
@@ -124,6 +136,8 @@ def write(figures, goals, alone, servers, minutes):
 
 Made by `make bench` on {datetime.date.today()} in {minutes:.0f} minutes; {machine()}; load average at the end {os.getloadavg()[2]:.1f}.
 All servers in one run, one after the other, each driven by the same load generator on the same machine.
+
+![What messages, logins and sessions cost, beside Prosody, ejabberd and jabberd2]({PICTURE.name})
 
 {versions}
 

@@ -222,8 +222,9 @@ def main():
         goals = report.aims(results)
         alone = bench_storage(options.build)
         print(f'\n{goals}\n\n{alone}')
+        report.picture(results)
         report.write(figures, goals, alone, [b.server for b in benches], (time.monotonic() - began) / 60)
-        print('\nwritten to docs/performance.md')
+        print('\nwritten to docs/performance.md and its picture')
     ours = [b for b in benches if not b.cls.package]
     return 0 if all(k in b.results for b in ours for k in b.wanted) else 1
 
