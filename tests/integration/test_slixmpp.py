@@ -7,7 +7,7 @@ import pytest
 from cut import Cuttable
 from slixmpp import JID
 from slixmpp.xmlstream import ET
-from test_tables import Person, restart, run
+from test_tables import Person, run
 
 COUNT = 450
 
@@ -38,6 +38,11 @@ def verona(own_server):
     for name in ('romeo', 'juliet', 'nurse'):
         server.user(name)
     return server
+
+
+def restart(server):
+    server.stop()
+    server.start()
 
 
 def test_cut_again_and_again(verona):
