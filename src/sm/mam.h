@@ -80,8 +80,12 @@ void mam_write_stop(struct sm *sm);
 void mam_recent_watch(struct sm *sm);
 void mam_recent_load(struct user *user); /* at PATH_USER_LOAD */
 void mam_recent_forget(struct user *user);
-/* The id under which the message is there; time 0: it is not. A row is taken once. */
+/* The id under which the message is there; time 0: it is not. Without an id of its sender's a row
+ * is taken once: three times "ok" stay three. */
 struct mam_id mam_recent_take(struct user *user, const struct packet *p, bool sent);
+/* It was not there, and is now: it may come from the other side, too, when it has come again - its
+ * sender's c2s and the outbox may both have had it. */
+void mam_recent_note(struct user *user, const struct packet *p, struct mam_id id, bool sent);
 
 /* --- features/mam.c --- */
 

@@ -8,19 +8,30 @@
 #include <stdlib.h>
 #include "base/mem.h"
 #include "sm/mam.h"
+#include "sm/send.h"
 #include "store/users.h"
 
 #define DOUBT_MS 300000u /* after a start, or after another component has gone */
 #define ROWS     256u    /* looked at */
+#define MORE     256u    /* that came again and were not there yet: they may come twice */
 #define ID_MIN   8u      /* a shorter id may be a client's counter, which has begun anew */
 
 struct mam_recent {
-    uint32_t count;
+    uint32_t count, room;
     struct {
-        struct mam_id id;
+        struct mam_id id; /* time 0: it has come again */
         bool sent;
-    } rows[];
+    } rows[]; /* newest first; behind them what came again */
 };
+
+static struct mam_recent *create(struct user *user, size_t count)
+{
+    struct mam_recent *r = mem_alloc(sizeof *r + (count + MORE) * sizeof r->rows[0]);
+    r->count = (uint32_t)count;
+    r->room = r->count + MORE;
+    mam_recent_forget(user);
+    return user->mam_recent = r;
+}
 
 void mam_recent_watch(struct sm *sm)
 {
@@ -33,14 +44,12 @@ static void on_rows(void *arg, enum error e, const struct store_rows *rows)
     struct user *user = arg;
     size_t count = e ? 0 : store_rows_count(rows);
     if (count) {
-        struct mam_recent *r = mem_alloc(sizeof *r + count * sizeof r->rows[0]);
+        struct mam_recent *r = create(user, count);
         for (size_t i = 0; i < count; i++) {
             r->rows[i].id.time = (uint64_t)store_int(rows, i, ID);
             r->rows[i].id.mark = (uint64_t)store_int(rows, i, MARK);
             r->rows[i].sent = store_int(rows, i, SENT) != 0;
         }
-        r->count = (uint32_t)count;
-        user->mam_recent = r;
     }
     user_load_end(user, e);
 }
@@ -60,25 +69,59 @@ void mam_recent_forget(struct user *user)
     user->mam_recent = NULL;
 }
 
+static bool in_doubt(struct user *user)
+{
+    if (loop_now(user->sm->loop) < user->sm->mam_doubt)
+        return true;
+    mam_recent_forget(user);
+    return false;
+}
+
+/* It says so itself (XEP-0203), or we are about to; clients that send again do not. */
+static bool comes_again(const struct sm *sm, const struct packet *p)
+{
+    if (p->delay)
+        return true;
+    for (stanza_el el = stanza_first(p->stanza, STANZA_ROOT); el != STANZA_NONE;
+         el = stanza_next(p->stanza, el))
+        if (send_is_our_delay(sm, p->stanza, el))
+            return true;
+    return false;
+}
+
+static struct str id_of(const struct packet *p)
+{
+    return stanza_attr(p->stanza, STANZA_ROOT, STR("id"));
+}
+
 struct mam_id mam_recent_take(struct user *user, const struct packet *p, bool sent)
 {
     struct mam_recent *r = user->mam_recent;
     struct mam_id none = {0};
-    if (!r)
+    struct str id = id_of(p);
+    if (!r || !in_doubt(user) || (id.len < ID_MIN && !comes_again(user->sm, p)))
         return none;
-    if (loop_now(user->sm->loop) >= user->sm->mam_doubt) {
-        mam_recent_forget(user);
-        return none;
+    for (uint32_t i = r->count; i-- > 0;) { /* so that equal ones keep their order */
+        struct mam_id found = r->rows[i].id;
+        if (!found.time || r->rows[i].sent != sent ||
+            !mam_id_fits(user, found, jid_full(p->from), p->stanza))
+            continue;
+        if (!id.len)
+            r->rows[i].id.time = 0;
+        return found;
     }
-    struct str id = stanza_attr(p->stanza, STANZA_ROOT, STR("id"));
-    if (!p->delay && id.len < ID_MIN) /* what is sent again says so, but not by clients */
-        return none;
-    for (uint32_t i = r->count; i-- > 0;) /* newest last, so that equal ones keep their order */
-        if (r->rows[i].sent == sent &&
-            mam_id_fits(user, r->rows[i].id, jid_full(p->from), p->stanza)) {
-            struct mam_id found = r->rows[i].id;
-            r->rows[i].id.time = 0; /* fits nothing any more */
-            return found;
-        }
     return none;
+}
+
+void mam_recent_note(struct user *user, const struct packet *p, struct mam_id id, bool sent)
+{
+    struct mam_recent *r = user->mam_recent;
+    if (!in_doubt(user) || !id_of(p).len || !comes_again(user->sm, p))
+        return;
+    if (!r)
+        r = create(user, 0);
+    if (r->count == r->room)
+        return;
+    r->rows[r->count].id = id;
+    r->rows[r->count++].sent = sent;
 }

@@ -113,7 +113,7 @@ bool sim_kept_archived(struct sim *s, int user, const struct stanza *stanza)
 }
 
 /* What could not be synced may be on the disk all the same, and an sm that starts while the disk
- * fails cannot read the key of its ids (docs/decisions/0084-archived-once.md). */
+ * fails cannot read the key of its ids (docs/decisions/0083-once.md). */
 static bool disk_failed(const struct sim *s, const struct sim_message *m)
 {
     for (int i = 0; i < s->fault_count; i++)

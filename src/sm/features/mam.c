@@ -29,6 +29,7 @@ static struct mam_id archive(struct user *user, struct packet *p, struct jid *wi
     id = mam_id_make(user, jid_full(p->from), p->stanza);
     fate_note(user->sm, LEDGER_ARCHIVED, p, jid_full(user->jid), STR_NULL);
     mam_write(user, p, id, with, sent);
+    mam_recent_note(user, p, id, sent);
     mam_retract(user, p, with, sent);
     return id;
 }
