@@ -55,6 +55,7 @@ class Person(slixmpp.ClientXMPP):
         self.connect(('127.0.0.1', self.installation.tls_port if direct_tls else self.installation.port), use_ssl=direct_tls,
                      force_starttls=not direct_tls)
         await asyncio.wait_for(self.started.wait(), 15)
+        await self.get_roster()  # when that is answered, the server knows of the presence before it
         return self
 
     async def leave(self):
