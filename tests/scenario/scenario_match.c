@@ -138,12 +138,13 @@ static bool match_contained(struct match *m, stanza_el e, stanza_el a)
     return all;
 }
 
-/* The server gives most messages an id (XEP-0359): only scripts that write it look at it. */
+/* The server gives most messages an id (XEP-0359): only scripts that write it look at it, and those
+ * that say exactly what comes. */
 static stanza_el look_at(const struct match *m, stanza_el want, stanza_el got)
 {
     const struct str name = STR("stanza-id"), ns = STR("urn:xmpp:sid:0");
 
-    if (want != STANZA_NONE && stanza_is(m->expected, want, name, ns))
+    if (m->mode.exact || (want != STANZA_NONE && stanza_is(m->expected, want, name, ns)))
         return got;
     while (got != STANZA_NONE && stanza_is(m->actual, got, name, ns))
         got = stanza_next(m->actual, got);
