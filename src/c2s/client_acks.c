@@ -244,7 +244,7 @@ struct str client_acks_mark(const struct c2s *s, struct str bare, const unsigned
 {
     out[0] = 'd';
     if (device)
-        client_bind2_keyed(s, "stream", device, bare, STR(""), out + 1);
+        client_bind2_keyed(s, "stream", device, bare, out + 1);
     return (struct str){out, device ? CLIENT_ACKS_MARK : 1};
 }
 

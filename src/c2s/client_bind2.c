@@ -31,7 +31,7 @@ void client_bind2_features(const struct client *c, struct buffer *out)
 /* --- the resource: XEP-0386 section 3.2.1 --- */
 
 void client_bind2_keyed(const struct c2s *s, const char *what, const unsigned char device[16],
-                        struct str bare, struct str tag, char out[BIND2_ID])
+                        struct str bare, char out[BIND2_ID])
 {
     unsigned char mac[SCRAM_MAX_HASH];
     struct scram_crypto crypto;
@@ -43,7 +43,6 @@ void client_bind2_keyed(const struct c2s *s, const char *what, const unsigned ch
     buffer_add(&text, (const char *)device, 16);
     buffer_add_str(&text, bare);
     buffer_add_char(&text, '\0');
-    buffer_add_str(&text, tag);
     scram_crypto_init(&crypto, SCRAM_SHA_256);
     scram_crypto_hmac(&crypto, s->fake_secret, sizeof(s->fake_secret), buffer_str(&text), mac);
     scram_crypto_finish(&crypto);
@@ -85,9 +84,9 @@ static struct jid *choose_jid(const struct client *c, const struct sasl2 *x, sta
     if (tag.len > BIND2_TAG)
         tag = STR("");
     /* The same client gets the same one every time, so that its new session takes the place of its
-     * old one. */
+     * old one. With another tag it does, too: the session manager looks at the id alone. */
     if (x->agent.has_id)
-        client_bind2_keyed(c->c2s, "resource", x->agent.id, jid_bare(c->jid), tag, id);
+        client_bind2_keyed(c->c2s, "resource", x->agent.id, jid_bare(c->jid), id);
     else
         random_token(c->c2s->component->env->random, id, sizeof(id));
     jid = with_tag(c, tag, id);

@@ -5,6 +5,7 @@
 #ifndef JACKDAW_C2S_CLIENT_SASL2_H
 #define JACKDAW_C2S_CLIENT_SASL2_H
 
+#include "link/traits.h"
 #include "c2s/client.h"
 #include "xmpp/sasl2.h"
 
@@ -82,11 +83,10 @@ void client_bind2_begin(struct client *c);
 /* There was nothing to resume (XEP-0198 section 9.2.1): now the resource. `condition` stays; h as
  * client_acks_write_failed has it. */
 void client_bind2_not_resumed(struct client *c, struct str condition, const uint32_t *h);
-#define BIND2_ID 12 /* characters: 72 bits */
 /* A name for what that client of that account has: always the same, and nobody can tell the
  * client's id from it. */
 void client_bind2_keyed(const struct c2s *s, const char *what, const unsigned char device[16],
-                        struct str bare, struct str tag, char out[BIND2_ID]);
+                        struct str bare, char out[BIND2_ID]);
 /* A session is being asked for that way. */
 bool client_bind2_on(const struct client *c);
 /* `reason`: "receipts [archive [ID STAMP ID STAMP]]". */

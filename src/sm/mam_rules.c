@@ -86,13 +86,22 @@ static const struct {
     {"x", &NS_CONFERENCE},    /* XEP-0249: an invitation */
 };
 
-static bool is_content(struct str name, struct str ns)
+/* XEP-0045 section 7.8.2: one that the room passes on, or its answer. */
+static bool is_invitation(const struct stanza *s, stanza_el el)
 {
+    return stanza_is(s, el, STR("x"), NS_MUC_USER) &&
+           (stanza_child(s, el, STR("invite"), NS_MUC_USER) != STANZA_NONE ||
+            stanza_child(s, el, STR("decline"), NS_MUC_USER) != STANZA_NONE);
+}
+
+static bool is_content(const struct stanza *s, stanza_el el)
+{
+    struct str name = stanza_name(s, el), ns = stanza_ns(s, el);
     for (size_t i = 0; i < sizeof content / sizeof *content; i++)
         if ((!content[i].name || str_is(name, content[i].name)) &&
             (!content[i].ns || str_eq(ns, *content[i].ns)))
             return true;
-    return false;
+    return is_invitation(s, el);
 }
 
 /* XEP-0334: what its sender says outweighs what it looks like. */
@@ -109,7 +118,7 @@ static bool worth_keeping(const struct stanza *s)
         } else if (str_eq(ns, root)) {
             keep = keep || str_is(name, "body");
         } else if (!keep) {
-            keep = is_content(name, ns);
+            keep = is_content(s, el);
         }
     }
     return keep;

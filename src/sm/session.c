@@ -278,6 +278,19 @@ static bool same_stream(const struct session *s, struct str text)
     return str_split(&text, ' ', &max) && str_split(&text, ' ', &id) && acks_is(s, id);
 }
 
+/* XEP-0386 section 3.2: "SHOULD terminate any earlier sessions from the same client", under whatever
+ * tag it had them. */
+static struct session *of_same_client(const struct user *user, struct str resource)
+{
+    for (struct session *s = user->sessions; s && resource.len >= BIND2_ID; s = s->next) {
+        struct str other = jid_resource(s->jid);
+        if (other.len >= BIND2_ID && memcmp(other.data + other.len - BIND2_ID,
+                                            resource.data + resource.len - BIND2_ID, BIND2_ID) == 0)
+            return s;
+    }
+    return NULL;
+}
+
 /* XEP-0386 section 3.2: its client has the archive up to here, so what waits offline and is in
  * there is not sent to it (mam_has_seen). */
 static void begin(struct user *user, struct packet *p, const struct mam_ends *ends)
@@ -285,10 +298,13 @@ static void begin(struct user *user, struct packet *p, const struct mam_ends *en
     struct sm *sm = user->sm;
     struct session *same = session_of(user, jid_resource(p->target));
     struct beginning b = read_beginning(p);
+    bool new_client = (b.traits & TRAIT_BIND2) && !b.resumed;
     if (same && b.resumed && (same->lost || (b.acks.data && same_stream(same, b.acks)))) {
         adopt(same, p, b.traits);
         return;
     }
+    if (!same && new_client)
+        same = of_same_client(user, jid_resource(p->target));
     struct str why = user->state == USER_READY
                          ? obstacle(user, same, b.resumed || (b.traits & TRAIT_BIND2))
                          : STR("item-not-found"); /* it went while its archive was asked */
@@ -297,8 +313,10 @@ static void begin(struct user *user, struct packet *p, const struct mam_ends *en
         return;
     }
     user_hold(user);
-    if (same)
+    while (same) {
         session_close(same, SESSION_REPLACED, STR_NULL); /* RFC 6120 section 7.7.2.2 */
+        same = new_client ? of_same_client(user, jid_resource(p->target)) : NULL;
+    }
     ensure_active(user);
     struct session *s = make(user, p);
     s->interested = b.resumed; /* its client asked for the roster long ago and will not again */

@@ -119,7 +119,7 @@ enum stanza_condition mam_query_read(const struct stanza *s, stanza_el query, st
     *ret = (struct mam_query){.start = INT64_MIN, .end = INT64_MAX};
     if (!rsm_read(s, query, &ret->rsm))
         return STANZA_ERR_BAD_REQUEST;
-    if (ret->rsm.index) /* XEP-0059 section 2.4 */
+    if (ret->rsm.index) /* XEP-0059 section 2.6 */
         return STANZA_ERR_FEATURE_NOT_IMPLEMENTED;
     ret->queryid = stanza_attr(s, query, STR("queryid"));
     ret->flip = stanza_child(s, query, STR("flip-page"), NS_MAM) != STANZA_NONE;

@@ -23,7 +23,7 @@ bool rsm_read(const struct stanza *s, stanza_el parent, struct rsm_request *ret)
     ret->max = (uint32_t)number;
     if (index.data && !str_to_u64(index, UINT32_MAX, &number))
         return false;
-    ret->index = index.data != NULL;
+    ret->index = index.data && number > 0; /* section 2.6: 0 is the first page */
     ret->after = text_of(s, set, STR("after"));
     if (!ret->after.len) /* behind nothing: from the beginning */
         ret->after = STR_NULL;
@@ -31,12 +31,17 @@ bool rsm_read(const struct stanza *s, stanza_el parent, struct rsm_request *ret)
     return !ret->after.data || !ret->before.data;
 }
 
-void rsm_write(struct builder *b, struct str first, struct str last, uint64_t count)
+void rsm_write(struct builder *b, struct str first, struct str last, bool from_start,
+               uint64_t count)
 {
     char digits[24];
     builder_start(b, STR("set"), NS_RSM);
     if (first.data) {
-        builder_leaf(b, STR("first"), STR_NULL, first);
+        builder_start(b, STR("first"), STR_NULL);
+        if (from_start) /* section 2.2 */
+            builder_attr(b, STR("index"), STR("0"));
+        builder_text(b, first);
+        builder_end(b);
         builder_leaf(b, STR("last"), STR_NULL, last);
     }
     if (count != RSM_NO_COUNT) {

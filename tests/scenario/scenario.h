@@ -120,6 +120,8 @@ void world_add_abroad(struct world *w, struct str domain);
 struct world *world_of(struct world *w, struct str domain);
 bool world_kill_abroad(struct world *w);
 bool world_start_abroad(struct world *w);
+/* An account that has keys for SCRAM-SHA-256 alone; false when it cannot be written. */
+bool world_import(struct world *w, struct str local, struct str domain, struct str password);
 void world_cut_abroad(struct world *w);              /* the connections between the two */
 void world_silence_abroad(struct world *w, bool on); /* nothing gets through, nobody is told */
 /* What an administrator has ordered of all but the router; "nothing", or "not of all". */

@@ -186,6 +186,15 @@ static bool do_account(struct run *r, struct str rest)
     return true;
 }
 
+static bool do_imported(struct run *r, struct str rest)
+{
+    struct str local, domain, resource;
+
+    split_jid(rest, &local, &domain, &resource);
+    return world_import(&r->world, local, domain, STR("secret")) ||
+           fail(r, "the account cannot be written");
+}
+
 static bool bind_client(struct run *r, struct client *c, struct str resource)
 {
     struct buffer full;
@@ -544,7 +553,7 @@ static const struct {
     {"start", false, do_start},     {"stop", false, do_stop},
     {"reload", false, do_reload},   {"reload-refused", false, do_reload_refused},
     {"ordered", false, do_ordered}, {"log", false, do_log},
-    {"repeat", false, do_repeat},
+    {"repeat", false, do_repeat},   {"imported", false, do_imported},
 };
 
 /* ---- NAME> NAME< NAME! ---- */

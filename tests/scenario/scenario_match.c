@@ -44,6 +44,9 @@ static bool match_value(struct match *m, struct str expected, struct str actual)
         return false;
     if (str_is(expected, "*"))
         return true;
+    if (expected.len > 2 && expected.data[expected.len - 2] == '/' &&
+        expected.data[expected.len - 1] == '*')
+        return str_starts(actual, (struct str){expected.data, expected.len - 1});
     if (is_name(expected)) {
         struct str name = {expected.data + 1, expected.len - 2};
 

@@ -7,8 +7,9 @@
 
 #include "base/mem.h"
 #include "base/ring.h"
+#include "component/database.h"
 #include "component/runner.h"
-#include "store/store.h"
+#include "store/accounts.h"
 
 #define HOME_IP       "127.0.0.1"
 #define ABROAD_IP     "127.0.0.2"
@@ -514,6 +515,44 @@ void world_silence_abroad(struct world *w, bool on)
     net_sim_blackhole(w->net, HOME_IP, S2S_PORT, on);
     net_sim_blackhole(w->net, ABROAD_IP, S2S_PORT, on);
     world_run(w, 20);
+}
+
+/* --- an account from elsewhere --- */
+
+static void on_imported(void *arg, enum error e, const struct store_rows *rows)
+{
+    *(int *)arg = e == ERR_OK ? 1 : -1;
+}
+
+static bool put_account(struct store *s, struct str local, struct str domain, struct str password,
+                        int *done)
+{
+    struct scram_keys keys;
+    struct store_txn *t;
+
+    if (!scram_derive(SCRAM_SHA_256, password, (const unsigned char *)"not very random.", 16,
+                      SCRAM_ITERATIONS, &keys))
+        return false;
+    t = accounts_put(store_begin(s), local, domain, STR_NULL, WALL_START / 1000, false);
+    store_commit(accounts_put_keys(t, local, domain, &keys), on_imported, done);
+    return true;
+}
+
+bool world_import(struct world *w, struct str local, struct str domain, struct str password)
+{
+    struct log log = {.sink = w->log_sink};
+    struct store *s;
+    char url[512], why[256];
+    int done = 0;
+
+    database_url(w->processes[0].config, NULL, STORE_ACCOUNTS, url, sizeof(url));
+    if (store_open(w->loop, log, STORE_ACCOUNTS, url, &s, why, sizeof(why)) != ERR_OK)
+        return false;
+    if (put_account(s, local, domain, password, &done))
+        for (int i = 0; i < 100 && !done; i++)
+            world_run(w, 20);
+    store_close(s);
+    return done > 0;
 }
 
 /* --- the end --- */

@@ -86,6 +86,13 @@ static struct mam_id id_of_row(const struct store_rows *rows, size_t i)
 
 /* --- the end: section 4 --- */
 
+/* Is its first message the first of all that the query is for? */
+static bool from_start(const struct page *page, bool complete)
+{
+    const struct rsm_request *rsm = &page->query.rsm;
+    return !rsm->after.data && (complete || !rsm->before.data);
+}
+
 static void finish(struct page *page, bool complete, uint64_t count)
 {
     char first[MAM_ID_LEN], last[MAM_ID_LEN];
@@ -100,7 +107,7 @@ static void finish(struct page *page, bool complete, uint64_t count)
     builder_start(b, STR("fin"), NS_MAM);
     if (complete)
         builder_attr(b, STR("complete"), STR("true"));
-    rsm_write(b, texts[0], texts[1], count);
+    rsm_write(b, texts[0], texts[1], from_start(page, complete), count);
     builder_end(b);
     iq_result_send(page->iq, b);
     page_end(page, STANZA_ERR_NONE);
@@ -405,11 +412,14 @@ static void begin(struct page *page)
     }
 }
 
-/* Nobody but the account itself, and from a session that the results can go to. */
+/* Nobody but the account itself, and from a session that the results can go to. The archives of
+ * nodes (XEP-0313 section 5.1.3, XEP-0442) are others than the account's, and it has none. */
 static enum stanza_condition may_ask(const struct iq *iq)
 {
     if (!iq->owner || !iq->session)
         return STANZA_ERR_FORBIDDEN; /* also when there is no such account */
+    if (stanza_attr(iq->packet->stanza, iq->payload, STR("node")).data)
+        return STANZA_ERR_ITEM_NOT_FOUND;
     return mam_enabled(iq->sm) ? STANZA_ERR_NONE : STANZA_ERR_SERVICE_UNAVAILABLE;
 }
 
