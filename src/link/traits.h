@@ -20,8 +20,8 @@
 /* "bind2": the server made the resource for this very client (XEP-0386), so that another session
  * with it is an earlier one of the same client, and ends. */
 #define TRAIT_BIND2 4u
-/* What such a resource ends with: characters, of 6 bits each, that tell the client, whatever it calls
- * itself this time. */
+/* What such a resource ends with: characters, of 6 bits each, that tell the client, whatever it
+ * calls itself this time. */
 #define BIND2_ID 12
 
 #define TRAITS_TEXT 24 /* bytes that traits_write needs at most */

@@ -114,8 +114,9 @@ class Sasl2(Raw):
             text += '\x1f' + '\x1e'.join(sorted(types))
         return b64(hashlib.new(algorithm, text.encode()).digest())
 
-    def scram(self, name, password, more='', mechanism='SCRAM-SHA-256', binding=None):
-        """Up to <success/>, <continue/> or <failure/>; the server's proof is checked. `binding`: (type, data)."""
+    def scram(self, name, password, more='', mechanism='SCRAM-SHA-256', binding=None, on_way=None):
+        """Up to <success/>, <continue/> or <failure/>; the server's proof is checked. `binding`: (type, data); `on_way`: what
+        somebody between the two makes of the challenge."""
         algorithm = {'1': 'sha1', '256': 'sha256', '512': 'sha512'}[mechanism.split('-')[2]]
         gs2 = f'p={binding[0]},,'.encode() if binding else b'n,,'
         nonce = b64(os.urandom(18))
@@ -127,6 +128,9 @@ class Sasl2(Raw):
             return challenge
         text = base64.b64decode(challenge.text).decode()
         parts = dict(p.split('=', 1) for p in text.split(','))
+        if on_way:
+            parts = on_way(parts)
+            text = ','.join('='.join(p) for p in parts.items())
         assert parts['r'].startswith(nonce) and len(parts['r']) > len(nonce) + 16
         assert parts['h'] == self.ssdp(algorithm), 'XEP-0474: the announcement was changed on its way'
         salted = hashlib.pbkdf2_hmac(algorithm, password.encode(), base64.b64decode(parts['s']), int(parts['i']))

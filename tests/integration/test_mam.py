@@ -84,6 +84,14 @@ def test_pages_and_restart(two):
         assert await romeo.bodies(rsm={'max': 7}) == texts
         assert await juliet.bodies(with_jid=slixmpp.JID(f'romeo@{two.domain}'), rsm={'max': 50}) == texts
         assert await juliet.bodies(with_jid=slixmpp.JID(f'nobody@{two.domain}')) == []
+        # an id is all of its digits: one that names the right time is no id (XEP-0313 section 4.3.2)
+        other = ids[3][:-1] + ('0' if ids[3][-1] != '0' else '1')
+        for query in [f"<set xmlns='http://jabber.org/protocol/rsm'><after>{i}</after><max>1</max></set>" for i in (ids[3], other)]:
+            try:
+                await juliet.ask('set', f"<query xmlns='urn:xmpp:mam:2'>{query}</query>")
+                assert other not in query
+            except slixmpp.exceptions.IqError as error:
+                assert other in query and error.iq['error']['condition'] == 'item-not-found'
         metadata = await juliet['xep_0313'].get_archive_metadata()
         assert metadata['mam_metadata']['start']['id'] == ids[0]
         assert metadata['mam_metadata']['end']['id'] == ids[-1]

@@ -8,7 +8,7 @@ import pytest
 from OpenSSL import SSL
 
 from raw import Raw, bodies, local
-from sasl2 import BIND2, FAST, S2, SM, Sasl2, agent, condition
+from sasl2 import BIND2, CB, FAST, S2, SM, Sasl2, agent, condition
 
 THREADS = True
 
@@ -43,6 +43,33 @@ def test_scram(people, mechanism, binding):
     client.bind('hall')
     client.ping()
     client.end()
+
+
+def test_announced(people):
+    """XEP-0440: both types beside both profiles, "MUST implement tls-server-end-point"; section 2.1: nothing of it before TLS."""
+    client = Sasl2(people)
+    features = client.begin()
+    types = [t.get('type') for t in features.findall(f'{{{CB}}}sasl-channel-binding/{{{CB}}}channel-binding')]
+    assert sorted(types) == ['tls-exporter', 'tls-server-end-point']
+    assert features.find('{urn:ietf:params:xml:ns:xmpp-sasl}mechanisms') is not None and 'SCRAM-SHA-256-PLUS' in client.offered()
+    client.close()
+    client = Raw(people.port, people.domain, people.ca)
+    assert client.open().find(f'{{{CB}}}sasl-channel-binding') is None
+    client.close()
+
+
+@pytest.mark.parametrize('binding', [None, 'tls-exporter'])
+def test_changed_announcement(people, binding):
+    """XEP-0474 section 6.2: who has changed the lists on their way has to change the hash, too, and then no proof fits."""
+    client = Sasl2(people)
+    client.begin('romeo')
+    forged = client.offered()[-1:]
+    client.offered = lambda: forged  # what the attacker has left of the list
+    failure = client.scram('romeo', people.password, mechanism='SCRAM-SHA-256' + ('-PLUS' if binding else ''),
+                           binding=(binding, client.sock.exporter()) if binding else None,
+                           on_way=lambda parts: parts | {'h': client.ssdp('sha256')})
+    assert condition(failure) == 'not-authorized'
+    client.close()
 
 
 def test_wrong_channel_binding(people):

@@ -351,11 +351,15 @@ int main(void)
 {
 #define FAILING_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        FAILING_TEST(setting_items),   FAILING_TEST(subscription),
-        FAILING_TEST(offline_message), FAILING_TEST(offline_message_that_is_waited_for),
-        FAILING_TEST(archived_later),  FAILING_TEST(archive_delays_nobody),
+        FAILING_TEST(setting_items),
+        FAILING_TEST(subscription),
+        FAILING_TEST(offline_message),
+        FAILING_TEST(offline_message_that_is_waited_for),
+        FAILING_TEST(archived_later),
+        FAILING_TEST(archive_delays_nobody),
         cmocka_unit_test(stopping_in_the_middle),
-        FAILING_TEST(loading),         FAILING_TEST(accounts),
+        FAILING_TEST(loading),
+        FAILING_TEST(accounts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
