@@ -7,7 +7,7 @@ build='gcc libc6-dev make meson ninja-build pkg-config libuv1-dev libexpat1-dev 
        libpq-dev libconfuse-dev libjansson-dev libunbound-dev libldap-dev libpam0g-dev libavahi-client-dev libseccomp-dev'
 # The servers that ours federates with and whose processes it takes in are tests' peers; their services are kept from starting.
 test='libcmocka-dev postgresql-15 slapd ldap-utils nsd unbound ldnsutils python3 python3-pytest python3-pytest-xdist python3-slixmpp python3-openssl openssl ca-certificates util-linux
-      prosody ejabberd jabberd2 biboumi profanity python3-nbxmpp man-db zsh strace systemd avahi-daemon avahi-utils dbus iproute2'
+      prosody ejabberd jabberd2 biboumi profanity python3-nbxmpp dino-im xvfb xdotool man-db zsh strace systemd avahi-daemon avahi-utils dbus iproute2'
 lint='clang-format clang-tidy universal-ctags binutils python3 git'
 fuzz='clang libclang-rt-14-dev llvm'
 # The peers that bench/run.py measures beside us; their services are kept from starting (bench/run.py).

@@ -305,13 +305,9 @@ void client_acks_write_enabled(struct client *c, struct buffer *out)
     buffer_add_str(out, STR("<enabled xmlns='urn:xmpp:sm:3'"));
     if (acks->max)
         buffer_printf(out, " resume='true' id='%s' max='%" PRIu32 "'", acks->id, acks->max);
-    if (acks->max && *location &&
-        strlen(location) <=
-            LOCATION_MAX) { /* every c2s has its own; the session waits for all of them */
-        buffer_add_str(out, STR(" location='"));
-        builder_escape_attr(out, str_of(location));
-        buffer_add_char(out, '\'');
-    }
+    /* Every c2s has its own; the session waits for all of them. */
+    if (acks->max && *location && strlen(location) <= LOCATION_MAX)
+        builder_write_attr(out, "location", str_of(location));
     buffer_add_str(out, STR("/>"));
 }
 

@@ -207,7 +207,8 @@ static void check_location(struct check *c)
     uint64_t number;
     if (len == 0)
         return;
-    if (len > 261 || port == text || strpbrk(text, " \t<>&'\"/@") || (*text == '[' && !end) ||
+    if (len > 261 || port == text || strpbrk(text, " \t<>&'\"/@") ||
+        (*text == '[' && (!end || end == text + 1 || (end[1] && end[1] != ':'))) ||
         (port && (!str_to_u64(str_of(port + 1), 65535, &number) || number == 0)))
         problem(c, "c2s.resume_location",
                 "\"%s\" is no place to come back to: write HOST, HOST:PORT or [IPv6]:PORT", text);

@@ -13,53 +13,48 @@
 
 #define CLI_MAX_SETS 1024
 
+/* Options that set a field of struct cli_options: to true, or to what stands behind them. */
+#define FLAGS(X)                                                                                   \
+    X("bodies", bodies)                                                                            \
+    X("dry-run", dry_run)                                                                          \
+    X("force", force)                                                                              \
+    X("help", help)                                                                                \
+    X("json", json)                                                                                \
+    X("online", online)                                                                            \
+    X("password-stdin", password_stdin)                                                            \
+    X("reference", reference)
+#define TEXTS(X)                                                                                   \
+    X("config", config_file)                                                                       \
+    X("count", count)                                                                              \
+    X("id", trace_id)                                                                              \
+    X("last", last)                                                                                \
+    X("passwords", passwords)                                                                      \
+    X("postgres", postgres)                                                                        \
+    X("revoke", revoke)                                                                            \
+    X("seconds", seconds)                                                                          \
+    X("sqlite", sqlite)                                                                            \
+    X("tables", tables)
+
 enum {
-    OPT_CONFIG = 256,
-    OPT_DATA,
+    OPT_DATA = 256,
     OPT_DOMAIN,
     OPT_SET,
-    OPT_PASSWORD_STDIN,
-    OPT_JSON,
-    OPT_REFERENCE,
-    OPT_HELP,
-    OPT_ONLINE,
-    OPT_FORCE,
-    OPT_DRY_RUN,
-    OPT_SQLITE,
-    OPT_POSTGRES,
-    OPT_TABLES,
-    OPT_PASSWORDS,
-    OPT_REVOKE,
-    OPT_ID,
-    OPT_LAST,
-    OPT_COUNT,
-    OPT_SECONDS,
-    OPT_BODIES
+#define X(name, field) OPT_##field,
+    FLAGS(X) TEXTS(X)
+#undef X
 };
 
 static const struct option long_options[] = {
-    {"config", required_argument, NULL, OPT_CONFIG},
     {"data", required_argument, NULL, OPT_DATA},
     {"domain", required_argument, NULL, OPT_DOMAIN},
     {"set", required_argument, NULL, OPT_SET},
-    {"password-stdin", no_argument, NULL, OPT_PASSWORD_STDIN},
-    {"json", no_argument, NULL, OPT_JSON},
-    {"reference", no_argument, NULL, OPT_REFERENCE},
-    {"help", no_argument, NULL, OPT_HELP},
-    {"online", no_argument, NULL, OPT_ONLINE},
-    {"force", no_argument, NULL, OPT_FORCE},
-    {"dry-run", no_argument, NULL, OPT_DRY_RUN},
-    {"sqlite", required_argument, NULL, OPT_SQLITE},
-    {"postgres", required_argument, NULL, OPT_POSTGRES},
-    {"tables", required_argument, NULL, OPT_TABLES},
-    {"passwords", required_argument, NULL, OPT_PASSWORDS},
-    {"revoke", required_argument, NULL, OPT_REVOKE},
-    {"id", required_argument, NULL, OPT_ID},
-    {"last", required_argument, NULL, OPT_LAST},
-    {"count", required_argument, NULL, OPT_COUNT},
-    {"seconds", required_argument, NULL, OPT_SECONDS},
-    {"bodies", no_argument, NULL, OPT_BODIES},
-    {NULL, 0, NULL, 0},
+#define X(name, field) {name, no_argument, NULL, OPT_##field},
+    FLAGS(X)
+#undef X
+#define X(name, field) {name, required_argument, NULL, OPT_##field},
+        TEXTS(X)
+#undef X
+            {NULL, 0, NULL, 0},
 };
 
 /* "prefix" + "value", or "old,value" when there is an old text already. */
@@ -76,9 +71,6 @@ static char *joined(char *old, const char *prefix, const char *value)
 static bool take_option(struct cli_options *o, int option)
 {
     switch (option) {
-    case OPT_CONFIG:
-        o->config_file = optarg;
-        return true;
     case OPT_DATA:
         free(o->data);
         o->data = joined(NULL, "server.data=", optarg);
@@ -94,49 +86,18 @@ static bool take_option(struct cli_options *o, int option)
         }
         o->sets[o->set_count++] = optarg;
         return true;
-    case OPT_PASSWORD_STDIN:
-        return o->password_stdin = true;
-    case OPT_JSON:
-        return o->json = true;
-    case OPT_REFERENCE:
-        return o->reference = true;
-    case OPT_HELP:
-        return o->help = true;
-    case OPT_FORCE:
-        return o->force = true;
-    case OPT_DRY_RUN:
-        return o->dry_run = true;
-    case OPT_SQLITE:
-        o->sqlite = optarg;
+#define X(name, field)                                                                             \
+    case OPT_##field:                                                                              \
+        o->field = true;                                                                           \
         return true;
-    case OPT_POSTGRES:
-        o->postgres = optarg;
+        FLAGS(X)
+#undef X
+#define X(name, field)                                                                             \
+    case OPT_##field:                                                                              \
+        o->field = optarg;                                                                         \
         return true;
-    case OPT_TABLES:
-        o->tables = optarg;
-        return true;
-    case OPT_PASSWORDS:
-        o->passwords = optarg;
-        return true;
-    case OPT_REVOKE:
-        o->revoke = optarg;
-        return true;
-    case OPT_ID:
-        o->trace_id = optarg;
-        return true;
-    case OPT_LAST:
-        o->last = optarg;
-        return true;
-    case OPT_COUNT:
-        o->count = optarg;
-        return true;
-    case OPT_SECONDS:
-        o->seconds = optarg;
-        return true;
-    case OPT_BODIES:
-        return o->bodies = true;
-    case OPT_ONLINE:
-        return o->online = true;
+        TEXTS(X)
+#undef X
     default: /* getopt_long has said what is wrong */
         fprintf(stderr, "`jackdaw %s --help` tells what it takes\n", o->command);
         return false;

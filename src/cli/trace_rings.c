@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/random.h"
 
 #define RINGS_MAX 256u
 #define NAME_LEN  64u
@@ -157,6 +158,23 @@ static bool is_of(struct str address, struct str jid, bool cut)
 bool trace_concerns(const struct ledger_record *r, struct str jid)
 {
     return is_of(r->from, jid, r->cut) || is_of(r->to, jid, r->cut);
+}
+
+/* --- ids --- */
+
+void trace_ids_init(struct hash *h)
+{
+    struct random *random = random_create();
+    uint64_t seed[2];
+
+    random_fill(random, seed, sizeof(seed));
+    random_destroy(random);
+    hash_init(h, seed);
+}
+
+struct str trace_key(const uint64_t *id)
+{
+    return (struct str){(const char *)id, sizeof(*id)};
 }
 
 /* --- steps --- */

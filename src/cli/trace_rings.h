@@ -3,10 +3,11 @@
 #ifndef JACKDAW_CLI_TRACE_RINGS_H
 #define JACKDAW_CLI_TRACE_RINGS_H
 
+#include "base/hash.h"
 #include "base/ring.h"
 #include "link/ledger.h"
 
-/* One thing that happened. Its texts lie in `bytes`, so it is not to be copied but by trace_read.
+/* One thing that happened. Its texts lie in `bytes`, so it is copied by trace_steps_add alone.
  */
 struct trace_step {
     struct ledger_record record;
@@ -33,6 +34,10 @@ bool trace_rings_next(struct trace_rings *t, struct trace_step *ret);
 /* Does the record name that address? A bare JID is for its resources, too, a domain for all in it.
  */
 bool trace_concerns(const struct ledger_record *r, struct str jid);
+
+/* A hash by the ids of messages: keys lie in its values. */
+void trace_ids_init(struct hash *h);
+struct str trace_key(const uint64_t *id);
 
 /* Steps in the order of time. */
 struct trace_steps {

@@ -86,6 +86,22 @@ static stanza_el same_after(const struct making *m, int file, stanza_el el)
     return el;
 }
 
+/* The document that an element of theirs names; the caller unrefs it. NULL: it names none, or none
+ * that can be read, which is noted. */
+static struct stanza *document_at(struct making *m, int file, const char *element)
+{
+    struct str name = text_at(m, file, element);
+    struct stanza *document = NULL;
+    char path[4096], why[512] = "";
+    if (!name.len)
+        return NULL;
+    snprintf(path, sizeof path, "%.*s", STR_ARG(name));
+    if (xml_file_read(path, &document, (struct move_why){why, sizeof why}) == ERR_OK)
+        return document;
+    move_leave_out(m->notes, NULL, "%s.xml: %s: %s", files[file], element, why);
+    return NULL;
+}
+
 /* --- writing ours --- */
 
 /* In single quotes, where nothing is expanded. */
@@ -387,17 +403,10 @@ static void put_addresses(struct making *m)
 
 static void put_router_users(struct making *m)
 {
-    struct str path = text_at(m, ROUTER, "local/users");
-    struct stanza *users = NULL;
-    char text[256] = "", file[4096];
+    struct stanza *users = document_at(m, ROUTER, "local/users");
     struct buffer list;
-    if (!path.len)
+    if (!users)
         return;
-    snprintf(file, sizeof file, "%.*s", STR_ARG(path));
-    if (xml_file_read(file, &users, (struct move_why){text, sizeof text}) != ERR_OK) {
-        move_leave_out(m->notes, NULL, "router.xml: local/users: %s", text);
-        return;
-    }
     buffer_init(&list, SECTION_MAX);
     for (stanza_el el = stanza_first(users, STANZA_ROOT); el != STANZA_NONE;
          el = stanza_next(users, el)) {
@@ -475,17 +484,12 @@ static void put_admins(struct making *m)
  */
 static void put_template(struct making *m)
 {
-    char path[4096], problem[512] = "";
-    struct str file = text_at(m, SM, "user/template/roster");
-    struct stanza *roster = NULL;
+    static const char element[] = "user/template/roster";
+    struct stanza *roster = document_at(m, SM, element);
+    struct str path = text_at(m, SM, element);
     size_t n = 0;
-    if (!file.len)
+    if (!roster)
         return;
-    snprintf(path, sizeof path, "%.*s", STR_ARG(file));
-    if (xml_file_read(path, &roster, (struct move_why){problem, sizeof problem}) != ERR_OK) {
-        move_leave_out(m->notes, NULL, "sm.xml: user/template/roster: %s", problem);
-        return;
-    }
     struct buffer *out = &m->sections[SECTION_SM];
     buffer_add_str(out, STR("    template_roster = {"));
     for (stanza_el el = stanza_first(roster, STANZA_ROOT); el != STANZA_NONE;
@@ -502,9 +506,9 @@ static void put_template(struct making *m)
     buffer_add_str(out, STR("}\n"));
     stanza_unref(roster);
     move_remark(m->notes,
-                "the contacts of new accounts (%s) come without groups and without "
+                "the contacts of new accounts (%.*s) come without groups and without "
                 "subscriptions: sm.shared_groups gives both",
-                path);
+                STR_ARG(path));
 }
 
 static void put_web_presence(struct making *m)

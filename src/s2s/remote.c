@@ -110,7 +110,6 @@ void remote_send(struct s2s *s, struct packet *p)
         packet_destroy(p);
         return;
     }
-    p->born = s2s_now(s); /* what it may wait counts from here */
     if (s2s_held_waits(s, p->to)) {
         s2s_held_take(s, p);
     } else if (s2s_is_local(s, jid_domain(p->to))) {
@@ -126,6 +125,7 @@ void remote_send(struct s2s *s, struct packet *p)
     } else if ((r = remote_get(s, jid_domain(p->to))) == NULL) {
         s2s_bounce(s, p, STANZA_ERR_RESOURCE_CONSTRAINT, "too many domains (s2s.max_domains)");
     } else {
+        p->born = s2s_now(s); /* what it may wait counts from here */
         pair_send(r, p);
     }
 }

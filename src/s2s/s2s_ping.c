@@ -5,10 +5,9 @@
  *
  * The answer comes on whatever stream that very pair of domains was proven on, and that may be at
  * another s2s: the id names who asked, with a proof that one of us made it, and whoever gets the
- * answer passes it on. One ping is out at a
- * time, at most PING_PACE_MS apart: so one is for all that was sent meanwhile. A server that never
- * answers gets none after a while, on that stream, and what was written then counts as sent
- * (docs/decisions/0077-s2s-ping.md).
+ * answer passes it on. One ping is out at a time, at least PING_PACE_MS after the one before: so
+ * one is for all that was sent meanwhile. A server that never answers gets none after a while, on
+ * that stream, and what was written then counts as sent (docs/decisions/0077-s2s-ping.md).
  */
 #include <inttypes.h>
 #include <stdio.h>

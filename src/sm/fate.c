@@ -113,14 +113,14 @@ json_t *fate_balance(const struct sm *sm)
 
     for (int i = 0; i < FATE_SOURCE_COUNT; i++) {
         accepted += a->taken[i];
-        json_object_set_new(from, sources[i], json_integer((json_int_t)a->taken[i]));
+        component_count(from, sources[i], a->taken[i]);
     }
-    json_object_set_new(balance, "accepted", json_integer((json_int_t)accepted));
+    component_count(balance, "accepted", accepted);
     for (int i = 0; i < FATE_COUNT; i++)
-        json_object_set_new(balance, fates[i], json_integer((json_int_t)a->ended[i]));
-    json_object_set_new(balance, "in_flight", json_integer((json_int_t)in_flight(sm)));
+        component_count(balance, fates[i], a->ended[i]);
+    component_count(balance, "in_flight", in_flight(sm));
     for (int i = 0; i < FATE_REASON_COUNT; i++)
-        json_object_set_new(why, reasons[i], json_integer((json_int_t)a->dropped[i]));
+        component_count(why, reasons[i], a->dropped[i]);
     json_object_set_new(balance, "sources", from);
     json_object_set_new(balance, "reasons", why);
     return balance;

@@ -15,8 +15,11 @@ struct mam_id {
     uint64_t time; /* microseconds since 1970, growing (store_sequence); 0: no id */
     uint64_t mark;
 };
+#define MAM_SECOND UINT64_C(1000000)                       /* of a time */
 void mam_id_write(struct mam_id id, char out[MAM_ID_LEN]); /* no NUL */
 bool mam_id_read(struct str text, struct mam_id *ret);     /* false: none of ours */
+/* From the first two columns of a row of the archive. */
+struct mam_id mam_id_of_row(const struct store_rows *rows, size_t row);
 /* A new one for a message in the user's archive. */
 struct mam_id mam_id_make(const struct user *user, struct str from, const struct stanza *s);
 /* The id that a message from there bears in the user's name; time 0 when it has none of ours. */
@@ -56,11 +59,10 @@ bool mam_keeps(const struct user *user, const struct stanza *s, const struct jid
 struct mam_ends {
     struct mam_id oldest, newest; /* time 0: the archive is empty */
 };
-/* `ends` NULL: the store failed. */
-typedef void mam_ends_fn(struct user *user, struct packet *p, const struct mam_ends *ends);
-/* Where the user's archive begins and ends. `fn` is called once, in a later turn, the user held,
- * and gets the packet; when the instance ends before, the packet is destroyed. */
-void mam_ends(struct user *user, struct packet *p, mam_ends_fn *fn);
+/* CANCELLED: the instance ends. */
+typedef void mam_ends_fn(struct user *user, void *arg, enum error e, const struct mam_ends *ends);
+/* Where the user's archive begins and ends. `fn` is called once, in a later turn, the user held. */
+void mam_ends(struct user *user, mam_ends_fn *fn, void *arg);
 /* " ID STAMP ID STAMP", of an empty archive nothing; at most MAM_ENDS_TEXT bytes into `out`. */
 #define MAM_ENDS_TEXT 128
 struct str mam_ends_write(const struct mam_ends *ends, char out[MAM_ENDS_TEXT]);

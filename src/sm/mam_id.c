@@ -31,6 +31,11 @@ bool mam_id_read(struct str text, struct mam_id *ret)
            read_hex(text.data + 16, &ret->mark) && ret->time > 0 && ret->time <= INT64_MAX;
 }
 
+struct mam_id mam_id_of_row(const struct store_rows *rows, size_t row)
+{
+    return (struct mam_id){(uint64_t)store_int(rows, row, 0), (uint64_t)store_int(rows, row, 1)};
+}
+
 /* Of what stays the same wherever the message goes. */
 static uint64_t mark_of(const struct user *user, uint64_t time, struct str from,
                         const struct stanza *s)

@@ -331,11 +331,19 @@ static void begin(struct user *user, struct packet *p, const struct mam_ends *en
     user_release(user);
 }
 
+static void on_ends(struct user *user, void *arg, enum error e, const struct mam_ends *ends)
+{
+    if (e == ERR_CANCELLED) /* the instance ends */
+        packet_destroy(arg);
+    else
+        begin(user, arg, e ? NULL : ends);
+}
+
 void session_start(struct user *user, struct packet *p)
 {
     struct beginning b = read_beginning(p);
     if ((b.traits & TRAIT_BIND2) && !b.resumed && mam_enabled(user->sm))
-        mam_ends(user, p, begin);
+        mam_ends(user, on_ends, p);
     else
         begin(user, p, NULL);
 }

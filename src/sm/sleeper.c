@@ -13,7 +13,7 @@
 #define KEPT_LATE   86400    /* seconds that the h of a stream is known after its time is over */
 #define LATE_MOST   10u      /* such streams of one account */
 #define EXPIRE_MS   3600000u /* between two looks for those that nobody will ask for */
-#define FAILED_TEXT 32
+#define FAILED_TEXT 40
 
 static int64_t now_of(const struct sm *sm)
 {

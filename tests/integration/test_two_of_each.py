@@ -114,6 +114,16 @@ def test_two_of_each(pair):
     pair.stop()
 
 
+def resume(pair, where, previd, h):
+    """u0's stream goes on there, and breaks again."""
+    client = Raw(pair.ports[where], pair.domain, pair.ca)
+    client.authenticate('u0', pair.password)
+    client.send(f"<resume xmlns='{SM}' previd='{previd}' h='{h}'/>")
+    assert client.wait_for('resumed', LONG).get('previd') == previd
+    client.ping()
+    client.close()
+
+
 def test_resumed_at_either(pair):
     """XEP-0198: each c2s says where it is itself, and a session goes on at whichever its client comes to."""
     first = pair.login('u0', 'c2s-2')
@@ -123,17 +133,7 @@ def test_resumed_at_either(pair):
     previd = enabled.get('id')
     first.close()
     pair.kill('c2s-2')
-    again = Raw(pair.ports['c2s-1'], pair.domain, pair.ca)
-    again.authenticate('u0', pair.password)
-    again.send(f"<resume xmlns='{SM}' previd='{previd}' h='0'/>")
-    assert again.wait_for('resumed', LONG).get('previd') == previd
-    again.ping()
-    again.close()
+    resume(pair, 'c2s-1', previd, 0)
     pair.start_again('c2s-2')
-    third = Raw(pair.ports['c2s-2'], pair.domain, pair.ca)
-    third.authenticate('u0', pair.password)
-    third.send(f"<resume xmlns='{SM}' previd='{previd}' h='1'/>")
-    assert third.wait_for('resumed', LONG).get('previd') == previd
-    third.ping()
-    third.close()
+    resume(pair, 'c2s-2', previd, 1)
     pair.stop()

@@ -18,8 +18,7 @@
 #include "xmpp/words.h"
 
 #define MAX_COUNT     100000u /* counted for who asks how many there are (XEP-0059 section 2.7) */
-#define SECOND        UINT64_C(1000000)
-#define MAX_WORDS_LEN 65536u /* of a search */
+#define MAX_WORDS_LEN 65536u  /* of a search */
 
 /* A query under way. Its reads are answered in order: first those of the ids that it names. */
 struct page {
@@ -63,7 +62,7 @@ static void send_result(const struct page *page, struct session *session, struct
         return;
     }
     mam_id_write(id, text);
-    datetime_write((int64_t)(id.time / SECOND), stamp);
+    datetime_write((int64_t)(id.time / MAM_SECOND), stamp);
     struct builder *b = builder_create(STR("message"), NS_CLIENT);
     builder_start(b, STR("result"), NS_MAM);
     builder_attr(b, STR("queryid"), page->query.queryid);
@@ -77,11 +76,6 @@ static void send_result(const struct page *page, struct session *session, struct
     send_session(session, result, user->jid, session->jid);
     stanza_unref(result);
     stanza_unref(s);
-}
-
-static struct mam_id id_of_row(const struct store_rows *rows, size_t i)
-{
-    return (struct mam_id){(uint64_t)store_int(rows, i, 0), (uint64_t)store_int(rows, i, 1)};
 }
 
 /* --- the end: section 4 --- */
@@ -156,12 +150,12 @@ static void send_rows(struct page *page, struct session *session, const struct s
     bool backwards = turned != page->query.flip;
     for (size_t i = 0; i < count; i++) {
         size_t row = backwards ? count - 1 - i : i;
-        send_result(page, session, id_of_row(rows, row), store_text(rows, row, 2));
+        send_result(page, session, mam_id_of_row(rows, row), store_text(rows, row, 2));
     }
     if (!count)
         return;
-    page->first = id_of_row(rows, turned ? count - 1 : 0);
-    page->last = id_of_row(rows, turned ? 0 : count - 1);
+    page->first = mam_id_of_row(rows, turned ? count - 1 : 0);
+    page->last = mam_id_of_row(rows, turned ? 0 : count - 1);
     note_seen(page, session);
 }
 
@@ -214,7 +208,7 @@ static void on_single(void *arg, enum error e, const struct store_rows *rows)
         return;
     }
     if (store_rows_count(rows) && is_with(page, rows)) {
-        struct mam_id id = id_of_row(rows, 0);
+        struct mam_id id = mam_id_of_row(rows, 0);
         send_result(page, session, id, store_text(rows, 0, 2));
         if (!page->first.time || page->query.flip)
             page->first = id;
@@ -285,7 +279,7 @@ struct check {
 static void on_checked(void *arg, enum error e, const struct store_rows *rows)
 {
     struct check *check = arg;
-    if (e || !store_rows_count(rows) || id_of_row(rows, 0).mark != check->id.mark)
+    if (e || !store_rows_count(rows) || mam_id_of_row(rows, 0).mark != check->id.mark)
         check->page->missing = true;
     free(check);
 }
@@ -358,9 +352,9 @@ static void set_range(struct page *page)
     const int64_t last = DATETIME_MAX;
     page->range.before = INT64_MAX;
     if (q->start > 0)
-        page->range.after = (uint64_t)(q->start > last ? last : q->start) * SECOND - 1;
+        page->range.after = (uint64_t)(q->start > last ? last : q->start) * MAM_SECOND - 1;
     if (q->end < last) /* the whole of that second */
-        page->range.before = q->end < 0 ? 0 : (uint64_t)(q->end + 1) * SECOND;
+        page->range.before = q->end < 0 ? 0 : (uint64_t)(q->end + 1) * MAM_SECOND;
     page->range.back = (q->rsm.before.data != NULL) != q->desc;
     if (!q->with)
         return;
@@ -456,61 +450,39 @@ static enum stanza_condition on_form(struct iq *iq)
 
 /* --- metadata: section 5 --- */
 
-struct metadata {
-    struct iq *iq;
-    struct builder *builder;
-};
-
-static void add_end(struct builder *b, struct str name, const struct store_rows *rows)
+static void add_end(struct builder *b, struct str name, struct mam_id id)
 {
     char text[MAM_ID_LEN], stamp[DATETIME_LEN];
-    if (!store_rows_count(rows))
+    if (!id.time)
         return;
-    struct mam_id id = id_of_row(rows, 0);
     mam_id_write(id, text);
-    datetime_write((int64_t)(id.time / SECOND), stamp);
+    datetime_write((int64_t)(id.time / MAM_SECOND), stamp);
     builder_start(b, name, STR_NULL);
     builder_attr(b, STR("id"), (struct str){text, sizeof text});
     builder_attr(b, STR("timestamp"), (struct str){stamp, sizeof stamp});
     builder_end(b);
 }
 
-static void on_oldest(void *arg, enum error e, const struct store_rows *rows)
+static void on_ends(struct user *user, void *arg, enum error e, const struct mam_ends *ends)
 {
-    struct metadata *m = arg;
-    m->builder = iq_result_open(m->iq);
-    builder_start(m->builder, STR("metadata"), NS_MAM);
-    if (!e)
-        add_end(m->builder, STR("start"), rows);
-}
-
-static void on_newest(void *arg, enum error e, const struct store_rows *rows)
-{
-    struct metadata *m = arg;
-    if (e) {
-        builder_destroy(m->builder);
-    } else {
-        add_end(m->builder, STR("end"), rows);
-        iq_result_send(m->iq, m->builder);
+    struct iq *iq = arg;
+    if (!e) {
+        struct builder *b = iq_result_open(iq);
+        builder_start(b, STR("metadata"), NS_MAM);
+        add_end(b, STR("start"), ends->oldest);
+        add_end(b, STR("end"), ends->newest);
+        builder_end(b);
+        iq_result_send(iq, b);
     }
-    iq_finish(m->iq, e ? send_condition(e) : STANZA_ERR_NONE);
-    free(m);
+    iq_finish(iq, e ? send_condition(e) : STANZA_ERR_NONE);
 }
 
 static enum stanza_condition on_metadata(struct iq *iq)
 {
     enum stanza_condition condition = may_ask(iq);
-    if (condition)
-        return condition;
-    struct metadata *m = MEM_NEW(struct metadata);
-    struct mam_range range = {.before = INT64_MAX};
-    struct store *store = iq->sm->store;
-    struct str owner = jid_full(iq->user->jid);
-    m->iq = iq_take(iq);
-    mam_page(store, owner, &range, 1, on_oldest, m);
-    range.back = true;
-    mam_page(store, owner, &range, 1, on_newest, m);
-    return STANZA_ERR_NONE;
+    if (!condition)
+        mam_ends(iq->user, on_ends, iq_take(iq));
+    return condition;
 }
 
 static const struct iq_handler iqs[] = {{&NS_MAM, "query", IQ_TO_ACCOUNT | IQ_SET, on_query},
