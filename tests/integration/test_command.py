@@ -138,6 +138,7 @@ def test_check_accepts_the_defaults(own_server):
     ('c2s {\n  tls = maybe\n}\n', ['2', 'required']),
     ('c2s {\n  port = 5222\n', ['c2s.conf']),
     ('c2s {\n  resume_location = "[::1"\n}\n', ['c2s.resume_location', 'HOST:PORT']),
+    ('c2s {\n  resume_location = "[::1]5222"\n}\n', ['c2s.resume_location', 'HOST:PORT']),
     ('c2s {\n  resume_location = "example.org:0"\n}\n', ['c2s.resume_location', 'HOST:PORT']),
 ])
 def test_check_names_line_and_remedy(tmp_path, text, told):
