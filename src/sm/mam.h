@@ -102,6 +102,6 @@ void mam_withdraw(struct user *user, const struct packet *p);
 /* A message from the offline queue: has the session got it from the archive already? */
 bool mam_has_seen(const struct session *session, const struct stanza *s);
 /* XEP-0424 section 4: a message just archived takes back another one. */
-void mam_retract(struct user *user, const struct packet *p, const struct jid *with, bool sent);
+void mam_retract(struct user *user, const struct packet *p, struct jid *with, bool sent);
 
 #endif

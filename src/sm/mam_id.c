@@ -1,14 +1,17 @@
 /* Stable ids: see mam.h. XEP-0359 section 4. */
-#include <inttypes.h>
-#include <stdio.h>
 #include "sm/mam.h"
 #include "xmpp/namespaces.h"
 
+static void write_hex(uint64_t n, char *out)
+{
+    for (int i = 15; i >= 0; i--, n >>= 4)
+        out[i] = "0123456789abcdef"[n & 15];
+}
+
 void mam_id_write(struct mam_id id, char out[MAM_ID_LEN])
 {
-    char text[MAM_ID_LEN + 1];
-    snprintf(text, sizeof text, "%016" PRIx64 "%016" PRIx64, id.time, id.mark);
-    memcpy(out, text, MAM_ID_LEN);
+    write_hex(id.time, out);
+    write_hex(id.mark, out + 16);
 }
 
 /* 16 digits, as we write them. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include "base/mem.h"
 #include "sm/mam.h"
+#include "sm/mam_index.h"
 #include "sm/send.h"
 #include "sm/stored.h"
 #include "store/users.h"
@@ -17,9 +18,11 @@ struct retraction {
     struct user *user;     /* held */
     struct stanza *stanza; /* that takes back */
     struct jid *from;      /* full */
-    bool queue;            /* there may be messages in the queue */
-    uint64_t after;        /* read of the queue so far */
-    uint64_t waits;        /* where it is in the queue; 0: not found */
+    struct jid *with;
+    bool sent;
+    bool queue;     /* there may be messages in the queue */
+    uint64_t after; /* read of the queue so far */
+    uint64_t waits; /* where it is in the queue; 0: not found */
     struct stanza *waiting;
 };
 
@@ -81,6 +84,7 @@ static void end(struct retraction *r)
     stanza_unref(r->waiting);
     stanza_unref(r->stanza);
     jid_unref(r->from);
+    jid_unref(r->with);
     if (!user->sm->closing)
         user_release(user);
     free(r);
@@ -167,7 +171,17 @@ static void on_found(void *arg, enum error e, const struct store_rows *rows)
         end(r);
 }
 
-void mam_retract(struct user *user, const struct packet *p, const struct jid *with, bool sent)
+static void on_indexed(void *arg, enum error e)
+{
+    struct retraction *r = arg;
+    struct mam_row what = {.with = jid_bare(r->with), .sent = r->sent, .stanza = id_of(r)};
+    if (e)
+        on_found(r, e, NULL);
+    else
+        mam_find(r->user->sm->store, jid_full(r->user->jid), &what, on_found, r);
+}
+
+void mam_retract(struct user *user, const struct packet *p, struct jid *with, bool sent)
 {
     const struct stanza *s = p->stanza;
     stanza_el el = stanza_child(s, STANZA_ROOT, STR("retract"), NS_RETRACT);
@@ -175,11 +189,12 @@ void mam_retract(struct user *user, const struct packet *p, const struct jid *wi
     if (!id.len)
         return;
     struct retraction *r = MEM_NEW(struct retraction);
-    struct mam_row what = {.with = jid_bare(with), .sent = sent, .stanza = id};
     r->user = user;
     r->stanza = stanza_ref(p->stanza);
     r->from = jid_ref(p->from);
+    r->with = jid_ref(with);
+    r->sent = sent;
     r->queue = !sent && !user->offline.empty;
     user_hold(user);
-    mam_find(user->sm->store, jid_full(user->jid), &what, on_found, r);
+    mam_index_update(user, MAM_INDEX_WITH, on_indexed, r);
 }

@@ -11,22 +11,31 @@
 /* How long a row may wait for others to be committed with, and for the disk to take it again. */
 enum { AWAITED_MS = 10, UNAWAITED_MS = 100, AGAIN_MS = 2000 };
 
+#define XML_STACK 2048u /* bytes of a message that need no allocation of their own */
+
 struct mam_writer {
     struct sm *sm;
+    uint64_t newest;     /* id written */
     struct list refused; /* struct entry, oldest first */
     struct loop_timer again;
     bool failing; /* said once */
 };
 
-struct entry {
-    struct list node; /* in writer->refused */
-    struct mam_writer *writer;
-    struct promise *promise;
+/* What is to be written. */
+struct message {
     struct jid *owner, *with;
     struct stanza *stanza;
     struct mam_id id;
     bool sent;
-    size_t len;
+    struct str xml;
+};
+
+/* One that somebody waits for: it may have to be written again. It owns all that it names. */
+struct entry {
+    struct list node; /* in writer->refused */
+    struct mam_writer *writer;
+    struct promise *promise;
+    struct message message;
     char xml[];
 };
 
@@ -34,32 +43,37 @@ static void drop(struct entry *entry)
 {
     list_remove(&entry->node);
     promise_unref(entry->promise);
-    jid_unref(entry->owner);
-    jid_unref(entry->with);
-    stanza_unref(entry->stanza);
+    jid_unref(entry->message.owner);
+    jid_unref(entry->message.with);
+    stanza_unref(entry->message.stanza);
     free(entry);
+}
+
+/* Ids are made in order; one that is not the newest comes late, and indexes may be beyond it. */
+static struct store_txn *add_row(struct mam_writer *w, const struct message *m)
+{
+    struct str stanza = stanza_attr(m->stanza, STANZA_ROOT, STR("id")), owner = jid_full(m->owner);
+    struct mam_row row = {
+        .id = m->id.time,
+        .mark = m->id.mark,
+        .with = jid_bare(m->with),
+        .resource = jid_is_bare(m->with) ? STR("") : jid_resource(m->with),
+        .sent = m->sent,
+        .stanza = stanza.data ? stanza : STR(""),
+        .xml = m->xml,
+    };
+    struct store_txn *t = mam_add(store_begin(w->sm->store), owner, &row);
+    if (row.id <= w->newest)
+        return mam_index_rewind(t, owner, row.id);
+    w->newest = row.id;
+    return t;
 }
 
 static void on_written(void *arg, enum error e, const struct store_rows *rows);
 
 static void submit(struct entry *entry)
 {
-    struct sm *sm = entry->writer->sm;
-    struct str stanza = stanza_attr(entry->stanza, STANZA_ROOT, STR("id"));
-    struct mam_row row = {
-        .id = entry->id.time,
-        .mark = entry->id.mark,
-        .with = jid_bare(entry->with),
-        .resource = jid_is_bare(entry->with) ? STR("") : jid_resource(entry->with),
-        .sent = entry->sent,
-        .stanza = stanza.data ? stanza : STR(""),
-        .xml = {entry->xml, entry->len},
-    };
-    struct store_txn *t = mam_add(store_begin(sm->store), jid_full(entry->owner), &row);
-    if (entry->promise)
-        store_commit_later(t, AWAITED_MS, on_written, entry);
-    else
-        store_commit_later(t, UNAWAITED_MS, NULL, NULL);
+    store_commit_later(add_row(entry->writer, &entry->message), AWAITED_MS, on_written, entry);
 }
 
 static void on_written(void *arg, enum error e, const struct store_rows *rows)
@@ -76,7 +90,7 @@ static void on_written(void *arg, enum error e, const struct store_rows *rows)
         log_error(&w->sm->c->log,
                   "cannot write to the archive of %s: %s. It is tried again; senders get no "
                   "acknowledgement before",
-                  entry->owner->text, error_text(e));
+                  entry->message.owner->text, error_text(e));
     w->failing = true;
     list_push(&w->refused, &entry->node);
     if (!loop_timer_running(&w->again))
@@ -94,23 +108,39 @@ static void on_again(struct loop_timer *timer)
         submit(LIST_ENTRY(node, struct entry, node));
 }
 
+static void submit_awaited(struct mam_writer *w, const struct message *m, struct promise *promise)
+{
+    struct entry *entry = mem_alloc(sizeof *entry + m->xml.len);
+    entry->writer = w;
+    entry->promise = promise_ref(promise);
+    entry->message = *m;
+    entry->message.owner = jid_ref(m->owner);
+    entry->message.with = jid_ref(m->with);
+    entry->message.stanza = stanza_ref(m->stanza);
+    entry->message.xml.data = memcpy(entry->xml, m->xml.data, m->xml.len);
+    list_init(&entry->node);
+    submit(entry);
+}
+
 void mam_write(struct user *user, const struct packet *p, struct mam_id id, struct jid *with,
                bool sent)
 {
+    struct mam_writer *w = user->sm->state[FEATURE_mam];
     struct stanza_stamp base = {.xmlns = stanza_ns(p->stanza, STANZA_ROOT)};
-    struct entry *entry = mem_alloc(sizeof *entry + packet_payload_size(p, &base));
-    entry->writer = user->sm->state[FEATURE_mam];
-    entry->promise = p->promise ? promise_ref(p->promise) : NULL;
-    entry->owner = jid_ref(user->jid);
-    entry->with = jid_ref(with);
-    entry->stanza = stanza_ref(p->stanza);
-    entry->id = id;
-    entry->sent = sent;
-    entry->len = packet_payload_write(p, &base, entry->xml);
-    list_init(&entry->node);
-    submit(entry);
-    if (!entry->promise)
-        drop(entry);
+    size_t size = packet_payload_size(p, &base);
+    char stack[XML_STACK], *xml = size <= sizeof stack ? stack : mem_alloc(size);
+    struct message m = {.owner = user->jid,
+                        .with = with,
+                        .stanza = p->stanza,
+                        .id = id,
+                        .sent = sent,
+                        .xml = {xml, packet_payload_write(p, &base, xml)}};
+    if (p->promise)
+        submit_awaited(w, &m, p->promise);
+    else
+        store_commit_later(add_row(w, &m), UNAWAITED_MS, NULL, NULL);
+    if (xml != stack)
+        free(xml);
 }
 
 void mam_unwrite(struct user *user, uint64_t time)
@@ -118,7 +148,7 @@ void mam_unwrite(struct user *user, uint64_t time)
     struct mam_writer *w = user->sm->state[FEATURE_mam];
     LIST_EACH_SAFE (it, &w->refused) {
         struct entry *entry = LIST_ENTRY(it, struct entry, node);
-        if (jid_eq(entry->owner, user->jid) && (!time || entry->id.time == time))
+        if (jid_eq(entry->message.owner, user->jid) && (!time || entry->message.id.time == time))
             drop(entry);
     }
 }

@@ -1,5 +1,6 @@
-/* The index of words over archives (XEP-0431). Its tables are the databases' own kind - FTS5 here,
- * tsvector there - and can be made anew from the archive, so no backup has them. */
+/* The indexes over archives: of words (XEP-0431) and of correspondents. Their tables can be made
+ * anew from the archive, so no backup has them; those of words are the databases' own kind - FTS5
+ * here, tsvector there. */
 #include "store/driver.h"
 #include "store/users.h"
 
@@ -8,11 +9,37 @@ void mam_index_upto(struct store *s, struct str owner, store_fn fn, void *arg)
     store_read(store_add_text(store_add(store_begin(s), SQL_SEARCH_UPTO), owner), fn, arg);
 }
 
-struct store_txn *mam_index_advance(struct store_txn *t, struct str owner, uint64_t from,
-                                    uint64_t upto)
+/* A statement's first values. */
+static struct store_txn *of_ids(struct store_txn *t, enum store_statement statement,
+                                struct str owner, uint64_t from, uint64_t upto)
 {
-    store_add_int(store_add_text(store_add(t, SQL_SEARCH_ADVANCE), owner), (int64_t)from);
+    store_add_int(store_add_text(store_add(t, statement), owner), (int64_t)from);
     return store_add_int(t, (int64_t)upto);
+}
+
+struct store_txn *mam_index_advance(struct store_txn *t, enum mam_index index, struct str owner,
+                                    uint64_t from, uint64_t upto)
+{
+    return of_ids(t, index == MAM_INDEX_WITH ? SQL_SEARCH_ADVANCE_WITH : SQL_SEARCH_ADVANCE, owner,
+                  from, upto);
+}
+
+struct store_txn *mam_index_rewind(struct store_txn *t, struct str owner, uint64_t id)
+{
+    store_add_int(store_add_text(store_add(t, SQL_SEARCH_REWIND), owner), (int64_t)id);
+    return mam_index_delete(t, owner, id, INT64_MAX);
+}
+
+struct store_txn *mam_index_add_with(struct store_txn *t, struct str owner, uint64_t from,
+                                     uint64_t upto)
+{
+    return of_ids(t, SQL_SEARCH_ADD_WITH, owner, from, upto);
+}
+
+struct store_txn *mam_index_delete_with(struct store_txn *t, struct str owner, uint64_t from,
+                                        uint64_t upto)
+{
+    return of_ids(t, SQL_SEARCH_DELETE_WITH, owner, from, upto);
 }
 
 struct store_txn *mam_index_add(struct store_txn *t, struct str owner, uint64_t id, struct str text)
@@ -24,8 +51,7 @@ struct store_txn *mam_index_add(struct store_txn *t, struct str owner, uint64_t 
 struct store_txn *mam_index_delete(struct store_txn *t, struct str owner, uint64_t from,
                                    uint64_t upto)
 {
-    store_add_int(store_add_text(store_add(t, SQL_SEARCH_DELETE), owner), (int64_t)from);
-    return store_add_int(t, (int64_t)upto);
+    return of_ids(t, SQL_SEARCH_DELETE, owner, from, upto);
 }
 
 static void search(struct store *s, enum store_statement statement, struct str owner,

@@ -75,11 +75,13 @@ struct store_txn *mam_replace(struct store_txn *t, struct str owner, uint64_t id
 
 struct store_txn *mam_delete(struct store_txn *t, struct str owner, uint64_t id)
 {
+    mam_index_delete_with(t, owner, id, id);
     return of_id(t, SQL_MAM_DELETE, owner, id);
 }
 
 struct store_txn *mam_delete_upto(struct store_txn *t, struct str owner, uint64_t id)
 {
+    mam_index_delete_with(t, owner, 0, id);
     return of_id(t, SQL_MAM_DELETE_UPTO, owner, id);
 }
 

@@ -50,7 +50,9 @@ struct sqlite_db {
 
 /* --- opening --- */
 
-static const char writer_pragmas[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+/* Pages of a new file: half as many to write as of 4096 bytes. */
+static const char writer_pragmas[] = "PRAGMA page_size = 8192;"
+                                     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
                                      "PRAGMA wal_autocheckpoint = 4000;"
                                      "PRAGMA journal_size_limit = 67108864;";
 static const char common_pragmas[] = "PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY;"

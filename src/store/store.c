@@ -1,6 +1,7 @@
 /* Store: takes requests in, keeps their order, hands results out. What runs them is a driver. */
 #include "store/store.h"
 
+#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,13 +128,24 @@ static bool over_limit(struct store *s, const struct store_txn *t)
 
 struct held {
     struct store_txn *t;
+    uint64_t begin; /* of the owner: decides nearly always */
     struct str owner;
     size_t number;
 };
 
+static uint64_t begin_of(struct str s)
+{
+    uint64_t word = 0;
+    if (s.len)
+        memcpy(&word, s.data, s.len < sizeof word ? s.len : sizeof word);
+    return be64toh(word);
+}
+
 static int compare_held(const void *left, const void *right)
 {
     const struct held *a = left, *b = right;
+    if (a->begin != b->begin)
+        return a->begin > b->begin ? 1 : -1;
     size_t len = a->owner.len < b->owner.len ? a->owner.len : b->owner.len;
     int order = len ? memcmp(a->owner.data, b->owner.data, len) : 0;
     if (order == 0)
@@ -154,6 +166,7 @@ static void submit_by_owner(struct store *s, size_t count)
         request_cursor_init(&cursor, held[i].t);
         if (request_next_statement(&cursor, &id) && request_next_value(&cursor, &v))
             held[i].owner = v.bytes;
+        held[i].begin = begin_of(held[i].owner);
     }
     qsort(held, count, sizeof *held, compare_held);
     for (size_t i = 0; i < count; i++)

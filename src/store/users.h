@@ -274,7 +274,8 @@ struct mam_row {
     struct str xml;
 };
 struct store_txn *mam_add(struct store_txn *t, struct str owner, const struct mam_row *row);
-/* What a page is made of: ids between two that are not part of it. */
+/* What a page is made of: ids between two that are not part of it. Those of one correspondent
+ * (`with`) are found as far as MAM_INDEX_WITH goes. */
 struct mam_range {
     uint64_t after, before;
     struct str with, resource; /* data == NULL: everybody; resource "" or NULL: whichever */
@@ -290,7 +291,8 @@ void mam_count(struct store *s, struct str owner, const struct mam_range *range,
                store_fn fn, void *arg);
 /* Row: id, mark, xml, with, resource. */
 void mam_get(struct store *s, struct str owner, uint64_t id, store_fn fn, void *arg);
-/* Row: id, xml of the newest one with that sender and stanza id; old ones are not looked at. */
+/* Row: id, xml of the newest one with that sender and stanza id; old ones are not looked at, nor
+ * what MAM_INDEX_WITH has not got. */
 void mam_find(struct store *s, struct str owner, const struct mam_row *what, store_fn fn,
               void *arg);
 struct store_txn *mam_replace(struct store_txn *t, struct str owner, uint64_t id, struct str xml);
@@ -311,16 +313,28 @@ struct store_txn *mam_set_prefs(struct store_txn *t, struct str owner, struct st
 struct store_txn *mam_make_key(struct store_txn *t, const uint64_t key[2]);
 void mam_get_key(struct store *s, store_fn fn, void *arg); /* row: low, high */
 
-/* ---- search-words, search-upto: the index of words over mam (XEP-0431) ---- */
-void mam_index_upto(struct store *s, struct str owner, store_fn fn, void *arg); /* row: id */
+/* ---- search-words, search-with, search-upto: the indexes over mam, of words (XEP-0431) and of
+ * correspondents, which are brought up to date when somebody asks (sm/mam_index.h) ---- */
+enum mam_index { MAM_INDEX_WORDS, MAM_INDEX_WITH, MAM_INDEXES };
+/* Row: how far each goes, an id; no row: they are empty. */
+void mam_index_upto(struct store *s, struct str owner, store_fn fn, void *arg);
 /* The first write of a step; EXISTS from the commit when it was not indexed up to `from` exactly.
  */
-struct store_txn *mam_index_advance(struct store_txn *t, struct str owner, uint64_t from,
-                                    uint64_t upto);
+struct store_txn *mam_index_advance(struct store_txn *t, enum mam_index index, struct str owner,
+                                    uint64_t from, uint64_t upto);
+/* A row has been added that may be older than what is indexed: all from there on is done again. */
+struct store_txn *mam_index_rewind(struct store_txn *t, struct str owner, uint64_t id);
+/* The correspondents of the rows behind `from`, up to and with `upto`. */
+struct store_txn *mam_index_add_with(struct store_txn *t, struct str owner, uint64_t from,
+                                     uint64_t upto);
+/* Words. */
 struct store_txn *mam_index_add(struct store_txn *t, struct str owner, uint64_t id,
                                 struct str text);
 struct store_txn *mam_index_delete(struct store_txn *t, struct str owner, uint64_t from,
                                    uint64_t upto); /* both included */
+/* Correspondents, of rows that are about to go. */
+struct store_txn *mam_index_delete_with(struct store_txn *t, struct str owner, uint64_t from,
+                                        uint64_t upto);
 /* Rows as of mam_page, of those that have all the words, which words_cut (xmpp/words.h) makes, as
  * it makes the text that is indexed. */
 void mam_search(struct store *s, struct str owner, const struct mam_range *range, struct str words,

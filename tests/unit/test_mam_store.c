@@ -25,6 +25,14 @@ static void fill(struct fixture *f, struct str owner)
     }
 }
 
+/* A step of MAM_INDEX_WITH. */
+static void index_with(struct fixture *f, struct str owner, uint64_t from, uint64_t upto)
+{
+    struct store_txn *t =
+        mam_index_advance(store_begin(f->store), MAM_INDEX_WITH, owner, from, upto);
+    COMMIT(f, mam_index_add_with(t, owner, from, upto));
+}
+
 static void expect_ids(const struct fixture *f, const char *ids)
 {
     char text[256] = "";
@@ -51,6 +59,7 @@ static void test_pages(void **state)
     range.back = true;
     READ(f, mam_page(f->store, ROMEO, &range, 1, DONE(f)));
     expect_ids(f, "50");
+    index_with(f, ROMEO, 0, 100);
     range = (struct mam_range){.before = 90, .with = NURSE, .back = true};
     READ(f, mam_page(f->store, ROMEO, &range, 2, DONE(f)));
     expect_ids(f, "70 50");
@@ -72,6 +81,7 @@ static void test_counts(void **state)
     assert_string_equal(f->cells[0][0], "9");
     READ(f, mam_count(f->store, ROMEO, &range, 5, DONE(f)));
     assert_string_equal(f->cells[0][0], "5");
+    index_with(f, ROMEO, 0, 100);
     range.with = JULIET;
     READ(f, mam_count(f->store, ROMEO, &range, 100, DONE(f)));
     assert_string_equal(f->cells[0][0], "5");
@@ -90,6 +100,7 @@ static void test_single_ones(void **state)
     assert_string_equal(f->cells[0][4], "kitchen");
     READ(f, mam_get(f->store, ROMEO, 31, DONE(f)));
     assert_int_equal(f->rows, 0);
+    index_with(f, ROMEO, 0, 100);
     struct mam_row what = {.with = NURSE, .stanza = STR("m3")};
     READ(f, mam_find(f->store, ROMEO, &what, DONE(f)));
     expect_ids(f, "30");
@@ -176,7 +187,8 @@ static void test_removal(void **state)
 static void index_step(struct fixture *f, struct str owner, uint64_t from, uint64_t id,
                        struct str text)
 {
-    struct store_txn *t = mam_index_advance(store_begin(f->store), owner, from, id);
+    struct store_txn *t =
+        mam_index_advance(store_begin(f->store), MAM_INDEX_WORDS, owner, from, id);
     COMMIT(f, mam_index_add(t, owner, id, text));
 }
 
@@ -192,7 +204,7 @@ static void test_words(void **state)
     READ(f, mam_index_upto(f->store, ROMEO, DONE(f)));
     assert_string_equal(f->cells[0][0], "20");
     /* Somebody else has indexed that meanwhile. */
-    struct store_txn *t = mam_index_advance(store_begin(f->store), ROMEO, 10, 20);
+    struct store_txn *t = mam_index_advance(store_begin(f->store), MAM_INDEX_WORDS, ROMEO, 10, 20);
     assert_int_equal(fixture_commit(f, mam_index_add(t, ROMEO, 20, STR("twice"))), ERR_EXISTS);
     READ(f, mam_search(f->store, ROMEO, &range, STR("name"), 10, DONE(f)));
     expect_ids(f, "10 20");
@@ -229,6 +241,57 @@ static void test_words(void **state)
     assert_int_equal(f->rows, 0);
     READ(f, mam_search(f->store, JULIET, &range, STR("rose"), 9, DONE(f)));
     expect_ids(f, "30");
+}
+
+static void expect_with(struct fixture *f, struct str with, const char *ids)
+{
+    struct mam_range range = {.before = INT64_MAX, .with = with};
+    READ(f, mam_page(f->store, ROMEO, &range, 100, DONE(f)));
+    expect_ids(f, ids);
+}
+
+static void test_correspondents(void **state)
+{
+    struct fixture *f = *state;
+    fill(f, ROMEO);
+    fill(f, JULIET);
+    index_with(f, ROMEO, 0, 50);
+    expect_with(f, NURSE, "10 30 50");
+    expect_with(f, JULIET, "20 40");
+    struct store_txn *t =
+        mam_index_advance(store_begin(f->store), MAM_INDEX_WITH, ROMEO, 0, 20); /* a former one */
+    assert_int_equal(fixture_commit(f, mam_index_add_with(t, ROMEO, 0, 20)), ERR_EXISTS);
+    index_step(f, ROMEO, 0, 30, STR("a name"));
+    READ(f, mam_index_upto(f->store, ROMEO, DONE(f)));
+    assert_string_equal(f->cells[0][MAM_INDEX_WORDS], "30");
+    assert_string_equal(f->cells[0][MAM_INDEX_WITH], "50");
+    /* A row comes late: both indexes go back behind it, and what they had is not there twice. */
+    struct mam_row row = {.id = 25,
+                          .with = NURSE,
+                          .resource = STR(""),
+                          .stanza = STR(""),
+                          .xml = STR("<message>late</message>")};
+    COMMIT(f, mam_index_rewind(mam_add(store_begin(f->store), ROMEO, &row), ROMEO, 25));
+    READ(f, mam_index_upto(f->store, ROMEO, DONE(f)));
+    assert_string_equal(f->cells[0][MAM_INDEX_WORDS], "24");
+    assert_string_equal(f->cells[0][MAM_INDEX_WITH], "24");
+    index_with(f, ROMEO, 24, 100);
+    expect_with(f, NURSE, "10 25 30 50 70 90");
+    struct mam_range all = {.before = INT64_MAX};
+    READ(f, mam_search(f->store, ROMEO, &all, STR("name"), 9, DONE(f)));
+    expect_ids(f, "");
+    /* Rows that go take their entries along; nobody else's. */
+    index_with(f, JULIET, 0, 100);
+    COMMIT(f, mam_delete(store_begin(f->store), ROMEO, 30));
+    COMMIT(f, mam_delete_upto(store_begin(f->store), ROMEO, 25));
+    fill(f, ROMEO); /* they are not in the index */
+    expect_with(f, NURSE, "50 70 90");
+    all.with = NURSE;
+    READ(f, mam_count(f->store, JULIET, &all, 100, DONE(f)));
+    assert_string_equal(f->cells[0][0], "5");
+    COMMIT(f, users_delete(store_begin(f->store), ROMEO));
+    fill(f, ROMEO);
+    expect_with(f, NURSE, "");
 }
 
 /* --- many at once (PostgreSQL: in one statement) --- */
@@ -295,9 +358,11 @@ static void test_many_and_a_bad_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(test_pages), BOTH(test_counts),        BOTH(test_single_ones),
-        BOTH(test_sizes), BOTH(test_prefs_and_key), BOTH(test_removal),
-        BOTH(test_words), BOTH(test_many),          BOTH(test_many_and_a_bad_one),
+        BOTH(test_pages),         BOTH(test_counts),
+        BOTH(test_single_ones),   BOTH(test_sizes),
+        BOTH(test_prefs_and_key), BOTH(test_removal),
+        BOTH(test_words),         BOTH(test_correspondents),
+        BOTH(test_many),          BOTH(test_many_and_a_bad_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "sm/iq.h"
 #include "sm/mam.h"
-#include "sm/mam_search.h"
+#include "sm/mam_index.h"
 #include "sm/send.h"
 #include "sm/stored.h"
 #include "store/users.h"
@@ -363,47 +363,60 @@ static void set_range(struct page *page)
 }
 
 /* XEP-0431 */
-static void on_indexed(void *arg, enum error e)
+static void search(struct page *page)
 {
-    struct page *page = arg;
-    const struct iq *iq = page->iq;
-    if (e || page->missing) {
-        page_give_up(page, e);
-        return;
-    }
+    struct store *store = page->iq->sm->store;
+    struct str owner = jid_full(page->iq->user->jid);
     struct buffer words;
     buffer_init(&words, MAX_WORDS_LEN);
-    words_cut(page->query.words, MAM_SEARCH_MAX_WORDS, &words);
+    words_cut(page->query.words, MAM_INDEX_MAX_WORDS, &words);
     if (!buffer_len(&words)) /* nothing has no words */
         page->range.before = 0;
     if (page->query.rsm.max)
-        mam_search(iq->sm->store, jid_full(iq->user->jid), &page->range, buffer_str(&words),
-                   page->limit + 1, on_rows, page);
+        mam_search(store, owner, &page->range, buffer_str(&words), page->limit + 1, on_rows, page);
     else
-        mam_search_count(iq->sm->store, jid_full(iq->user->jid), &page->range, buffer_str(&words),
-                         MAX_COUNT, on_count, page);
+        mam_search_count(store, owner, &page->range, buffer_str(&words), MAX_COUNT, on_count, page);
     buffer_finish(&words);
+}
+
+static void read_range(struct page *page)
+{
+    struct store *store = page->iq->sm->store;
+    struct str owner = jid_full(page->iq->user->jid);
+    if (page->query.rsm.max)
+        mam_page(store, owner, &page->range, page->limit + 1, on_rows, page);
+    else
+        mam_count(store, owner, &page->range, MAX_COUNT, on_count, page);
+}
+
+static void on_indexed(void *arg, enum error e)
+{
+    struct page *page = arg;
+    if (e || page->missing)
+        page_give_up(page, e);
+    else if (page->query.words.data)
+        search(page);
+    else
+        read_range(page);
 }
 
 static void begin(struct page *page)
 {
-    struct store *store = page->iq->sm->store;
-    struct str owner = jid_full(page->iq->user->jid);
+    struct user *user = page->iq->user;
     set_range(page);
     page->missing = !bound_by_ids(page) || (page->query.has_ids && !take_ids(page));
     if (page->query.has_ids && page->id_count)
         choose_ids(page);
-    if (page->query.has_ids && page->id_count) {
+    if (page->query.has_ids && page->id_count)
         next_single(page);
-    } else if (page->query.has_ids) {
-        mam_get(store, owner, 0, on_no_ids, page);
-    } else if (!page->query.rsm.max && !page->query.words.data) {
-        mam_count(store, owner, &page->range, MAX_COUNT, on_count, page);
-    } else if (page->query.words.data) {
-        mam_search_index(page->iq->user, on_indexed, page);
-    } else {
-        mam_page(store, owner, &page->range, page->limit + 1, on_rows, page);
-    }
+    else if (page->query.has_ids)
+        mam_get(user->sm->store, jid_full(user->jid), 0, on_no_ids, page);
+    else if (page->query.words.data)
+        mam_index_update(user, MAM_INDEX_WORDS, on_indexed, page);
+    else if (page->range.with.data)
+        mam_index_update(user, MAM_INDEX_WITH, on_indexed, page);
+    else
+        read_range(page);
 }
 
 /* Nobody but the account itself, and from a session that the results can go to. The archives of

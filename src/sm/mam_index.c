@@ -1,20 +1,19 @@
-/* Words in the archive: see mam_search.h. */
-#include "sm/mam_search.h"
+/* Mam index: see mam_index.h. */
+#include "sm/mam_index.h"
 
 #include <stdlib.h>
 #include "base/mem.h"
 #include "sm/stored.h"
-#include "store/users.h"
 #include "xmpp/words.h"
 
-#define STEP 200u /* messages indexed in one transaction */
+/* Messages indexed in one transaction: words are cut here, correspondents the database copies. */
+static const uint32_t steps[MAM_INDEXES] = {[MAM_INDEX_WORDS] = 200, [MAM_INDEX_WITH] = 5000};
 /* Of one message; PostgreSQL's tsvector takes twice as much. */
 #define MAX_TEXT 524288u
 
-/* --- the index --- */
-
 struct indexing {
     struct user *user; /* held */
+    enum mam_index index;
     mam_indexed_fn fn;
     void *arg;
     uint64_t upto; /* indexed so far */
@@ -33,7 +32,7 @@ static void end(struct indexing *in, enum error e)
         user_release(user);
 }
 
-/* EXISTS: another search has done it meanwhile. */
+/* EXISTS: another query has done it meanwhile. */
 static void on_added(void *arg, enum error e, const struct store_rows *rows)
 {
     struct indexing *in = arg;
@@ -58,7 +57,8 @@ static void add_body(struct store_txn *t, const struct user *user, uint64_t id, 
     stanza_unref(s);
 }
 
-static void on_page(void *arg, enum error e, const struct store_rows *rows)
+/* Of words: rows of mam_page; of correspondents: those of mam_sizes. Ids stand first in both. */
+static void on_rows(void *arg, enum error e, const struct store_rows *rows)
 {
     struct indexing *in = arg;
     size_t count = e ? 0 : store_rows_count(rows);
@@ -69,23 +69,30 @@ static void on_page(void *arg, enum error e, const struct store_rows *rows)
     uint64_t last = (uint64_t)store_int(rows, count - 1, 0);
     struct str owner = jid_full(in->user->jid);
     struct store_txn *t =
-        mam_index_advance(store_begin(in->user->sm->store), owner, in->upto, last);
-    for (size_t i = 0; i < count; i++)
+        mam_index_advance(store_begin(in->user->sm->store), in->index, owner, in->upto, last);
+    if (in->index == MAM_INDEX_WITH)
+        mam_index_add_with(t, owner, in->upto, last);
+    for (size_t i = 0; i < count && in->index == MAM_INDEX_WORDS; i++)
         add_body(t, in->user, (uint64_t)store_int(rows, i, 0), store_text(rows, i, 2));
-    in->last = count < STEP;
+    in->last = count < steps[in->index];
     store_commit(t, on_added, in);
 }
 
 static void on_upto(void *arg, enum error e, const struct store_rows *rows)
 {
     struct indexing *in = arg;
+    struct store *store = in->user->sm->store;
+    struct str owner = jid_full(in->user->jid);
     if (e) {
         end(in, e);
         return;
     }
-    in->upto = store_rows_count(rows) ? (uint64_t)store_int(rows, 0, 0) : 0;
+    in->upto = store_rows_count(rows) ? (uint64_t)store_int(rows, 0, in->index) : 0;
     struct mam_range range = {.after = in->upto, .before = INT64_MAX};
-    mam_page(in->user->sm->store, jid_full(in->user->jid), &range, STEP, on_page, in);
+    if (in->index == MAM_INDEX_WITH)
+        mam_sizes(store, owner, in->upto, steps[in->index], on_rows, in);
+    else
+        mam_page(store, owner, &range, steps[in->index], on_rows, in);
 }
 
 static void begin(struct indexing *in)
@@ -93,10 +100,11 @@ static void begin(struct indexing *in)
     mam_index_upto(in->user->sm->store, jid_full(in->user->jid), on_upto, in);
 }
 
-void mam_search_index(struct user *user, mam_indexed_fn fn, void *arg)
+void mam_index_update(struct user *user, enum mam_index index, mam_indexed_fn fn, void *arg)
 {
     struct indexing *in = MEM_NEW(struct indexing);
     in->user = user;
+    in->index = index;
     in->fn = fn;
     in->arg = arg;
     user_hold(user);
