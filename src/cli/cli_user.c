@@ -16,6 +16,9 @@
 
 enum { PASSWORD_MAX = 1023, GENERATED_PASSWORD = 20 }; /* 20 of [a-z0-9]: 103 bits */
 
+/* Until a running server has removed an account: after so long it will not. */
+enum { LEAVING_ASK_MS = 20, LEAVING_MAX_MS = 60000, LEAVING_ANSWER_S = 10 };
+
 struct user_command {
     const char *name;
     int least, most; /* arguments */
@@ -89,6 +92,44 @@ void cli_user_tell(const struct user_store *s, const char *command, const struct
     json_t *request = json_pack("{s:s, s:s}", "command", command, "jid", jid->text);
     control_request_all(s->data_dir, request, ignore_answer, NULL);
     json_decref(request);
+}
+
+struct departure {
+    const struct user_store *s;
+    json_t *request;
+    struct loop_timer again;
+    uint64_t until;
+    bool leaving;
+};
+
+static void on_leaving(void *arg, const char *process, enum error e, const json_t *answer)
+{
+    struct departure *d = arg;
+    if (e == ERR_TIMEOUT || (e == ERR_OK && json_integer_value(json_object_get(answer, "leaving"))))
+        d->leaving = true;
+}
+
+static void on_ask_again(struct loop_timer *timer)
+{
+    struct departure *d = MEM_CONTAINER(timer, struct departure, again);
+    d->leaving = false;
+    control_request_each(d->s->data_dir, d->request, LEAVING_ANSWER_S, on_leaving, d);
+    if (d->leaving && loop_now(d->s->loop) < d->until)
+        loop_timer_start(timer, LEAVING_ASK_MS);
+    else
+        loop_stop(d->s->loop);
+}
+
+/* A running server tells the contacts and sends stored messages back, for which it needs the rows
+ * that we are about to delete. */
+static void wait_until_gone(const struct user_store *s, const struct jid *jid)
+{
+    struct departure d = {.s = s, .until = loop_now(s->loop) + LEAVING_MAX_MS};
+    d.request = json_pack("{s:s, s:s}", "command", "user-leaving", "jid", jid->text);
+    loop_timer_init(&d.again, s->loop, on_ask_again);
+    loop_timer_start(&d.again, 0);
+    loop_run(s->loop);
+    json_decref(d.request);
 }
 
 static void count_taken(void *arg, const json_t *answer)
@@ -185,7 +226,7 @@ static int user_passwd(struct cli_options *o, struct user_store *s, const struct
 }
 
 /* First nobody can log in any more, then the running server ends sessions and tells the contacts,
- * then the data goes. */
+ * sends stored messages back, then what data there still are go. */
 static int user_del(struct cli_options *o, struct user_store *s, const struct config *config)
 {
     struct jid *jid = cli_user_account(o->argv[1]);
@@ -196,6 +237,7 @@ static int user_del(struct cli_options *o, struct user_store *s, const struct co
     bool existed = e == ERR_OK;
     if (e == ERR_OK || e == ERR_NOT_FOUND) {
         cli_user_tell(s, "user-gone", jid);
+        wait_until_gone(s, jid);
         e = user_store_commit(s, users_delete(store_begin(s->users), jid_bare(jid)));
     }
     if (e != ERR_OK)

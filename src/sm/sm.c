@@ -597,6 +597,15 @@ static json_t *account_changed(struct sm *sm, struct jid *jid, enum session_acti
     return json_pack("{s:b, s:i}", "ok", 1, "taken", (int)ours);
 }
 
+/* Whether that is still under way: who deletes rows beside us waits for it, or contacts would not
+ * be told and messages would not go back. */
+static json_t *account_leaving(const struct sm *sm, const struct jid *jid)
+{
+    const struct user *user = user_find(sm, jid_bare(jid));
+    bool leaving = user && (user->state != USER_READY || user->waiting_count > 0);
+    return json_pack("{s:b, s:i}", "ok", 1, "leaving", (int)leaving);
+}
+
 static json_t *sm_command(struct component *c, const json_t *request)
 {
     struct sm *sm = c->state;
@@ -606,13 +615,14 @@ static json_t *sm_command(struct component *c, const json_t *request)
         if (answer)
             return answer;
     }
-    bool gone = str_is(name, "user-gone");
-    if (!gone && !str_is(name, "user-new"))
+    bool gone = str_is(name, "user-gone"), leaving = str_is(name, "user-leaving");
+    if (!gone && !leaving && !str_is(name, "user-new"))
         return NULL;
     struct jid *jid = jid_parse(str_of(json_string_value(json_object_get(request, "jid"))));
     if (!jid)
         return json_pack("{s:s}", "error", "the command needs a valid jid");
-    json_t *answer = account_changed(sm, jid, gone ? SESSION_DELETE : SESSION_CREATE);
+    json_t *answer = leaving ? account_leaving(sm, jid)
+                             : account_changed(sm, jid, gone ? SESSION_DELETE : SESSION_CREATE);
     jid_unref(jid);
     return answer;
 }

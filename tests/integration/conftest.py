@@ -28,7 +28,7 @@ from pathlib import Path
 
 import pytest
 
-from raw import Raw
+from raw import WAIT, Raw
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / 'tests'))
@@ -58,6 +58,13 @@ def need(program, package):
     """Skips where a program of Debian's is missing; `make test` installs them all (tools/deps.sh test)."""
     if not shutil.which(program, path=os.environ['PATH'] + ':/usr/sbin:/sbin'):
         pytest.skip(f'{program} is not here: apt-get install {package}')
+
+
+def need_namespaces():
+    """Skips where neither a network nor mounts of one's own are to be had."""
+    done = subprocess.run(['unshare', '-n', '-m', 'true'], capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f'this needs root, and in a container CAP_SYS_ADMIN: {done.stderr.strip()}')
 
 
 def pytest_addoption(parser):
@@ -145,7 +152,7 @@ class Process:
             if stream is self.popen.stdout and line.startswith('ready'):
                 self.ready.set()
 
-    def wait_ready(self, seconds=20):
+    def wait_ready(self, seconds=WAIT):
         until = time.monotonic() + seconds
         while not self.ready.wait(0.02):
             assert self.popen.poll() is None, f'{self.arguments[0]} ended with {self.popen.returncode}:\n' + self.text()
@@ -165,7 +172,7 @@ class Process:
         self.popen.kill()
         self.popen.wait()
 
-    def terminate(self, seconds=20):
+    def terminate(self, seconds=WAIT):
         """SIGTERM; returns the exit code."""
         if self.popen.poll() is None:
             self.popen.send_signal(signal.SIGTERM)
@@ -221,7 +228,7 @@ class Server:
     def command(self, *arguments, stdin=None, check=True):
         """jackdaw ARGUMENTS on this installation's data."""
         done = subprocess.run([JACKDAW, *arguments, *self.options()], input=stdin, capture_output=True, text=True,
-                              timeout=60)
+                              timeout=WAIT)
         if check:
             assert done.returncode == 0, f'jackdaw {" ".join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}'
         return done

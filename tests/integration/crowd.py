@@ -7,7 +7,7 @@ import selectors
 import ssl
 import time
 
-from raw import NS, Closed, local
+from raw import NS, WAIT, Closed, local
 
 SM = 'urn:xmpp:sm:3'
 
@@ -248,7 +248,7 @@ class Crowd:
         """The pairs of which nothing that was sent after that moment has arrived."""
         return [pair for pair in self.pairs() if self.latest.get(pair, 0) < moment]
 
-    def run_until_heard(self, moment, seconds=30):
+    def run_until_heard(self, moment, seconds=WAIT):
         """Until every pair has got something through that was sent after that moment."""
         self.run(lambda: not self.behind(moment), seconds, lambda: f'nothing arrives of {self.behind(moment)[:5]}')
 

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from conftest import free_port
+from raw import WAIT
 
 SBIN = '/usr/sbin'
 TLSA = '92003ba34942dc74152e2f2c408d29eca5a520e7f2e06bb944f4dca346baf63c'
@@ -163,7 +164,7 @@ class World:
         return self.folder / f'{zone.rstrip(".") or "root"}.zone'
 
     def run(self, *command):
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=WAIT)
         assert done.returncode == 0, f'{command}: {done.stdout}{done.stderr}'
         return done.stdout.strip()
 
@@ -229,7 +230,7 @@ remote-control:
 ''')
         self.start(f'{SBIN}/unbound', '-d', '-c', str(self.folder / 'unbound.conf'))
 
-    def wait(self, seconds=15):
+    def wait(self, seconds=WAIT):
         """Until the whole chain answers: a question for plain.jd, A, by hand."""
         question = b'\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x05plain\x02jd\x00\x00\x01\x00\x01'
         until = time.monotonic() + seconds

@@ -2,6 +2,7 @@
 import sqlite3
 import time
 
+from raw import WAIT
 from test_jabberd2 import Mixed, login, register
 
 PRIVATE = "<storage xmlns='storage:bookmarks'><conference jid='balcony@rooms.example' name='x &amp; y \u00fc'/></storage>"
@@ -70,7 +71,7 @@ def fill(server):
 
 def wait_logouts(server):
     """Until the session manager has written down that both have left."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + WAIT
     while time.monotonic() < until:
         with sqlite3.connect(server.database) as db:
             if db.execute('SELECT count(*) FROM logout').fetchone()[0] == 2:

@@ -105,15 +105,28 @@ class Profanity:
     def history(self):
         """[(from, to, text)], bare JIDs, in the order in which they came in."""
         files = list((self.home / 'data/profanity/database').glob('*/chatlog.db'))
-        if not files:
+        whole = self.whole(files[0]) if files else b''
+        if not whole:
             return []
-        db = sqlite3.connect(f'file:{files[0]}?mode=ro', uri=True, timeout=30)
+        db = sqlite3.connect(':memory:')
+        db.deserialize(whole)
         try:
             return db.execute('SELECT from_jid, to_jid, message FROM ChatLogs ORDER BY id').fetchall()
         except sqlite3.OperationalError:  # it is making its tables
             return []
         finally:
             db.close()
+
+    @staticmethod
+    def whole(database):
+        """The bytes between two transactions. Not by SQLite: profanity does not wait for a reader's lock, it gives up what it
+        wanted to write."""
+        journal = database.with_name(database.name + '-journal')
+        while True:
+            whole = database.read_bytes()
+            if not journal.exists() and database.read_bytes() == whole:
+                return whole
+            time.sleep(0.01)
 
     def texts(self):
         return [text for _, _, text in self.history()]

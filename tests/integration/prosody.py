@@ -1,6 +1,5 @@
 """Debian's Prosody 0.12 as the other server, on a loopback address of its own. It finds us by DNS: an unbound that knows our
 names is the only server in its resolv.conf, which only it sees (a mount namespace of its own). Needs root."""
-import os
 import shutil
 import socket
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import names
-from conftest import free_port, need
+from conftest import free_port, need, need_namespaces
 
 DNS = '127.0.4.53'
 
@@ -28,8 +27,7 @@ class Prosody:
 
     def __init__(self, domain, ip, ca, options=''):
         need(self.program, self.package)
-        if os.geteuid() != 0:
-            pytest.skip('needs root, for a mount namespace')
+        need_namespaces()
         self.domain, self.ip, self.s2s_port, self.port = domain, ip, free_port(), free_port()
         self.data = Path(tempfile.mkdtemp(prefix='jackdaw-prosody-'))
         self.popen = None

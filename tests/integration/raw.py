@@ -13,7 +13,7 @@ STREAM = 'http://etherx.jabber.org/streams'
 NS = {'c': 'jabber:client', 's': STREAM, 'sasl': 'urn:ietf:params:xml:ns:xmpp-sasl', 'tls': 'urn:ietf:params:xml:ns:xmpp-tls',
       'bind': 'urn:ietf:params:xml:ns:xmpp-bind', 'se': 'urn:ietf:params:xml:ns:xmpp-streams',
       'st': 'urn:ietf:params:xml:ns:xmpp-stanzas', 'r': 'jabber:iq:roster', 'reg': 'jabber:iq:register'}
-WAIT = float(os.environ.get('JACKDAW_TEST_WAIT', '30'))
+WAIT = float(os.environ.get('JACKDAW_TEST_WAIT', '60'))
 
 
 class Closed(Exception):

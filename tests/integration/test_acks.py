@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from raw import NS, Closed, Raw, local
+from raw import NS, WAIT, Closed, Raw, local
 from test_two_users import Person
 
 SM = "xmlns='urn:xmpp:sm:3'"
@@ -115,7 +115,7 @@ class Steady:
                 self.raw = None
                 time.sleep(0.1)
 
-    def settle(self, seconds=40):
+    def settle(self, seconds=WAIT):
         """No more messages; until all are acknowledged."""
         self.paused.set()
         until = time.monotonic() + seconds
@@ -140,13 +140,27 @@ def balance(sender, receiver, copies):
     assert not receiver.errors and not sender.errors
 
 
-def more(*clients, seconds=40):
+def more(*clients, seconds=WAIT):
     """Until each has got something more."""
     had = [len(c.got) for c in clients]
     until = time.monotonic() + seconds
     while any(len(c.got) <= n for c, n in zip(clients, had)):
         assert time.monotonic() < until, f'nothing came in {seconds} s'
         time.sleep(0.05)
+
+
+def cut(*clients):
+    """The connection of each; until all have come back by another. What a client has read already it may still take
+    meanwhile: that something came is no sign that it is back."""
+    had = [(c, c.raw, c.resumed + c.bound) for c in clients]
+    for _, raw, _ in had:
+        if raw:
+            socket.socket.shutdown(raw.sock, socket.SHUT_RDWR)  # not SSLSocket's, which goes on in the clear
+    until = time.monotonic() + WAIT
+    for c, _, n in had:
+        while c.resumed + c.bound == n:
+            assert time.monotonic() < until, f'{c.name} does not come back'
+            time.sleep(0.05)
 
 
 @pytest.fixture
@@ -163,7 +177,7 @@ def pair(own_server):
 def finish(server, romeo, juliet, kills):
     for c in (romeo, juliet):
         c.settle()
-    until = time.monotonic() + 40
+    until = time.monotonic() + WAIT
     while (romeo.acknowledged - set(juliet.got) or juliet.acknowledged - set(romeo.got)) and time.monotonic() < until:
         time.sleep(0.05)
     balance(romeo, juliet, kills + 1)
@@ -191,13 +205,11 @@ def test_connections_cut(pair):
     server, romeo, juliet = pair
     for _ in range(5):
         more(romeo, juliet)
-        for c in (romeo, juliet):
-            raw = c.raw
-            if raw:
-                socket.socket.shutdown(raw.sock, socket.SHUT_RDWR)  # not SSLSocket's, which goes on in the clear
+        cut(romeo, juliet)
     more(romeo, juliet)
     finish(server, romeo, juliet, 0)
-    assert romeo.resumed >= 5 and romeo.bound == 1
+    for c in (romeo, juliet):
+        assert c.bound == 1 and c.resumed >= 5, f'{c.name}: bound {c.bound} times, resumed {c.resumed} times'
 
 
 def test_slixmpp(own_server):
@@ -223,15 +235,15 @@ def test_slixmpp(own_server):
         for i in range(10):
             romeo.send_message(juliet.boundjid.bare, str(i), mtype='chat')
         for i in range(10):
-            assert (await asyncio.wait_for(juliet.messages.get(), 15))['body'] == str(i)
+            assert (await asyncio.wait_for(juliet.messages.get(), WAIT))['body'] == str(i)
         juliet.transport.abort()
-        await asyncio.wait_for(juliet.gone.wait(), 15)
+        await asyncio.wait_for(juliet.gone.wait(), WAIT)
         for i in range(10, 20):
             romeo.send_message(juliet.boundjid.bare, str(i), mtype='chat')
         juliet.connect(('127.0.0.1', server.port), force_starttls=True)
-        await asyncio.wait_for(resumed.wait(), 30)
+        await asyncio.wait_for(resumed.wait(), WAIT)
         for i in range(10, 20):
-            assert (await asyncio.wait_for(juliet.messages.get(), 15))['body'] == str(i)
+            assert (await asyncio.wait_for(juliet.messages.get(), WAIT))['body'] == str(i)
         for p in (romeo, juliet):
             p.disconnect()
         await asyncio.sleep(0.2)
@@ -239,7 +251,7 @@ def test_slixmpp(own_server):
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        loop.run_until_complete(asyncio.wait_for(story(), 120))
+        loop.run_until_complete(asyncio.wait_for(story(), 10 * WAIT))
     finally:
         left = asyncio.all_tasks(loop)
         for task in left:

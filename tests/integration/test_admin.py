@@ -4,6 +4,7 @@ import asyncio
 import pytest
 from slixmpp.exceptions import IqError
 
+from raw import WAIT
 from test_two_users import Person
 
 NODE = 'http://jabber.org/protocol/admin#'
@@ -58,7 +59,7 @@ def test_accounts_over_a_restart(own_server):
         assert (await juliet.message())['body'] == 'Be kind.'
         assert await admin.value('get-registered-users-num', 'registeredusersnum') == '3'
         await admin.run('disable-user', accountjids=[f'juliet@{server.domain}'])
-        await asyncio.wait_for(juliet.gone.wait(), 15)
+        await asyncio.wait_for(juliet.gone.wait(), WAIT)
         await admin.leave()
 
     asyncio.run(first())
@@ -70,7 +71,7 @@ def test_accounts_over_a_restart(own_server):
         failed = asyncio.Event()
         refused.add_event_handler('failed_auth', lambda e: failed.set())
         refused.connect(('127.0.0.1', server.port), force_starttls=True)
-        await asyncio.wait_for(failed.wait(), 15)
+        await asyncio.wait_for(failed.wait(), WAIT)
         refused.abort()
         admin = await Admin(server, 'admin', server.password).come()
         assert await admin.value('get-disabled-users-list', 'disableduserjids', max_items='25') == [f'juliet@{server.domain}']
@@ -80,7 +81,7 @@ def test_accounts_over_a_restart(own_server):
         online = await admin.value('get-online-users-list', 'onlineuserjids', max_items='none')
         assert sorted(online) == [f'admin@{server.domain}', f'juliet@{server.domain}']
         await admin.run('delete-user', accountjids=[f'juliet@{server.domain}'])
-        await asyncio.wait_for(juliet.gone.wait(), 15)
+        await asyncio.wait_for(juliet.gone.wait(), WAIT)
         await admin.leave()
         romeo = await Admin(server, 'romeo', server.password).come()
         with pytest.raises(IqError) as forbidden:
@@ -106,7 +107,7 @@ def test_accounts_from_the_shell(own_server):
 
         async def pushed(subscription):
             while True:
-                items = (await asyncio.wait_for(pushes.get(), 15))['roster']['items']
+                items = (await asyncio.wait_for(pushes.get(), WAIT))['roster']['items']
                 if items.get('juliet@jackdaw.test', {}).get('subscription') == subscription:
                     return
 
@@ -122,7 +123,7 @@ def test_accounts_from_the_shell(own_server):
         await asyncio.to_thread(server.command, 'user', 'del', 'juliet@jackdaw.test')
         assert (await admin.message())['body'] == 'The account juliet@jackdaw.test was removed.'
         await pushed('remove')
-        await asyncio.wait_for(juliet.gone.wait(), 15)
+        await asyncio.wait_for(juliet.gone.wait(), WAIT)
         await admin.leave()
 
     asyncio.run(go())

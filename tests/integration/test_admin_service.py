@@ -3,6 +3,7 @@ import asyncio
 
 import pytest
 
+from raw import WAIT
 from test_admin import Admin, administered
 from test_two_users import Person
 
@@ -12,7 +13,7 @@ RESTART = 75  # EX_TEMPFAIL: systemd's Restart=on-failure
 
 def codes(server):
     """Of the processes that end by an administrator's order; a router that is a process of its own serves other machines, too."""
-    ended = {name: p.popen.wait(30) for name, p in server.processes.items() if name != 'router'}
+    ended = {name: p.popen.wait(WAIT) for name, p in server.processes.items() if name != 'router'}
     for name in ended:
         del server.processes[name]
     return set(ended.values())
@@ -25,7 +26,7 @@ def order(server, node, text):
         answer = await admin.run(node, delay='0', announcement=text)
         assert answer['command']['status'] == 'completed'
         assert (await romeo.message())['body'] == text
-        await asyncio.wait_for(romeo.gone.wait(), 30)
+        await asyncio.wait_for(romeo.gone.wait(), WAIT)
         admin.abort()
 
     asyncio.run(go())
@@ -55,7 +56,7 @@ def test_restart_then_shutdown(own_server):
             message = asyncio.get_running_loop().create_future()
             admin.add_event_handler('message_error', message.set_result, disposable=True)
             admin.send_message(mto=to, mbody='hello')
-            assert (await asyncio.wait_for(message, 15))['error']['condition'] == 'not-allowed'
+            assert (await asyncio.wait_for(message, WAIT))['error']['condition'] == 'not-allowed'
         await admin.leave()
 
     asyncio.run(lists())

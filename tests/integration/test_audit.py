@@ -3,6 +3,7 @@ import asyncio
 import json
 import time
 
+from raw import WAIT
 from test_two_users import Person
 
 THREADS = True
@@ -18,7 +19,7 @@ def records(path):
 
 def until(what):
     """What is true in the end: records are written behind the messages."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + WAIT
     while not what():
         assert time.monotonic() < end, 'it did not come true'
         time.sleep(0.05)

@@ -10,7 +10,7 @@ import pytest
 import slixmpp
 
 from conftest import DOMAIN, PASSWORD, Server, free_port, need
-from raw import NS, Raw, local
+from raw import NS, WAIT, Raw, local
 from sasl2 import BIND2, FAST, S2, Sasl2, agent, b64, condition
 
 PROGRAM = '''#!/usr/bin/python3
@@ -201,14 +201,14 @@ def test_the_helper_dies(program):
     for _ in range(3):  # at once the first time, then after 250 ms, 500 ms ...
         before = helper(server)
         os.kill(before, 9)
-        until = time.monotonic() + 60
+        until = time.monotonic() + WAIT
         while helper(server) in (None, before) or not gets_in(server):
             assert time.monotonic() < until
     romeo.ping()  # nobody else noticed
     watcher = only_child(server.of('c2s').popen.pid)
     last = helper(server)
     server.stop()
-    until = time.monotonic() + 30
+    until = time.monotonic() + WAIT
     while any(os.path.exists(f'/proc/{pid}') and state(pid) != 'Z' for pid in (watcher, last)):
         assert time.monotonic() < until, 'they outlive the server'
 
@@ -263,7 +263,7 @@ dn: ou=people,{self.base}
 objectClass: organizationalUnit
 ou: people
 ''' + people
-        until = time.monotonic() + 60
+        until = time.monotonic() + WAIT
         while True:
             done = subprocess.run(['ldapadd', '-x', '-H', f'ldap://127.0.0.1:{self.port}', '-D', f'cn=admin,{self.base}',
                                    '-w', 'secret'], input=ldif, text=True, capture_output=True)
@@ -301,7 +301,7 @@ def test_ldap(own_server, slapd, tmp_path, how):
                         'auth.timeout=5', 'sm.template_roster=help@jackdaw.test=Help', *settings).start()
     assert offered(server) == {'PLAIN'}
     romeo = login(server, 'romeo', PASSWORD)
-    until = time.monotonic() + 60  # here for the first time: a new account
+    until = time.monotonic() + WAIT  # here for the first time: a new account
     while True:
         romeo.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>")
         if [i.get('jid') for i in romeo.wait_for('iq', id='r').iter('{jabber:iq:roster}item')] == ['help@jackdaw.test']:
@@ -362,7 +362,7 @@ def test_anonymous(own_server):
         guest.connect(('127.0.0.1', server.port))
         guest.process(forever=False)
     assert len(set(names)) == 2 and all(n.endswith('@' + DOMAIN) and len(n.split('@')[0]) >= 20 for n in names)
-    until = time.monotonic() + 20  # what was stored for them goes with them
+    until = time.monotonic() + WAIT  # what was stored for them goes with them
     database = sqlite3.connect(server.data / 'sm/jackdaw.db')
     while database.execute('select count(*) from active').fetchone()[0]:
         assert time.monotonic() < until

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from conftest import JACKDAW
-from raw import Closed, Raw, local
+from raw import WAIT, Closed, Raw, local
 
 
 def login(server, name, password):
@@ -144,12 +144,12 @@ def test_check_accepts_the_defaults(own_server):
 def test_check_names_line_and_remedy(tmp_path, text, told):
     path = tmp_path / 'c2s.conf'
     path.write_text(text)
-    done = subprocess.run([JACKDAW, 'check', '--config', str(path)], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([JACKDAW, 'check', '--config', str(path)], capture_output=True, text=True, timeout=WAIT)
     assert done.returncode == 1
     for part in told:
         assert part in done.stderr, done.stderr
 
 
 def test_unknown_setting_on_the_command_line(own_server):
-    done = subprocess.run([JACKDAW, 'check', '--set', 'c2s.nothing=1'], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([JACKDAW, 'check', '--set', 'c2s.nothing=1'], capture_output=True, text=True, timeout=WAIT)
     assert done.returncode == 1 and 'nothing' in done.stderr

@@ -12,7 +12,7 @@ import pytest
 import slixmpp
 
 from conftest import DOMAIN, Server, need
-from raw import STREAM, Raw, local
+from raw import STREAM, WAIT, Raw, local
 
 THREADS = True
 
@@ -63,12 +63,12 @@ class Gateway(slixmpp.ComponentXMPP):
 
     async def come(self):
         self.connect()
-        await asyncio.wait_for(self.started.wait(), 10)
+        await asyncio.wait_for(self.started.wait(), WAIT)
         return self
 
     async def leave(self):
         self.disconnect()
-        await asyncio.wait_for(self.gone.wait(), 10)
+        await asyncio.wait_for(self.gone.wait(), WAIT)
 
 
 async def off_loop(function, *arguments):
@@ -105,7 +105,7 @@ def run(coroutine):
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        return loop.run_until_complete(asyncio.wait_for(coroutine, 60))
+        return loop.run_until_complete(asyncio.wait_for(coroutine, 10 * WAIT))
     finally:
         for task in asyncio.all_tasks(loop):  # slixmpp's own, which outlive a stream
             task.cancel()
@@ -115,7 +115,7 @@ def run(coroutine):
 
 def until_attached(server, count):
     """Until the router knows of so many gateways."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + WAIT
     while True:
         entry = server.status()['components']['router']['names'].get(GATEWAY)
         if len(entry['components'] if entry else []) == count:
@@ -174,7 +174,7 @@ def test_a_wrong_secret_by_slixmpp(server):
     async def main():
         gateway = Gateway(server, secret='guessed')
         gateway.connect()
-        await asyncio.wait_for(gateway.gone.wait(), 10)
+        await asyncio.wait_for(gateway.gone.wait(), WAIT)
         assert gateway.error == 'not-authorized' and not gateway.started.is_set()
         gateway.abort()
     run(main())
@@ -190,7 +190,7 @@ def test_a_subscription_to_a_gateway(server):
         client = await off_loop(server.client, 'romeo')
         client.send("<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq><presence/>")
         client.send(f"<presence type='subscribe' to='bot@{GATEWAY}'/>")
-        request = await asyncio.wait_for(asked.get(), 10)
+        request = await asyncio.wait_for(asked.get(), WAIT)
         assert request['from'] == f'romeo@{DOMAIN}' and request['to'] == f'bot@{GATEWAY}'
         gateway.send_presence(pto=request['from'], pfrom=request['to'], ptype='subscribed')
         gateway.send_presence(pto=request['from'], pfrom=f'bot@{GATEWAY}/1', pstatus='here')
@@ -209,7 +209,7 @@ def component(server, name, secret):
     """A logged-in component, or the stream error that it got."""
     client = Raw(server.router_port, name)
     client.send(f"<stream:stream xmlns='jabber:component:accept' xmlns:stream='{STREAM}' to='{name}'>")
-    until = time.monotonic() + 60
+    until = time.monotonic() + WAIT
     while client.header is None and time.monotonic() < until:
         client._read(0.1)
     identity = client.header.get('id') or ''
@@ -294,7 +294,7 @@ class Biboumi:
         shutil.rmtree(self.data, ignore_errors=True)
 
 
-def await_item(client, name, biboumi, seconds=30):
+def await_item(client, name, biboumi, seconds=WAIT):
     until = time.monotonic() + seconds
     while name not in items(client):
         assert biboumi.popen.poll() is None and time.monotonic() < until, 'biboumi does not attach:\n' + biboumi.text()
@@ -317,7 +317,7 @@ def test_biboumi(own_server):
         assert version.findtext('.//{jabber:iq:version}name') == 'biboumi'
         # A room on an IRC server that is not there: its own words, as an error presence.
         client.send(f"<presence to='#room%127.0.0.1@{IRC}/romeo'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
-        client.wait_for('message', 20, from_=f'127.0.0.1@{IRC}')
+        client.wait_for('message', WAIT, from_=f'127.0.0.1@{IRC}')
         if server.placement == 'processes':  # it comes again by itself when the router does
             server.processes['router'].kill()
             server.start_one('router')

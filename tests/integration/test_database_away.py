@@ -5,6 +5,7 @@ import pytest
 
 from conftest import Process, Server
 from postgres import Postgres
+from raw import WAIT
 
 WAITING = 'does not answer: waiting for it'
 
@@ -24,7 +25,7 @@ def begin(server):
     """All processes; those with a database have said that they wait."""
     for name in server.names:
         server.processes[name] = Process([name, *server.options()])
-    until = time.monotonic() + 60
+    until = time.monotonic() + WAIT
     for name in ('sm', 'c2s'):
         process = server.of(name)
         while WAITING not in process.text():
@@ -39,7 +40,7 @@ def test_comes_later(world):
     begin(server)
     database.start()
     for process in server.processes.values():
-        process.wait_ready(60)
+        process.wait_ready()
     server.user('romeo')
     server.client('romeo').ping()
     assert all(p.text().count(WAITING) <= 2 for p in server.processes.values()), 'said once for each database, not each time'

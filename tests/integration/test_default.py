@@ -7,6 +7,7 @@ import time
 import pytest
 
 from conftest import JACKDAW, Server
+from raw import WAIT
 
 PLACEMENTS = ['inline']
 
@@ -52,7 +53,7 @@ def test_who_takes_part(domain, runs, placement):
 def test_a_taken_port_is_a_warning(placement):
     with taken(5269), plain() as s:
         s.start()
-        until = time.monotonic() + 20  # "ready" comes by another pipe than the log
+        until = time.monotonic() + WAIT  # "ready" comes by another pipe than the log
         while 'not listening for servers on 0.0.0.0 port 5269' not in s.of('s2s').text():
             assert time.monotonic() < until, s.of('s2s').text()
             time.sleep(0.05)
@@ -64,7 +65,7 @@ def test_a_taken_port_is_a_warning(placement):
 
 def test_a_taken_port_that_was_asked_for_is_an_error(placement):
     with taken(5269), plain('s2s.enabled=true') as s:
-        done = subprocess.run([JACKDAW, 'serve', *s.options()], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([JACKDAW, 'serve', *s.options()], capture_output=True, text=True, timeout=WAIT)
         assert done.returncode != 0 and 'cannot listen for servers' in done.stderr
 
 
@@ -84,5 +85,5 @@ def test_one_setting_leaves_it_out(placement):
 def test_no_resolv_conf(placement):
     """Only where one was named it must be there."""
     with plain('resolver.resolv_conf=/nonexistent') as s:
-        done = subprocess.run([JACKDAW, 'serve', *s.options()], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([JACKDAW, 'serve', *s.options()], capture_output=True, text=True, timeout=WAIT)
         assert done.returncode != 0 and '/nonexistent' in done.stderr

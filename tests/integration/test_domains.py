@@ -9,7 +9,7 @@ import time
 import pytest
 
 from conftest import DOMAIN, Process, free_port
-from raw import Raw
+from raw import WAIT, Raw
 
 THREADS = True
 OTHER = 'other.test'
@@ -180,7 +180,7 @@ def test_reload_without_a_server(own_server):
     assert done.returncode == 1 and 'no server' in done.stderr
 
 
-def until(condition, seconds=20):
+def until(condition, seconds=WAIT):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -194,7 +194,7 @@ def test_sighup_to_the_supervisor_is_all_or_nothing(own_server, placement):
     installation = Installation(server, True)
     serve = Process(['serve', *server.options()])
     server.processes = {'serve': serve}
-    serve.wait_ready(60)
+    serve.wait_ready()
     installation.user('alice', DOMAIN)
     alice = installation.client('alice', DOMAIN)
     installation.domains = {OTHER: f'certificate = "{installation.file}"'}

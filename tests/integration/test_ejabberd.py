@@ -3,7 +3,7 @@ import pytest
 
 from ejabberd import Ejabberd
 from prosody import Names
-from raw import Raw
+from raw import WAIT, Raw
 from test_jabberd2_s2s import subscribe
 from test_s2s import PLACEMENTS, Peer, authority, body, message  # noqa: F401
 
@@ -60,7 +60,7 @@ def test_messages_both_ways(world, kind, first, placement):
     for one, other in turns if first == 'ours' else reversed(turns):
         one.send(message(other.jid, f'from {one.domain}'))
         try:
-            got = other.wait_for('message', 20)
+            got = other.wait_for('message', WAIT)
         except TimeoutError:
             raise AssertionError(us.of('s2s').text() + '\n\n' + them.text())
         assert got.get('from') == one.jid and body(got) == f'from {one.domain}'

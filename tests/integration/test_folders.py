@@ -10,6 +10,7 @@ import pytest
 import conftest
 from conftest import Server, need
 from prosody import DNS, Names
+from raw import WAIT
 from test_s2s import Peer
 from test_units import Traced
 
@@ -117,7 +118,7 @@ def test_who_opens_what(monkeypatch):
         server.user('romeo')
         romeo = server.client('romeo')
         romeo.send("<presence/><message to='x@nobody.jd' type='chat' id='m'><body>?</body></message>")
-        assert romeo.wait_for('message', 60, id='m').get('type') == 'error'
+        assert romeo.wait_for('message', WAIT, id='m').get('type') == 'error'
         processes = dict(server.processes)
         server.stop()
         traces = {name: p.trace.read_text(errors='replace') for name, p in processes.items()}

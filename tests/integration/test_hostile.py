@@ -60,7 +60,7 @@ def chatters(server):
         server.user(name)
     c = Chatters(server)
     yield c
-    until = time.monotonic() + 60
+    until = time.monotonic() + WAIT
     while c.count <= 100 and c.broken is None and time.monotonic() < until:  # the fixture may have lived for one test
         time.sleep(0.05)
     c.stop()  # and in the end the others have noticed nothing

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import DOMAIN, PASSWORD, Server, free_port, need
+from conftest import DOMAIN, PASSWORD, Server, free_port, need, need_namespaces
 from names import seen_by
-from raw import NS, Raw, bodies
+from raw import NS, WAIT, Raw, bodies
 
 pytestmark = pytest.mark.peers
 
@@ -61,6 +61,7 @@ class Their:
         tree.write(path)
         command = [SBIN / f'jabberd2-{name}', '-c', path]
         if resolv_conf:
+            need_namespaces()
             command = seen_by(resolv_conf, command)
         self.popen = subprocess.Popen(command, stdin=subprocess.DEVNULL,
                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace')
@@ -70,7 +71,7 @@ class Their:
         for line in self.popen.stdout:
             self.log.append(line.rstrip('\n'))
 
-    def wait_log(self, text, seconds=15):
+    def wait_log(self, text, seconds=WAIT):
         until = time.monotonic() + seconds
         while not any(text in line for line in self.log):
             assert self.popen.poll() is None and time.monotonic() < until, \
@@ -120,7 +121,7 @@ class Mixed(Server):
             'local/ip': '127.0.0.1', 'local/port': str(self.router_port), 'local/users': str(users)}, users=['jackdaw']))
         return self.theirs[-1].wait_log('listening for incoming connections')
 
-    def wait_name(self, name, seconds=15):
+    def wait_name(self, name, seconds=WAIT):
         """Until our router knows a name; its entry in the status."""
         until = time.monotonic() + seconds
         while True:

@@ -12,6 +12,7 @@ import pytest
 
 from conftest import free_port
 from prosody import DNS, Names
+from raw import WAIT
 from test_jabberd2 import SECRET, Mixed, jabberd2, login, register  # noqa: F401 (jabberd2 is a fixture)
 from test_s2s import PLACEMENTS, Peer, body, message  # noqa: F401
 
@@ -128,7 +129,7 @@ def talk(one, other, count=10):
     for i in range(count):
         one.send(message(other.jid, f'{one.domain} &lt;{i}&gt; \u00fc', f'm{i}'))
     for i in range(count):
-        got = other.wait_for('message', 20)
+        got = other.wait_for('message', WAIT)
         assert (got.get('from'), body(got)) == (one.jid, f'{one.domain} <{i}> \u00fc')
 
 
@@ -137,14 +138,14 @@ def subscribe(romeo, juliet):
     for one, other in ((romeo, juliet), (juliet, romeo)):
         bare = other.jid.split('/')[0]
         one.send(f"<presence to='{bare}' type='subscribe'/>")
-        assert other.wait_for('presence', 20, type='subscribe').get('from') == one.jid.split('/')[0]
+        assert other.wait_for('presence', WAIT, type='subscribe').get('from') == one.jid.split('/')[0]
         other.send(f"<presence to='{one.jid.split('/')[0]}' type='subscribed'/>")
         seen = set()
         while not {('subscribed', bare), (None, other.jid)} <= seen:  # and its own
-            got = one.wait_for('presence', 20)
+            got = one.wait_for('presence', WAIT)
             seen.add((got.get('type'), got.get('from')))
     juliet.send("<presence type='unavailable'/>")
-    assert romeo.wait_for('presence', 20, type='unavailable').get('from') == juliet.jid
+    assert romeo.wait_for('presence', WAIT, type='unavailable').get('from') == juliet.jid
 
 
 MIXTURES = {
@@ -165,7 +166,7 @@ def test_federation(world, mixture, first, placement):
     for one, other in turns if first == 'ours' else reversed(turns):
         talk(one, other)
     romeo.send("<iq to='j.jd' type='get' id='v'><query xmlns='jabber:iq:version'/></iq>")
-    assert romeo.wait_for('iq', 20, id='v').get('type') == 'result'
+    assert romeo.wait_for('iq', WAIT, id='v').get('type') == 'result'
     subscribe(romeo, juliet)
     us.stop()
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from raw import NS, Closed, local
+from raw import NS, WAIT, Closed, local
 
 
 PLACEMENTS = ['processes']  # inline is one process: see test_life.py
@@ -58,7 +58,7 @@ class Chat:
         assert self.broken is None, f'the client was disconnected: {self.broken}'
 
 
-def wait_more(chat, seconds=10):
+def wait_more(chat, seconds=WAIT):
     """Until messages arrive again."""
     had = len(chat.got)
     until = time.monotonic() + seconds
@@ -112,7 +112,7 @@ def test_login_while_the_sm_is_away(apart):
     with pytest.raises((Closed, AssertionError, TimeoutError)):
         apart.client('mercutio')
     apart.start_one('sm')
-    until = time.monotonic() + 60
+    until = time.monotonic() + WAIT
     while True:
         try:
             client = apart.client('mercutio', 'again')

@@ -7,7 +7,8 @@ import time
 import pytest
 
 import conftest
-from conftest import DOMAIN, Raw, need
+from conftest import DOMAIN, need, need_namespaces
+from raw import WAIT
 
 BUS = '''<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -50,7 +51,7 @@ class Lan:
     def found(self, kind):
         """(name, port) of what is announced."""
         done = subprocess.run(self.inside('avahi-browse', '-rptk', kind), env=self.env, capture_output=True, text=True,
-                              timeout=60)
+                              timeout=WAIT)
         rows = [line.split(';') for line in done.stdout.splitlines() if line.startswith('=')]
         return {(row[3].replace('\\.', '.'), int(row[8])) for row in rows}
 
@@ -74,6 +75,7 @@ def lan(tmp_path, monkeypatch):
     for program, package in (('avahi-daemon', 'avahi-daemon'), ('avahi-browse', 'avahi-utils'), ('dbus-daemon', 'dbus'),
                              ('ip', 'iproute2'), ('nsenter', 'util-linux')):
         need(program, package)
+    need_namespaces()
     made = Lan(tmp_path)
     wrapper = tmp_path / 'jackdaw'
     wrapper.write_text(f'#!/bin/sh\nexport DBUS_SYSTEM_BUS_ADDRESS={made.env["DBUS_SYSTEM_BUS_ADDRESS"]}\n'

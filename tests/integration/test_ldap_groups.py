@@ -3,6 +3,7 @@ import asyncio
 import subprocess
 
 from conftest import PASSWORD
+from raw import WAIT
 from test_auth import slapd  # noqa: F401  (the fixture)
 from test_two_users import Person
 
@@ -27,7 +28,7 @@ class Colleague(Person):
 
     async def push_about(self, jid):
         while True:
-            items = (await asyncio.wait_for(self.pushes.get(), 30))['roster']['items']
+            items = (await asyncio.wait_for(self.pushes.get(), WAIT))['roster']['items']
             if jid in items:
                 return items[jid]
 

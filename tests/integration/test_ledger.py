@@ -6,6 +6,7 @@ import subprocess
 import time
 
 from conftest import JACKDAW
+from raw import WAIT
 
 THREADS = True
 
@@ -21,7 +22,7 @@ def last(server, jid, count=1):
 
 def wait_for(server, jid, event):
     """The way of the last message of an address, once it has come that far."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + WAIT
     while True:
         done = server.command('trace', jid, '--last', '1', '--json', check=False)
         way = [json.loads(line) for line in done.stdout.splitlines()]
@@ -114,7 +115,7 @@ def test_live(server):
         chat(clients['lisa'], f'lucy@{server.domain}', 'nothing of this', 'x')
         chat(clients['lisa'], f'lara@{server.domain}', 'meet me at the pond', 'y')
         clients['lara'].wait_for('message')
-        way = [json.loads(line) for line in follow.communicate(timeout=60)[0].splitlines()]
+        way = [json.loads(line) for line in follow.communicate(timeout=WAIT)[0].splitlines()]
         assert follow.returncode == 0
         assert len(way) == 4 and len({step['id'] for step in way}) == 1, way
         assert way[0]['event'] == 'entered' and 'id y' in way[0]['detail']
@@ -126,7 +127,7 @@ def test_live(server):
                               stderr=subprocess.PIPE, text=True)
     follow.stderr.readline()
     follow.send_signal(signal.SIGINT)
-    assert follow.wait(30) == 0
+    assert follow.wait(WAIT) == 0
     for client in clients.values():
         client.end()
 

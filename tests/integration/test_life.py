@@ -9,7 +9,7 @@ import time
 import pytest
 
 from conftest import JACKDAW
-from raw import NS, Closed, Raw, bodies, local
+from raw import NS, WAIT, Closed, Raw, bodies, local
 
 THREADS = True
 
@@ -97,7 +97,7 @@ def make_certificate(server, days=90):
                    check=True, capture_output=True)
 
 
-def wait_until(condition, seconds=10):
+def wait_until(condition, seconds=WAIT):
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, 'it does not come to pass'
@@ -131,7 +131,7 @@ def test_sighup_with_a_broken_certificate_keeps_the_old_one(own_server):
 def test_a_second_server_on_the_same_data_refuses(own_server):
     server = own_server().start()
     second = subprocess.run([JACKDAW, 'serve', *server.options(['c2s.port=0', 'c2s.tls_port=0', 'router.port=0'])],
-                            capture_output=True, text=True, timeout=20)
+                            capture_output=True, text=True, timeout=WAIT)
     assert second.returncode == 1
     assert str(server.data) in second.stderr
     server.stop()
@@ -142,7 +142,7 @@ def test_a_port_in_use_is_said(own_server):
     with socket.socket() as taken:
         taken.bind(('127.0.0.1', server.port))
         taken.listen()
-        done = subprocess.run([JACKDAW, 'serve', *server.options()], capture_output=True, text=True, timeout=20)
+        done = subprocess.run([JACKDAW, 'serve', *server.options()], capture_output=True, text=True, timeout=WAIT)
     assert done.returncode == 1
     assert str(server.port) in done.stderr
 

@@ -7,6 +7,7 @@ import slixmpp
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
 
+from raw import WAIT
 from test_tables import Person, run
 
 DATABASES = ['sqlite', 'postgres']
@@ -55,7 +56,7 @@ async def say(sender, receiver, texts):
     """Sends them and waits until they have come."""
     for text in texts:
         sender.send_message(mto=f'{receiver.boundjid.bare}', mbody=text, mtype='chat')
-    return [await asyncio.wait_for(receiver.messages.get(), 60) for _ in texts]
+    return [await asyncio.wait_for(receiver.messages.get(), WAIT) for _ in texts]
 
 
 def own_id(message, jid):
@@ -124,7 +125,7 @@ def test_search_and_tombstones(two):
         message = romeo.make_message(mto=juliet.boundjid.bare, mbody='a secret rose', mtype='chat')
         message['id'] = 'secret'
         message.send()
-        await asyncio.wait_for(juliet.messages.get(), 60)
+        await asyncio.wait_for(juliet.messages.get(), WAIT)
         assert 'a secret rose' in await juliet.search('secret')
         retraction = romeo.make_message(mto=juliet.boundjid.bare, mtype='chat')
         retraction['id'] = 'sorry'

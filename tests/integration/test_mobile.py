@@ -5,6 +5,7 @@ import pytest
 import slixmpp
 from conftest import DOMAIN
 from slixmpp.xmlstream import ET
+from raw import WAIT
 from test_two_users import Person
 
 THREADS = True
@@ -26,7 +27,7 @@ class Device(Person):
         self.add_event_handler('carbon_sent', lambda m: self.carbons.put_nowait(m['carbon_sent']))
 
     async def carbon(self):
-        return await asyncio.wait_for(self.carbons.get(), 15)
+        return await asyncio.wait_for(self.carbons.get(), WAIT)
 
     async def settled(self):
         """Everything for this device that was under way has come."""
@@ -37,7 +38,7 @@ def run(story):
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        loop.run_until_complete(asyncio.wait_for(story, 90))
+        loop.run_until_complete(asyncio.wait_for(story, 10 * WAIT))
     finally:
         left = asyncio.all_tasks(loop)  # slixmpp leaves its queue readers behind
         for task in left:
@@ -110,16 +111,16 @@ class AppServer(slixmpp.ComponentXMPP):
 
     async def come(self):
         self.connect()
-        await asyncio.wait_for(self.started.wait(), 15)
+        await asyncio.wait_for(self.started.wait(), WAIT)
         return self
 
     async def leave(self):
         self.disconnect()
-        await asyncio.wait_for(self.gone.wait(), 15)
+        await asyncio.wait_for(self.gone.wait(), WAIT)
 
     async def push(self):
         """The next one: who it is for, node, secret, count of messages."""
-        xml = await asyncio.wait_for(self.published.get(), 60)
+        xml = await asyncio.wait_for(self.published.get(), WAIT)
         publish = xml.find(f'{PUBSUB}pubsub/{PUBSUB}publish')
         notification = publish.find(f'{PUBSUB}item/{PUSH}notification')
         values = {f.get('var'): f.findtext(f'{FORM}value') for f in xml.iter(f'{FORM}field')}
@@ -132,7 +133,7 @@ async def enable(device, node):
     iq.append(ET.fromstring(f"""<enable xmlns='urn:xmpp:push:0' jid='{APPS}' node='{node}'><x xmlns='jabber:x:data' type='submit'>
         <field var='FORM_TYPE'><value>http://jabber.org/protocol/pubsub#publish-options</value></field>
         <field var='secret'><value>s-{node}</value></field></x></enable>"""))
-    await iq.send(timeout=30)
+    await iq.send(timeout=WAIT)
 
 
 async def phone_enables(server):

@@ -4,7 +4,7 @@ import time
 import pytest
 
 from prosody import Names, Prosody
-from raw import NS, Raw
+from raw import NS, WAIT, Raw
 from test_s2s import PLACEMENTS, Peer, authority, body, message  # noqa: F401 (authority is a fixture)
 
 pytestmark = pytest.mark.peers
@@ -54,7 +54,7 @@ def test_messages_both_ways(world, kind, bidi, first, placement):
     for one, other in turns if first == 'ours' else reversed(turns):
         one.send(message(other.jid, f'from {one.domain}'))
         try:
-            got = other.wait_for('message', 15)
+            got = other.wait_for('message', WAIT)
         except TimeoutError:
             raise AssertionError(us.of('s2s').text() + '\n\n' + them.text())
         assert got.get('from') == one.jid and body(got) == f'from {one.domain}'
@@ -75,7 +75,7 @@ def test_subscription(world, placement):
     romeo.wait_for('presence', type='subscribe')
     romeo.send("<presence to='juliet@p.jd' type='subscribed'/>")
     assert juliet.wait_for('presence', type='subscribed') is not None
-    until = time.monotonic() + 60
+    until = time.monotonic() + WAIT
     seen = set()
     while romeo.domain not in seen and time.monotonic() < until:
         p = juliet.wait_for('presence')
@@ -90,8 +90,8 @@ def test_prosody_with_a_certificate_nobody_vouches_for(authority, world, placeme
     romeo, juliet = us.client('romeo'), juliet_of(them)
     romeo.send('<presence/>')
     romeo.send(message(juliet.jid, 'out'))
-    error = romeo.wait_for('message', 20, type='error')
+    error = romeo.wait_for('message', WAIT, type='error')
     assert error.find('c:error/st:remote-server-timeout', NS) is not None
     juliet.send(message(romeo.jid, 'in'))
-    assert juliet.wait_for('message', 40, type='error') is not None
+    assert juliet.wait_for('message', WAIT, type='error') is not None
     assert romeo.nothing() == ''

@@ -10,7 +10,7 @@ import pytest
 
 from conftest import Server
 from dns_world import TLSA, Moody, World
-from raw import STREAM, Raw, local
+from raw import STREAM, WAIT, Raw, local
 
 COMPONENT = 'http://jabberd.jabberstudio.org/ns/component/1.0'
 RESOLVER = 'http://jabberd.jabberstudio.org/ns/resolver/1.0'
@@ -93,7 +93,7 @@ class Installation(Server):
 
     def start(self):
         super().start()
-        until = time.monotonic() + 10
+        until = time.monotonic() + WAIT
         while 'resolver' not in self.status()['components']['router']['names']:
             assert time.monotonic() < until, 'the resolver does not attach'
             time.sleep(0.05)
@@ -257,7 +257,7 @@ def test_a_forwarder_silent_about_one_domain_is_not_dead(world, installation):
         for round in range(3):
             for i in range(30):
                 probe.ask(f'r{round}n{i}.unsigned.jd', f'lost{round}-{i}')
-            until = time.monotonic() + 10
+            until = time.monotonic() + WAIT
             while moody.dropped < 30 * (round + 1):
                 assert time.monotonic() < until, 'the questions do not reach the forwarder'
                 time.sleep(0.05)
@@ -310,7 +310,7 @@ def test_what_goes_away_while_waiting(shared, probe):
         gone.ask(f'gone{i}.dead.jd')
     gone.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
     gone.close()
-    until = time.monotonic() + 20
+    until = time.monotonic() + WAIT
     while shared.status()['components']['resolver']['pending']:
         assert time.monotonic() < until, 'its questions wait for ever'
         time.sleep(0.1)
@@ -374,10 +374,10 @@ def test_killed_and_back(installation):
         probe.ask('good.jd')
         server.processes['resolver'].kill()
         server.start_one('resolver')
-        until = time.monotonic() + 10
+        until = time.monotonic() + WAIT
         while True:  # what was asked meanwhile may have come back
             probe.ask('plain.jd', 'again')
-            route = probe.wait_for('route', 10)
+            route = probe.wait_for('route', WAIT)
             if route.get('error') is None and route[0].get('id') == 'again':
                 break
             assert time.monotonic() < until

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Server, free_port
-from raw import NS, Raw, local
+from raw import NS, WAIT, Raw, local
 
 PLACEMENTS = ['inline']
 
@@ -41,7 +41,7 @@ class Peer(Server):
     def start_s2s(self):
         """And waits until the router knows its default route again."""
         self.start_one('s2s')
-        until = time.monotonic() + 60
+        until = time.monotonic() + WAIT
         while self.status()['components']['s2s']['link']['peers'] == 0:
             assert time.monotonic() < until, self.of('s2s').text()
             time.sleep(0.1)
@@ -176,7 +176,7 @@ def test_a_domain_that_cannot_be_reached(authority, placement):
         a.user('romeo')
         romeo = a.client('romeo')
         romeo.send(message('juliet@nobody.test', 'hello?'))
-        error = romeo.wait_for('message', 20, type='error')
+        error = romeo.wait_for('message', WAIT, type='error')
         assert error.get('from') == 'juliet@nobody.test'
         assert error.find('c:error/st:remote-server-timeout', NS) is not None
         a.stop()
@@ -197,10 +197,10 @@ def test_a_certificate_nobody_vouches_for(authority, placement):
         juliet.send('<presence/>')
         romeo.send('<presence/>')
         romeo.send(message('juliet@b.test', 'to whom?'))
-        error = romeo.wait_for('message', 20, type='error')
+        error = romeo.wait_for('message', WAIT, type='error')
         assert 'certificate' in error.find('c:error/st:text', NS).text
         juliet.send(message('romeo@a.test', 'it is I'))
-        assert juliet.wait_for('message', 20, type='error') is not None
+        assert juliet.wait_for('message', WAIT, type='error') is not None
         assert romeo.nothing() == ''
     finally:
         a.remove(), b.remove()
@@ -224,7 +224,7 @@ def test_the_other_server_is_killed_in_the_middle(pair, kind, placement):
     juliet.send('<presence/>')
     bodies = []
     while len(bodies) < 20:
-        bodies.append(body(juliet.wait_for('message', 20)))
+        bodies.append(body(juliet.wait_for('message', WAIT)))
     assert bodies == [str(i) for i in range(20)]
     assert juliet.nothing(1) == ''
 
@@ -305,7 +305,7 @@ def test_a_component_shows_its_own_certificate(pair, placement):
     irc = Component(a, 'irc.a.test', 'a secret')
     try:
         irc.socket.sendall(f"<message from='room@irc.a.test' to='{juliet.jid}'><body>hi</body></message>".encode())
-        got = juliet.wait_for('message', 15)
+        got = juliet.wait_for('message', WAIT)
         assert got.get('from') == 'room@irc.a.test' and body(got) == 'hi'
         assert [(c['domain'], c['certificate']) for c in b.listing()['incoming']] == [('irc.a.test', True)]
     finally:
@@ -340,7 +340,7 @@ def test_a_reload_closes_what_is_denied(authority, placement):
         assert len(a.listing()['incoming']) == 1
         a.file.write_text('s2s {\n    deny = {"b.test"}\n}\n')
         a.of('s2s').signal(signal.SIGHUP)
-        until = time.monotonic() + 20
+        until = time.monotonic() + WAIT
         while a.listing()['incoming']:
             assert time.monotonic() < until, log_of(a)
             time.sleep(0.1)
@@ -350,19 +350,19 @@ def test_a_reload_closes_what_is_denied(authority, placement):
         assert error.find('c:error/st:not-allowed', NS) is not None
         a.file.write_text('')
         a.of('s2s').signal(signal.SIGHUP)
-        until = time.monotonic() + 20
+        until = time.monotonic() + WAIT
         while log_of(a).count('reloaded configuration') < 2:
             assert time.monotonic() < until, log_of(a)
             time.sleep(0.1)
         romeo.send(message(juliet.jid, 'again'))
-        assert body(juliet.wait_for('message', 20)) == 'again'
+        assert body(juliet.wait_for('message', WAIT)) == 'again'
     finally:
         a.remove(), b.remove()
 
 
 def until_known(server, name, known):
     """The router has the name, or has it no more."""
-    until = time.monotonic() + 20
+    until = time.monotonic() + WAIT
     while (name in server.status()['components']['router']['names']) != known:
         assert time.monotonic() < until
         time.sleep(0.1)
@@ -372,7 +372,7 @@ def asked(client, domains):
     """Each domain answers a question of the client's; the order is theirs."""
     for domain in domains:
         client.send(f"<iq to='{domain}' type='get' id='{domain}'><query xmlns='jabber:iq:version'/></iq>")
-    answers = [client.wait_for('iq', 30) for _ in domains]
+    answers = [client.wait_for('iq', WAIT) for _ in domains]
     assert {a.get('id'): a.get('type') for a in answers} == {domain: 'result' for domain in domains}
 
 
@@ -412,7 +412,7 @@ def test_two_s2s_share_the_world(authority, placement):
             juliet = Raw(b.port, domain, b.ca)
             juliet.login('juliet', b.password)
             juliet.send('<presence/>')
-            assert body(juliet.wait_for('message', 30)) == domain
+            assert body(juliet.wait_for('message', WAIT)) == domain
             juliet.close()
         del a.processes['s2s-2']
     finally:

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 import dns_world
-from raw import NS
+from raw import NS, WAIT
 from test_s2s import PLACEMENTS, Peer, body, message  # noqa: F401
 
 
@@ -68,14 +68,14 @@ def test_dane_in_place_of_an_authority(true_record, placement, signed):
     w.romeo.send(message(w.juliet.jid, 'by name'))
     if true_record:
         try:
-            assert body(w.juliet.wait_for('message', 15)) == 'by name'
+            assert body(w.juliet.wait_for('message', WAIT)) == 'by name'
         except TimeoutError:
             raise AssertionError(w.a.of('s2s').text())
     else:
-        error = w.romeo.wait_for('message', 20, type='error')
+        error = w.romeo.wait_for('message', WAIT, type='error')
         assert 'certificate' in error.find('c:error/st:text', NS).text
     w.romeo.send(message('nobody@nowhere-at-all.jd', 'to nowhere', 'm2'))
-    error = w.romeo.wait_for('message', 15, type='error', id='m2')
+    error = w.romeo.wait_for('message', WAIT, type='error', id='m2')
     assert error.find('c:error/st:remote-server-not-found', NS) is not None
     w.a.stop(), w.b.stop()
 
@@ -87,11 +87,11 @@ def test_dane_for_who_connects(true_record, placement, signed):
     w.juliet.send(message(w.romeo.jid, 'it is I'))
     if true_record:
         try:
-            assert body(w.romeo.wait_for('message', 15)) == 'it is I'
+            assert body(w.romeo.wait_for('message', WAIT)) == 'it is I'
         except TimeoutError:
             raise AssertionError(w.a.of('s2s').text())
         assert [c['certificate'] for c in w.a.listing()['incoming']] == [True]
     else:
-        assert w.juliet.wait_for('message', 20, type='error') is not None
+        assert w.juliet.wait_for('message', WAIT, type='error') is not None
         assert 'it is I' not in w.romeo.nothing()
     w.a.stop(), w.b.stop()

@@ -6,13 +6,14 @@ import ssl
 import subprocess
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from conftest import free_port
 from dns_world import World
-from raw import NS, STREAM, local
+from raw import NS, STREAM, WAIT, local
 from test_s2s import PLACEMENTS, Peer, Stranger, authority, body, message  # noqa: F401
 
 TLS_NS = 'urn:ietf:params:xml:ns:xmpp-tls'
@@ -87,7 +88,8 @@ class Fake:
 
 
 class Scene:
-    """a.jd, that requires certificates but of d.jd; b.jd with one; d.jd without; fakes; and the DNS that names them."""
+    """a.jd, that requires certificates but of d.jd; c.jd, that does too and gives up soon; b.jd with one; d.jd without; fakes;
+    and the DNS that names them."""
 
     def __init__(self, ca):
         self.folder = Path(tempfile.mkdtemp(prefix='jackdaw-fakes-'))
@@ -109,8 +111,9 @@ class Scene:
                 ('other', 'elsewhere.jd', ca, 30), ('expired', 'expired.jd', ca, -1), ('self', 'self-signed.jd', None, 30),
                 ('silent', None, None, 0)):
             self.fakes[name] = Fake(f'{name}.jd', certificate(self.folder, domain, signed, days) if domain else None)
-        self.a = self.server('a.jd', '127.0.5.2', ca, ['s2s.policies=d.jd=no-certificate', 's2s.queue_time=12', 's2s.auth_time=5',
-                                                       's2s.max_per_address=0'])
+        self.a = self.server('a.jd', '127.0.5.2', ca, ['s2s.policies=d.jd=no-certificate', 's2s.queue_time=600',
+                                                       's2s.auth_time=10', 's2s.max_per_address=0'])
+        self.c = self.server('c.jd', '127.0.5.6', ca, ['s2s.queue_time=8'])
         self.b = self.server('b.jd', '127.0.5.3', ca, [])
         self.d = self.server('d.jd', '127.0.5.4', None, ['s2s.require_certificate=false'])
         self.u = self.server('u.unsigned.jd', '127.0.5.5', ca, [])
@@ -123,7 +126,7 @@ class Scene:
             s.user('romeo')
 
     def zone(self):
-        lines = ['fake A 127.0.5.1', 'dead A 127.0.5.99', 'far A 192.0.2.1', 'far AAAA 2001:db8::1', f'ours A {self.a.ip}']
+        lines = ['fake A 127.0.5.1', 'dead A 127.0.5.99', 'far A 192.0.2.1', 'far AAAA 2001:db8::1', f'ours A {self.c.ip}']
         for s in (self.a, self.d):
             lines += [f'_xmpp-server._tcp.{s.domain}. SRV 0 0 {s.s2s_port} h.{s.domain}.', f'h.{s.domain}. A {s.ip}']
         # b has several hosts: one that refuses, one without a way to it, one that says nothing; and at last itself, twice.
@@ -132,7 +135,7 @@ class Scene:
             lines.append(f'_xmpp-server._tcp.b SRV {priority} 0 {port} {host}')
         lines += [f'h.b A {self.b.ip}', f'h2.b A {self.b.ip}']
         lines += [f'_xmpp-server._tcp.{n} SRV 0 0 {f.port} fake' for n, f in self.fakes.items()]
-        lines.append(f'_xmpp-server._tcp.points-at-us SRV 0 0 {self.a.s2s_port} ours')
+        lines.append(f'_xmpp-server._tcp.points-at-us SRV 0 0 {self.c.s2s_port} ours')
         return '\n'.join(lines) + '\n'
 
     def close(self):
@@ -157,13 +160,26 @@ def scene(authority):  # noqa: F811
         s.close()
 
 
-@pytest.fixture
-def romeo(scene):
-    """Of a.jd. In the end nobody has told him anything that the test did not look at."""
-    client = scene.a.client('romeo')
+def present(server):
+    client = server.client('romeo')
     client.send('<presence/>')
     client.ping()
     client.elements.clear()
+    return client
+
+
+@pytest.fixture
+def romeo(scene):
+    """Of a.jd. In the end nobody has told him anything that the test did not look at."""
+    client = present(scene.a)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def hasty(scene):
+    """Of c.jd, where one soon hears why something could not be sent."""
+    client = present(scene.c)
     yield client
     client.close()
 
@@ -174,7 +190,7 @@ def refusals(client, domains):
         client.send(message(f'x@{domain}', 'secret words', domain))
     found = {}
     while len(found) < len(domains):
-        got = client.wait_for('message', 30, type='error')
+        got = client.wait_for('message', WAIT, type='error')
         error = got.find('c:error', NS)
         found[got.get('id')] = ([local(e) for e in error if e.tag.startswith('{' + NS['st']) and local(e) != 'text'][0],
                                 error.findtext('st:text', '', NS))
@@ -182,16 +198,14 @@ def refusals(client, domains):
 
 
 def there_and_back(romeo, server):
-    client = server.client('romeo')
-    client.send('<presence/>')
-    client.ping()
+    client = present(server)
     romeo.send(message(client.jid, 'there', 'm1'))
     try:
-        assert body(client.wait_for('message', 30)) == 'there'
+        assert body(client.wait_for('message', WAIT)) == 'there'
     except TimeoutError:
         raise AssertionError(f'{romeo.nothing()} {server.of("s2s").text()}')
     client.send(message(romeo.jid, 'back', 'm2'))
-    assert body(romeo.wait_for('message', 30)) == 'back'
+    assert body(romeo.wait_for('message', WAIT)) == 'back'
     client.close()
 
 
@@ -212,7 +226,7 @@ def test_dialback_where_the_policy_allows_it(scene, romeo, placement):
     assert pairs['d.jd'][0]['by'] == 'dialback' and pairs['d.jd'][0]['tls'] is True
 
 
-def test_who_must_not_be_reached(scene, romeo, placement):
+def test_who_must_not_be_reached(scene, hasty, placement):
     """What DNS denies; and certificates for another domain, out of date, by nobody: none is told what we wanted to say."""
     expected = {'none.jd': ('remote-server-not-found', 'no XMPP server'),  # the target is "."
                 'missing.jd': ('remote-server-not-found', 'DNS'),
@@ -221,18 +235,21 @@ def test_who_must_not_be_reached(scene, romeo, placement):
                 'other.jd': ('remote-server-timeout', 'for another domain'),
                 'expired.jd': ('remote-server-timeout', 'expired'),
                 'self.jd': ('remote-server-timeout', 'self')}
-    for domain, (condition, text) in refusals(romeo, expected).items():
-        assert condition == expected[domain][0] and expected[domain][1] in text, f'{domain}: {condition}: {text}'
+    left, until = set(expected), time.monotonic() + 3 * WAIT
+    while left:  # a slow machine does not come that far at the first try
+        found = refusals(hasty, left)
+        left = {d for d in left if found[d][0] != expected[d][0] or expected[d][1] not in found[d][1]}
+        assert not left or time.monotonic() < until, {d: found[d] for d in left}
     for name in ('other', 'expired', 'self'):
         assert scene.fakes[name].accepted and b'secret' not in scene.fakes[name].heard
 
 
-def test_a_domain_that_points_at_us(scene, romeo, placement):
+def test_a_domain_that_points_at_us(scene, hasty, placement):
     """We meet ourselves, do not know that domain, and say so; nothing turns in circles."""
-    before = scene.a.status()['components']['s2s']
-    condition, _ = refusals(romeo, ['points-at-us.jd'])['points-at-us.jd']
+    before = scene.c.status()['components']['s2s']
+    condition, _ = refusals(hasty, ['points-at-us.jd'])['points-at-us.jd']
     assert condition in ('remote-server-not-found', 'remote-server-timeout')
-    after = scene.a.status()['components']['s2s']
+    after = scene.c.status()['components']['s2s']
     assert after['stanzas_in'] == before['stanzas_in']
 
 
@@ -263,7 +280,7 @@ def test_a_dialback_key_that_is_not_theirs(scene, romeo, placement):
     """The true d.jd is asked, and knows nothing of it."""
     s = stranger(scene, 'd.jd')
     s.send("<db:result from='d.jd' to='a.jd'>0123456789abcdef0123456789abcdef</db:result>")
-    answer = s.wait_for('result', 20)
+    answer = s.wait_for('result', WAIT)
     assert answer.get('type') == 'invalid' and answer.get('to') == 'd.jd'
     s.stream_error()  # XEP-0220 section 2.2.1: nothing else was to be had on that stream
     romeo.ping()
@@ -273,7 +290,7 @@ def test_a_dialback_key_that_is_not_theirs(scene, romeo, placement):
 def test_dialback_where_a_certificate_is_wanted(scene, romeo, placement):
     s = stranger(scene, 'b.jd')
     s.send("<db:result from='b.jd' to='a.jd'>0123456789abcdef0123456789abcdef</db:result>")
-    answer = s.wait_for('result', 20)
+    answer = s.wait_for('result', WAIT)
     assert answer.get('type') == 'error'
     gets_nothing_through(s, romeo, 'x@b.jd')
 
@@ -297,7 +314,7 @@ def test_a_key_that_claims_to_be_ours(scene, placement):
     """Anybody may ask whether a key is ours; only those are that we made."""
     s = stranger(scene, 'd.jd')
     s.send("<db:verify from='d.jd' to='a.jd' id='s1'>00112233445566778899</db:verify>")
-    answer = s.wait_for('verify', 20)
+    answer = s.wait_for('verify', WAIT)
     assert (answer.get('type'), answer.get('id')) == ('invalid', 's1')
     s.close()
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from conftest import Process, Server, free_port
-from raw import Raw
+from raw import WAIT, Raw
 
 
 class Manager:
@@ -92,8 +92,8 @@ def test_links_to_the_router_may_be_encrypted(own_server, placement):
         # who does not trust the router does not tell it the secret
         stranger = Process(['sm-9', *server.options([f'router.ca_file={server.ca}'])])
         server.processes['sm-9'] = stranger
-        stranger.wait_ready(60)
-        end = time.monotonic() + 30
+        stranger.wait_ready()
+        end = time.monotonic() + WAIT
         while not any('lost the router' in line or 'cannot reach the router' in line for line in stranger.log):
             assert time.monotonic() < end, stranger.text()
             time.sleep(0.1)
@@ -112,7 +112,7 @@ def test_two_of_each(tmp_path):
         second_port = free_port()
         server.processes['c2s-2'] = Process(['c2s-2', *server.options(['c2s.port=0', f'c2s.tls_port={second_port}'])])
         for process in server.processes.values():
-            process.wait_ready(60)
+            process.wait_ready()
         status = server.status()
         assert {'router', 'sm', 'sm-2', 'c2s', 'c2s-2'} <= set(status['components'])
         # who is removed is out of both

@@ -8,7 +8,7 @@ import select
 import subprocess
 
 from conftest import JACKDAW, need
-from raw import Raw, local
+from raw import WAIT, Raw, local
 from test_two_users import Person
 
 
@@ -25,7 +25,7 @@ def login(server, name):
 def on_terminal(server, *arguments):
     """What a command says to a person."""
     master, slave = pty.openpty()
-    done = subprocess.run([JACKDAW, *arguments, *server.options()], stdin=slave, stdout=slave, timeout=60, check=True)
+    done = subprocess.run([JACKDAW, *arguments, *server.options()], stdin=slave, stdout=slave, timeout=WAIT, check=True)
     os.close(slave)
     text = os.read(master, 65536).decode()
     os.close(master)
@@ -158,7 +158,7 @@ def test_top(server):
     until(b'busiest')
     os.write(master, b'q')
     until(b'\033[?1049l')
-    assert top.wait(30) == 0
+    assert top.wait(WAIT) == 0
     os.close(master)
     client.close()
 

@@ -18,6 +18,7 @@ import slixmpp
 from slixmpp.exceptions import IqError
 
 from conftest import DOMAIN, PASSWORD, ROOT, Server, postgres
+from raw import WAIT
 
 DATABASES = ['sqlite', 'postgres']
 
@@ -44,7 +45,7 @@ class Person(slixmpp.ClientXMPP):
 
     async def come(self, presence=True):
         self.connect(('127.0.0.1', self.installation.port))
-        await asyncio.wait_for(self.started.wait(), 60)
+        await asyncio.wait_for(self.started.wait(), WAIT)
         if presence:
             await self.get_roster()
             self.send_presence()
@@ -52,7 +53,7 @@ class Person(slixmpp.ClientXMPP):
 
     async def leave(self):
         self.disconnect()
-        await asyncio.wait_for(self.gone.wait(), 60)
+        await asyncio.wait_for(self.gone.wait(), WAIT)
 
     async def ask(self, kind, payload, to=None):
         """An iq with `payload` (text); its answer's child as an Element, or None. Raises IqError."""
@@ -62,11 +63,11 @@ class Person(slixmpp.ClientXMPP):
         return answer[0] if len(answer) else None
 
     async def message(self):
-        return await asyncio.wait_for(self.messages.get(), 60)
+        return await asyncio.wait_for(self.messages.get(), WAIT)
 
     async def presence_of(self, jid, type_='available'):
         while True:
-            presence = await asyncio.wait_for(self.presences.get(), 60)
+            presence = await asyncio.wait_for(self.presences.get(), WAIT)
             if presence['from'].bare == jid and presence['type'] == type_:
                 return presence
 
@@ -93,7 +94,7 @@ def run(work):
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        return loop.run_until_complete(asyncio.wait_for(work, 180))
+        return loop.run_until_complete(asyncio.wait_for(work, 10 * WAIT))
     finally:
         rest = asyncio.all_tasks(loop)  # slixmpp leaves its filters running
         for task in rest:
@@ -119,7 +120,7 @@ def bodies(person):
 
 async def eventually(what):
     """What `what` gives, once it is something."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + WAIT
     while not (value := what()):
         assert time.monotonic() < until, 'it does not come about'
         await asyncio.sleep(0.1)
@@ -246,7 +247,7 @@ async def roster(w, romeo, juliet, nurse):
     n, asked = Person(w, nurse), asyncio.Queue()
     n.add_event_handler('presence_subscribe', asked.put_nowait)
     await n.come()
-    assert (await asyncio.wait_for(asked.get(), 60))['from'] == romeo
+    assert (await asyncio.wait_for(asked.get(), WAIT))['from'] == romeo
     j = await Person(w, juliet).come()
     r.send_presence()
     await r.presence_of(juliet)
@@ -307,7 +308,7 @@ async def vcard(w, romeo, juliet, hermit):
     found = await j.ask('set', "<query xmlns='jabber:iq:search'><last>&lt;N-FAM</last></query>", to=w.domain)
     assert [item.get('jid') for item in found] == [romeo]
     r = await Person(w, romeo).come()
-    while (photo := (await asyncio.wait_for(r.presences.get(), 60)).xml.find('{vcard-temp:x:update}x/{vcard-temp:x:update}photo')) is None:
+    while (photo := (await asyncio.wait_for(r.presences.get(), WAIT)).xml.find('{vcard-temp:x:update}x/{vcard-temp:x:update}photo')) is None:
         pass
     assert photo.text == digest
     await r.leave()
@@ -522,7 +523,7 @@ async def authreg(w, romeo):
     failed = asyncio.Event()
     old.add_event_handler('failed_auth', lambda event: failed.set())
     old.connect(('127.0.0.1', w.port))
-    await asyncio.wait_for(failed.wait(), 60)
+    await asyncio.wait_for(failed.wait(), WAIT)
     old.abort()
     for path in w.data.rglob('*'):
         assert not path.is_file() or path.name == 'people.csv' or b'something else' not in path.read_bytes()
@@ -596,7 +597,7 @@ async def administration(w, admin, romeo):
 
     async def becomes(question, wanted):
         """Sessions that have just ended may still be counted."""
-        until = time.monotonic() + 60
+        until = time.monotonic() + WAIT
         while (found := await question()) != wanted:
             assert time.monotonic() < until, found
             await asyncio.sleep(0.1)

@@ -10,7 +10,7 @@ import pytest
 
 from conftest import DOMAIN, Process, Server
 from crowd import Crowd, Member
-from raw import Closed, Raw, local
+from raw import WAIT, Closed, Raw, local
 from test_s2s import Peer, authority, body, message  # noqa: F401 (authority is a fixture)
 
 PLACEMENTS = ['threads']
@@ -40,7 +40,7 @@ def instances(server, component):
     return server.status()['components'][component]['instances']
 
 
-def until(condition, seconds=30):
+def until(condition, seconds=WAIT):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -181,13 +181,13 @@ def test_what_a_process_has_once(own_server):
     server = own_server(*PLAIN)
     server.start()
     second = Process(['serve', *server.options(['server.placement=inline', 'c2s.port=0', 'router.port=0'])])
-    assert second.popen.wait(20) == 1
+    assert second.popen.wait(WAIT) == 1
     assert 'already running' in second.text()
     third = Server('threads', PLAIN)
     third.settings.append(f'c2s.port={server.port}')
     try:
         process = Process(['serve', *third.options()])
-        assert process.popen.wait(20) == 1
+        assert process.popen.wait(WAIT) == 1
         assert 'another program listens there' in process.text()
     finally:
         third.remove()
@@ -238,7 +238,7 @@ def test_federation(authority, placement):  # noqa: F811
         for i in range(6):
             for here, there in ((a, b), (b, a)):
                 clients[here, i].send(message(f'u{i}@{there.domain}', f'from {here.domain}'))
-                got = clients[there, i].wait_for('message', 60)
+                got = clients[there, i].wait_for('message', WAIT)
                 assert got.get('from') == clients[here, i].jid and body(got) == f'from {here.domain}'
         assert a.listing()['domains'][0]['domain'] == 'b.test'
         for peer in (a, b):

@@ -4,6 +4,8 @@ import asyncio
 import pytest
 import slixmpp
 
+from raw import WAIT
+
 THREADS = True
 
 
@@ -54,32 +56,32 @@ class Person(slixmpp.ClientXMPP):
     async def come(self, direct_tls=False):
         self.connect(('127.0.0.1', self.installation.tls_port if direct_tls else self.installation.port), use_ssl=direct_tls,
                      force_starttls=not direct_tls)
-        await asyncio.wait_for(self.started.wait(), 15)
+        await asyncio.wait_for(self.started.wait(), WAIT)
         await self.get_roster()  # when that is answered, the server knows of the presence before it
         return self
 
     async def leave(self):
         self.disconnect()
-        await asyncio.wait_for(self.gone.wait(), 15)
+        await asyncio.wait_for(self.gone.wait(), WAIT)
 
     async def message(self):
-        return await asyncio.wait_for(self.messages.get(), 15)
+        return await asyncio.wait_for(self.messages.get(), WAIT)
 
     async def presence_of(self, jid, type_):
         while True:
-            presence = await asyncio.wait_for(self.presences.get(), 15)
+            presence = await asyncio.wait_for(self.presences.get(), WAIT)
             if presence['from'].bare == jid and presence['type'] == type_:
                 return presence
 
 
 async def befriend(alice, bob):
     alice.send_presence_subscription(bob.boundjid.bare, ptype='subscribe')
-    request = await asyncio.wait_for(bob.requests.get(), 15)
+    request = await asyncio.wait_for(bob.requests.get(), WAIT)
     assert request['from'].bare == alice.boundjid.bare
     bob.send_presence_subscription(alice.boundjid.bare, ptype='subscribed')
     await alice.presence_of(bob.boundjid.bare, 'available')
     bob.send_presence_subscription(alice.boundjid.bare, ptype='subscribe')
-    await asyncio.wait_for(alice.requests.get(), 15)
+    await asyncio.wait_for(alice.requests.get(), WAIT)
     alice.send_presence_subscription(bob.boundjid.bare, ptype='subscribed')
     await bob.presence_of(alice.boundjid.bare, 'available')
 
@@ -129,7 +131,7 @@ def test_from_registration_to_offline_delivery(server, direct_tls):
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        loop.run_until_complete(asyncio.wait_for(story(server, names, direct_tls), 90))
+        loop.run_until_complete(asyncio.wait_for(story(server, names, direct_tls), 10 * WAIT))
     finally:
         left = asyncio.all_tasks(loop)  # slixmpp leaves its queue readers behind
         for task in left:

@@ -10,6 +10,7 @@ import pytest
 
 import conftest
 from conftest import JACKDAW, Server, need
+from raw import WAIT
 
 BUILD = Path(JACKDAW).resolve().parent
 EXPOSURE = 1.5  # reliability.md A.3
@@ -158,7 +159,7 @@ def test_every_system_call_is_allowed(installed, placement, monkeypatch):
         client = server.client('romeo')
         client.send("<presence/><message to='nobody@jackdaw.test' type='chat'><body>x</body></message>"
                     "<message to='somebody@server.invalid' type='chat'><body>x</body></message>")
-        client.wait_for('message', 20)
+        client.wait_for('message', WAIT)
         client.close()
         processes = dict(server.processes)
         server.stop()

@@ -507,6 +507,16 @@ static void an_account_goes(void **state)
                          "<query xmlns='jabber:iq:roster' ver='0'/></iq>");
 }
 
+static bool is_leaving(struct sm_world *w, const char *jid)
+{
+    json_t *request = json_pack("{s:s, s:s}", "command", "user-leaving", "jid", jid);
+    json_t *answer = w->sm->ops->command(w->sm, request);
+    bool leaving = json_integer_value(json_object_get(answer, "leaving")) == 1;
+    json_decref(request);
+    json_decref(answer);
+    return leaving;
+}
+
 static void an_account_goes_by_command(void **state) /* jackdaw user del on a running server */
 {
     struct sm_world *w = *state;
@@ -518,7 +528,10 @@ static void an_account_goes_by_command(void **state) /* jackdaw user del on a ru
     assert_true(json_is_true(json_object_get(answer, "ok")));
     json_decref(request);
     json_decref(answer);
+    assert_true(is_leaving(w, "romeo@example.net")); /* its rows are still wanted */
+    assert_false(is_leaving(w, "nobody@example.net"));
     world_settle(w);
+    assert_false(is_leaving(w, "romeo@example.net"));
     assert_int_equal(romeo->last, SESSION_ENDED);
     client_expect_some(
         juliet, "<presence type='unsubscribed' from='romeo@example.net' to='juliet@example.net'/>");
