@@ -1,4 +1,4 @@
-/* Ring: see ring.h. A file is a page with the header, and places of RING_PLACE bytes. A place is
+/* Ring: see ring.h. A file is a page with the header, and places of equal size. A place is
  * taken by writing BUSY into it, and is good when its number is in it and the checksum is that of
  * this number with these bytes. */
 #include "base/ring.h"
@@ -30,25 +30,26 @@ struct place {
     _Atomic uint64_t number; /* 0: never written */
     uint32_t check;
     uint32_t len;
-    char bytes[RING_RECORD];
+    char bytes[];
 };
 
 struct ring {
     struct header *header;
-    struct place *places;
+    char *places; /* struct place */
     uint64_t count;
+    size_t record;
     size_t mapped; /* 0: memory of ours */
     int fd;        /* holds the lock; -1: none */
 };
 
 /* Of whole pairs of words: what is behind `len` is zero in the place. Against halves of records,
  * not against somebody who means it. */
-static uint32_t checksum(const struct place *p, uint64_t number, size_t len)
+static uint32_t checksum(const char *bytes, size_t len, uint64_t number)
 {
     uint64_t a = number, b = len, word[2];
 
     for (size_t i = 0; i < len; i += sizeof(word)) {
-        memcpy(word, p->bytes + i, sizeof(word));
+        memcpy(word, bytes + i, sizeof(word));
         a = (a ^ word[0]) * 0x9E3779B97F4A7C15u;
         b = (b ^ word[1]) * 0xD6E8FEB86659FD93u;
     }
@@ -56,33 +57,42 @@ static uint32_t checksum(const struct place *p, uint64_t number, size_t len)
     return (uint32_t)(a >> 32);
 }
 
-static bool is_good(const struct place *p, uint64_t number)
+static bool is_good(const struct ring *r, const char *bytes, size_t len, uint64_t number,
+                    uint32_t check)
 {
-    return p->len > 0 && p->len <= RING_RECORD && checksum(p, number, p->len) == p->check;
+    return len > 0 && len <= r->record && checksum(bytes, len, number) == check;
 }
 
 /* A power of two: then a record's place is found without a division. */
-static uint64_t places_in(size_t bytes)
+static uint64_t places_in(size_t bytes, size_t record)
 {
     uint64_t count = 1;
 
-    while (2 * count * sizeof(struct place) <= bytes)
+    while (2 * count * (sizeof(struct place) + record) <= bytes)
         count *= 2;
     return count;
 }
 
 static struct place *place_of(const struct ring *r, uint64_t number)
 {
-    return &r->places[number & (r->count - 1)];
+    uint64_t i = number & (r->count - 1);
+
+    return (struct place *)(void *)(r->places + i * (sizeof(struct place) + r->record));
 }
 
-static struct ring *make(void *memory, uint64_t count, size_t mapped)
+static size_t size_of(uint64_t count, size_t record)
+{
+    return RING_PAGE + count * (sizeof(struct place) + record);
+}
+
+static struct ring *make(void *memory, uint64_t count, size_t record, size_t mapped)
 {
     struct ring *r = MEM_NEW(struct ring);
 
     r->header = memory;
-    r->places = (struct place *)(void *)((char *)memory + RING_PAGE);
+    r->places = (char *)memory + RING_PAGE;
     r->count = count;
+    r->record = record;
     r->mapped = mapped;
     r->fd = -1;
     return r;
@@ -95,13 +105,19 @@ static void begin(struct ring *r)
     atomic_store(&r->header->next, 1);
 }
 
-struct ring *ring_create(size_t bytes)
+struct ring *ring_create(size_t bytes, size_t record)
 {
-    uint64_t count = places_in(bytes);
-    struct ring *r = make(mem_alloc(RING_PAGE + count * sizeof(struct place)), count, 0);
+    uint64_t count = places_in(bytes, record);
+    struct ring *r = make(mem_alloc(size_of(count, record)), count, record, 0);
 
     begin(r);
     return r;
+}
+
+void ring_clear(struct ring *r)
+{
+    memset(r->header, 0, size_of(r->count, r->record));
+    begin(r);
 }
 
 /* After the death of the machine the header may be older than the places, and some of these torn.
@@ -111,11 +127,12 @@ static void recover(struct ring *r)
     uint64_t next = atomic_load(&r->header->next);
 
     for (uint64_t i = 0; i < r->count; i++) {
-        struct place *p = &r->places[i];
+        struct place *p = place_of(r, i);
         uint64_t number = atomic_load(&p->number);
         if (!number)
             continue;
-        if (number == BUSY || (number & (r->count - 1)) != i || !is_good(p, number))
+        if (number == BUSY || (number & (r->count - 1)) != i ||
+            !is_good(r, p->bytes, p->len, number, p->check))
             atomic_store(&p->number, 0);
         else if (number >= next)
             next = number + 1;
@@ -123,10 +140,10 @@ static void recover(struct ring *r)
     atomic_store(&r->header->next, next ? next : 1);
 }
 
-static bool is_ring(const struct header *h, size_t size)
+static bool is_ring(const struct header *h, size_t size, size_t record)
 {
     return memcmp(h->magic, magic, sizeof(magic)) == 0 &&
-           h->places == (size - RING_PAGE) / sizeof(struct place) && h->places > 0 &&
+           h->places == (size - RING_PAGE) / (sizeof(struct place) + record) && h->places > 0 &&
            (h->places & (h->places - 1)) == 0;
 }
 
@@ -165,10 +182,10 @@ static int open_sized(const char *path, size_t size, bool *ret_fresh)
     return -1;
 }
 
-enum error ring_open(const char *path, size_t bytes, struct ring **ret)
+enum error ring_open(const char *path, size_t bytes, size_t record, struct ring **ret)
 {
-    uint64_t count = places_in(bytes);
-    size_t size = RING_PAGE + count * sizeof(struct place);
+    uint64_t count = places_in(bytes, record);
+    size_t size = size_of(count, record);
     bool fresh;
     int fd = open_sized(path, size, &fresh);
     void *memory =
@@ -182,9 +199,9 @@ enum error ring_open(const char *path, size_t bytes, struct ring **ret)
         errno = e;
         return ERR_SYSTEM;
     }
-    *ret = make(memory, count, size);
+    *ret = make(memory, count, record, size);
     (*ret)->fd = fd;
-    if (!fresh && is_ring(memory, size)) {
+    if (!fresh && is_ring(memory, size, record)) {
         recover(*ret);
     } else {
         memset(memory, 0, size);
@@ -202,16 +219,16 @@ enum error ring_read(const char *path, struct ring **ret)
     *ret = NULL;
     if (fd < 0)
         return errno == ENOENT ? ERR_NOT_FOUND : ERR_SYSTEM;
-    if (fstat(fd, &st) == 0 && (size_t)st.st_size >= RING_PAGE + sizeof(struct place))
+    if (fstat(fd, &st) == 0 && (size_t)st.st_size >= size_of(1, RING_RECORD))
         memory = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
     close(fd);
     if (memory == MAP_FAILED)
         return ERR_MALFORMED;
-    if (!is_ring(memory, (size_t)st.st_size)) {
+    if (!is_ring(memory, (size_t)st.st_size, RING_RECORD)) {
         (void)munmap(memory, (size_t)st.st_size);
         return ERR_MALFORMED;
     }
-    *ret = make(memory, ((const struct header *)memory)->places, (size_t)st.st_size);
+    *ret = make(memory, ((const struct header *)memory)->places, RING_RECORD, (size_t)st.st_size);
     return ERR_OK;
 }
 
@@ -250,7 +267,7 @@ void ring_end(struct ring *r, uint64_t number, size_t len)
 
     memset(p->bytes + len, 0, whole - len);
     p->len = (uint32_t)len;
-    p->check = checksum(p, number, len);
+    p->check = checksum(p->bytes, len, number);
     atomic_store_explicit(&p->number, number, memory_order_release);
 }
 
@@ -269,16 +286,16 @@ uint64_t ring_first(const struct ring *r)
 size_t ring_get(const struct ring *r, uint64_t number, void *out)
 {
     const struct place *p = place_of(r, number);
-    struct place copy;
+    char bytes[RING_RECORD];
 
     if (atomic_load_explicit(&p->number, memory_order_acquire) != number)
         return 0;
-    copy.len = p->len;
-    copy.check = p->check;
-    memcpy(copy.bytes, p->bytes, RING_RECORD);
+    uint32_t len = p->len, check = p->check;
+    memcpy(bytes, p->bytes, r->record);
     atomic_thread_fence(memory_order_acquire);
-    if (atomic_load_explicit(&p->number, memory_order_relaxed) != number || !is_good(&copy, number))
+    if (atomic_load_explicit(&p->number, memory_order_relaxed) != number ||
+        !is_good(r, bytes, len, number, check))
         return 0;
-    memcpy(out, copy.bytes, copy.len);
-    return copy.len;
+    memcpy(out, bytes, len);
+    return len;
 }

@@ -11,7 +11,8 @@
 #include "cli/trace_print.h"
 #include "xmpp/jid.h"
 
-#define LAST_MAX 10000u
+#define LAST_MAX  10000u
+#define STANZA_ID 32 /* characters of an id in an archive (sm/mam.h) */
 
 /* --- one message --- */
 
@@ -41,17 +42,35 @@ static bool show(struct trace_rings *t, uint64_t id, bool json)
     return any;
 }
 
+/* The message that an archive has under that stanza-id (XEP-0359), as its clients see it; 0: not
+ * known. The detail of its step begins with it. */
+static uint64_t archived_as(struct trace_rings *t, struct str stanza_id)
+{
+    struct trace_step step;
+    uint64_t id = 0;
+
+    trace_rings_rewind(t, false);
+    while (trace_rings_next(t, &step))
+        if (step.record.event == LEDGER_ARCHIVED && step.record.detail.len >= stanza_id.len &&
+            memcmp(step.record.detail.data, stanza_id.data, stanza_id.len) == 0)
+            id = step.record.id;
+    return id;
+}
+
 static int show_id(struct trace_rings *t, const struct cli_options *o)
 {
-    uint64_t id;
+    struct str text = str_of(o->trace_id);
+    uint64_t id = 0;
 
-    if (!ledger_id_parse(str_of(o->trace_id), &id)) {
+    if (text.len == STANZA_ID) {
+        id = archived_as(t, text);
+    } else if (!ledger_id_parse(text, &id)) {
         cli_error("\"%s\" is no id of a message: %d characters, as the log and `jackdaw trace JID` "
-                  "show them",
-                  o->trace_id, LEDGER_ID);
+                  "show them, or the %d of a stanza-id (XEP-0359) that a client has seen",
+                  o->trace_id, LEDGER_ID, STANZA_ID);
         return 2;
     }
-    if (show(t, id, o->json))
+    if (id && show(t, id, o->json))
         return 0;
     cli_error("nothing is known of %s: too much has happened since (ledger.size), or it was on "
               "another machine",

@@ -18,6 +18,9 @@
 #include "net/net.h"
 #include "xml/parser.h"
 
+#define COMPONENT_NOTE       32u
+#define COMPONENT_NOTE_PLACE 48u /* what one takes of a ring's bytes */
+
 /* What an instance is given; the runner owns all of it. */
 struct env {
     struct loop *loop;
@@ -27,6 +30,7 @@ struct env {
     const struct config *config; /* replaced by a reload */
     struct log log;
     struct ledger *ledger; /* the process's; NULL: none */
+    struct ring *notes;    /* the process's; NULL: nobody wants it, or it cannot be had */
     const char *data_dir;  /* databases, keys, secrets; "" with memory: stores only */
     struct shared *shared; /* with the process's other loops; NULL: there is one loop */
     unsigned seat;  /* which of the process's loops this is; 0, the first, has what is there once */
@@ -44,6 +48,8 @@ struct component_ops {
     unsigned stores;     /* databases that it opens: 1u << enum store_kind for each */
     const char *secret;  /* a file of its own below the data directory; NULL: none */
     bool keys;           /* shows certificates */
+    uint32_t notes;      /* so many of COMPONENT_NOTE bytes survive kill -9, but not the loss of the
+                          * power, without waiting for a disk: env->notes (base/ring.h) */
     unsigned bind_flags; /* of its own name: PACKET_BIND_DEFAULT for the default route */
     bool per_loop;       /* a process with several loops has one on each; else one on the last */
     /* Allocates component->state, opens listeners and stores, binds names. On failure logs what to

@@ -39,6 +39,7 @@ struct runner {
     const struct runner_options *options;
     struct log_sink *sink;
     struct ledger *ledger;
+    struct ring *notes;
     struct seats *seats;
     struct env *env; /* the first seat's: the process's own business is done there */
     struct component *components[RUNNER_KINDS * SEATS_MAX];
@@ -153,7 +154,7 @@ static struct ring *open_ring(const struct runner_options *o, const struct log *
     if (!make_directory(log, path))
         return NULL;
     (void)snprintf(path, sizeof(path), "%s/ledger/%s.ring", o->data_dir, o->name);
-    if (ring_open(path, (size_t)o->config->ledger_size, &ring) != ERR_OK) {
+    if (ring_open(path, (size_t)o->config->ledger_size, RING_RECORD, &ring) != ERR_OK) {
         log_warn(log, "cannot open %s: %s; `jackdaw trace` will show nothing of this process", path,
                  strerror(errno));
         return NULL;
@@ -169,6 +170,25 @@ static struct ledger *open_ledger(const struct runner_options *o, const struct l
     random_fill(random, &first, sizeof(first));
     random_destroy(random);
     return ledger_create(open_ring(o, log), first);
+}
+
+/* --- what components note of what they have said: in memory that is a file's --- */
+
+static struct ring *open_notes(const struct runner_options *o, const struct log *log)
+{
+    char path[4096];
+    size_t wanted = 0;
+    struct ring *ring = NULL;
+
+    for (size_t i = 0; i < o->component_count; i++)
+        wanted += o->components[i]->notes;
+    (void)snprintf(path, sizeof(path), "%s/run/%s.notes", o->data_dir, o->name);
+    if (wanted && ring_open(path, wanted * COMPONENT_NOTE_PLACE, COMPONENT_NOTE, &ring) != ERR_OK)
+        log_warn(log,
+                 "cannot open %s: %s; should this process be killed, messages that come again may "
+                 "bear another stanza-id (XEP-0359)",
+                 path, strerror(errno));
+    return ring;
 }
 
 /* --- stopping: the components in reverse order, each when the one before has drained --- */
@@ -534,6 +554,7 @@ static void environment_create(struct runner *r)
     apply_log_settings(r);
     common.log.sink = r->sink;
     common.ledger = r->ledger = open_ledger(o, &common.log);
+    common.notes = r->notes = open_notes(o, &common.log);
     ledger_set_bodies(r->ledger, o->config->ledger_bodies);
     r->seats = seats_create(o->loops ? o->loops : 1, &common);
     r->env = seats_env(r->seats, 0);
@@ -556,6 +577,7 @@ static void environment_destroy(struct runner *r)
     seats_destroy(r->seats);
     tls_client_destroy(r->router_trust);
     ledger_destroy(r->ledger);
+    ring_close(r->notes);
     for (size_t i = 0; i < r->lock_count; i++)
         close(r->locks[i]);
     log_sink_destroy(r->sink);

@@ -20,13 +20,18 @@ void mam_id_write(struct mam_id id, char out[MAM_ID_LEN]); /* no NUL */
 bool mam_id_read(struct str text, struct mam_id *ret);     /* false: none of ours */
 /* From the first two columns of a row of the archive. */
 struct mam_id mam_id_of_row(const struct store_rows *rows, size_t row);
+/* Hashes of what stays the same wherever a message goes, with the key of the marks. */
+struct mam_face {
+    uint64_t owner, from, id, body;
+    bool has_id; /* of its sender's */
+};
+struct mam_face mam_face_of(const struct user *user, struct str from, const struct stanza *s);
 /* A new one for a message in the user's archive. */
-struct mam_id mam_id_make(const struct user *user, struct str from, const struct stanza *s);
+struct mam_id mam_id_make(const struct user *user, const struct mam_face *face);
 /* The id that a message from there bears in the user's name; time 0 when it has none of ours. */
 struct mam_id mam_id_of(const struct user *user, struct str from, const struct stanza *s);
-/* Is the id, time 0 never, that of this message from there? */
-bool mam_id_fits(const struct user *user, struct mam_id id, struct str from,
-                 const struct stanza *s);
+/* Is the id, time 0 never, that of this message? */
+bool mam_id_fits(const struct user *user, struct mam_id id, const struct mam_face *face);
 /* Is this child of a message a <stanza-id/> that others may not have put there: in the name of a
  * domain or account of ours, and not made by us for that user (NULL: for nobody)? */
 bool mam_id_forged(const struct sm *sm, const struct user *user, struct str from,
@@ -78,16 +83,37 @@ void mam_write_stop(struct sm *sm);
 
 /* --- mam_recent.c: see there --- */
 
+#define MAM_DOUBT_MS 300000u /* after a start, or after another component has gone */
+
 /* We have started, or another component has gone: messages may come that are archived already. */
 void mam_recent_watch(struct sm *sm);
 void mam_recent_load(struct user *user); /* at PATH_USER_LOAD */
 void mam_recent_forget(struct user *user);
-/* The id under which the message is there; time 0: it is not. Without an id of its sender's a row
- * is taken once: three times "ok" stay three. */
-struct mam_id mam_recent_take(struct user *user, const struct packet *p, bool sent);
+/* The id that the message had when it came before; time 0: it has not come. Without an id of its
+ * sender's one is taken once: three times "ok" stay three. *ret_there: its row is in the archive;
+ * else it may be missing. */
+struct mam_id mam_recent_take(struct user *user, const struct packet *p,
+                              const struct mam_face *face, bool sent, bool *ret_there);
 /* It was not there, and is now: it may come from the other side, too, when it has come again - its
  * sender's c2s and the outbox may both have had it. */
 void mam_recent_note(struct user *user, const struct packet *p, struct mam_id id, bool sent);
+
+/* --- mam_former.c: see there --- */
+
+#define MAM_NOTES 65536u /* ids of a former life that are known; a message has two at most */
+
+void mam_former_start(struct sm *sm);
+void mam_former_stop(struct sm *sm);
+/* Before anybody sees the id. */
+void mam_former_note(const struct user *user, const struct packet *p, const struct mam_face *face,
+                     struct mam_id id, bool sent);
+/* The id that this message had in a former life; time 0: none is known. For mam_recent_take. */
+struct mam_id mam_former_take(const struct user *user, const struct packet *p,
+                              const struct mam_face *face, bool sent);
+/* Has a former life given the user this message with that id, so that its row may be missing? */
+bool mam_former_has(const struct user *user, const struct mam_face *face, struct mam_id id);
+/* Is it an id of a former life, of whatever message? */
+bool mam_former_knows(const struct sm *sm, struct mam_id id);
 
 /* --- features/mam.c --- */
 
@@ -101,6 +127,9 @@ void mam_received(struct user *user, struct packet *p);
 void mam_withdraw(struct user *user, const struct packet *p);
 /* A message from the offline queue: has the session got it from the archive already? */
 bool mam_has_seen(const struct session *session, const struct stanza *s);
+/* A row is written with an id of long ago: whoever has been shown what is around it has not been
+ * shown this. */
+void mam_unsee(struct user *user, uint64_t time);
 /* XEP-0424 section 4: a message just archived takes back another one. */
 void mam_retract(struct user *user, const struct packet *p, struct jid *with, bool sent);
 

@@ -2,9 +2,9 @@
 #include "sm/mam.h"
 #include "xmpp/namespaces.h"
 
-static void write_hex(uint64_t n, char *out)
+static void write_hex(uint64_t n, char out[16])
 {
-    for (int i = 15; i >= 0; i--, n >>= 4)
+    for (int i = 16; i-- > 0; n >>= 4)
         out[i] = "0123456789abcdef"[n & 15];
 }
 
@@ -39,29 +39,34 @@ struct mam_id mam_id_of_row(const struct store_rows *rows, size_t row)
     return (struct mam_id){(uint64_t)store_int(rows, row, 0), (uint64_t)store_int(rows, row, 1)};
 }
 
-/* Of what stays the same wherever the message goes. */
-static uint64_t mark_of(const struct user *user, uint64_t time, struct str from,
-                        const struct stanza *s)
+struct mam_face mam_face_of(const struct user *user, struct str from, const struct stanza *s)
 {
     const uint64_t *key = user->sm->mam_key;
     struct str owner = jid_full(user->jid), id = stanza_attr(s, STANZA_ROOT, STR("id"));
     stanza_el el = stanza_child(s, STANZA_ROOT, STR("body"), stanza_ns(s, STANZA_ROOT));
     struct str body = el == STANZA_NONE ? STR("") : stanza_text(s, el);
-    uint64_t parts[] = {time, hash_bytes(key, owner.data, owner.len),
-                        hash_bytes(key, from.data, from.len), hash_bytes(key, id.data, id.len),
-                        hash_bytes(key, body.data, body.len)};
-    return hash_bytes(key, parts, sizeof parts);
+    return (struct mam_face){.owner = hash_bytes(key, owner.data, owner.len),
+                             .from = hash_bytes(key, from.data, from.len),
+                             .id = hash_bytes(key, id.data, id.len),
+                             .body = hash_bytes(key, body.data, body.len),
+                             .has_id = id.len > 0};
 }
 
-struct mam_id mam_id_make(const struct user *user, struct str from, const struct stanza *s)
+static uint64_t mark_of(const struct user *user, uint64_t time, const struct mam_face *face)
+{
+    uint64_t parts[] = {time, face->owner, face->from, face->id, face->body};
+    return hash_bytes(user->sm->mam_key, parts, sizeof parts);
+}
+
+struct mam_id mam_id_make(const struct user *user, const struct mam_face *face)
 {
     uint64_t time = store_sequence(user->sm->store);
-    return (struct mam_id){time, mark_of(user, time, from, s)};
+    return (struct mam_id){time, mark_of(user, time, face)};
 }
 
-bool mam_id_fits(const struct user *user, struct mam_id id, struct str from, const struct stanza *s)
+bool mam_id_fits(const struct user *user, struct mam_id id, const struct mam_face *face)
 {
-    return id.time && mark_of(user, id.time, from, s) == id.mark;
+    return id.time && mark_of(user, id.time, face) == id.mark;
 }
 
 static bool is_stanza_id(const struct stanza *s, stanza_el el)
@@ -73,11 +78,12 @@ static bool is_stanza_id(const struct stanza *s, stanza_el el)
 static struct mam_id read_own(const struct user *user, struct str from, const struct stanza *s,
                               stanza_el el)
 {
-    struct mam_id id;
-    if (str_eq(stanza_attr(s, el, STR("by")), jid_full(user->jid)) &&
-        mam_id_read(stanza_attr(s, el, STR("id")), &id) && mam_id_fits(user, id, from, s))
-        return id;
-    return (struct mam_id){0};
+    struct mam_id id, none = {0};
+    if (!str_eq(stanza_attr(s, el, STR("by")), jid_full(user->jid)) ||
+        !mam_id_read(stanza_attr(s, el, STR("id")), &id))
+        return none;
+    struct mam_face face = mam_face_of(user, from, s);
+    return mam_id_fits(user, id, &face) ? id : none;
 }
 
 struct mam_id mam_id_of(const struct user *user, struct str from, const struct stanza *s)

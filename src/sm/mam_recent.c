@@ -3,7 +3,8 @@
  * own outbox, or from a client that has logged in anew. It goes to its recipient again, but it must
  * not stand in the archive twice, nor bear another id (reliability.md C.1 G2, G3). So whoever is
  * loaded while such a thing may happen comes with the newest rows of his archive, and what arrives
- * is held against their marks.
+ * is held against their marks, and against the ids that were handed out and not written any more
+ * (mam_former.c).
  */
 #include <stdlib.h>
 #include "base/mem.h"
@@ -11,15 +12,15 @@
 #include "sm/send.h"
 #include "store/users.h"
 
-#define DOUBT_MS 300000u /* after a start, or after another component has gone */
-#define ROWS     256u    /* looked at */
-#define MORE     256u    /* that came again and were not there yet: they may come twice */
-#define ID_MIN   8u      /* a shorter id may be a client's counter, which has begun anew */
+#define ROWS   256u /* looked at */
+#define MORE   256u /* that came again and were not there yet: they may come twice */
+#define ID_MIN 8u   /* a shorter id may be a client's counter, which has begun anew */
 
 struct mam_recent {
     uint32_t count, room;
     struct {
         struct mam_id id; /* time 0: it has come again */
+        uint64_t with;    /* hash */
         bool sent;
     } rows[]; /* newest first; behind them what came again */
 };
@@ -35,12 +36,17 @@ static struct mam_recent *create(struct user *user, size_t count)
 
 void mam_recent_watch(struct sm *sm)
 {
-    sm->mam_doubt = loop_now(sm->loop) + DOUBT_MS;
+    sm->mam_doubt = loop_now(sm->loop) + MAM_DOUBT_MS;
+}
+
+static uint64_t hash(const struct user *user, struct str with)
+{
+    return hash_bytes(user->sm->mam_key, with.data, with.len);
 }
 
 static void on_rows(void *arg, enum error e, const struct store_rows *rows)
 {
-    enum { ID, MARK, SENT };
+    enum { ID, MARK, SENT, WITH };
     struct user *user = arg;
     size_t count = e ? 0 : store_rows_count(rows);
     if (count) {
@@ -49,6 +55,7 @@ static void on_rows(void *arg, enum error e, const struct store_rows *rows)
             r->rows[i].id.time = (uint64_t)store_int(rows, i, ID);
             r->rows[i].id.mark = (uint64_t)store_int(rows, i, MARK);
             r->rows[i].sent = store_int(rows, i, SENT) != 0;
+            r->rows[i].with = hash(user, store_text(rows, i, WITH));
         }
     }
     user_load_end(user, e);
@@ -94,23 +101,49 @@ static struct str id_of(const struct packet *p)
     return stanza_attr(p->stanza, STANZA_ROOT, STR("id"));
 }
 
-struct mam_id mam_recent_take(struct user *user, const struct packet *p, bool sent)
+static uint64_t with_of(const struct user *user, const struct packet *p, bool sent)
 {
-    struct mam_recent *r = user->mam_recent;
-    struct mam_id none = {0};
-    struct str id = id_of(p);
-    if (!r || !in_doubt(user) || (id.len < ID_MIN && !comes_again(user->sm, p)))
-        return none;
-    for (uint32_t i = r->count; i-- > 0;) { /* so that equal ones keep their order */
-        struct mam_id found = r->rows[i].id;
-        if (!found.time || r->rows[i].sent != sent ||
-            !mam_id_fits(user, found, jid_full(p->from), p->stanza))
-            continue;
-        if (!id.len)
-            r->rows[i].id.time = 0;
-        return found;
-    }
-    return none;
+    return hash(user, jid_bare(sent ? p->to : p->from));
+}
+
+/* Its row; -1: none. */
+static int64_t find_row(const struct user *user, const struct packet *p,
+                        const struct mam_face *face, bool sent)
+{
+    const struct mam_recent *r = user->mam_recent;
+    uint64_t with = with_of(user, p, sent);
+    for (int64_t i = r ? r->count : 0; i-- > 0;) /* so that equal ones keep their order */
+        if (r->rows[i].sent == sent && r->rows[i].with == with &&
+            mam_id_fits(user, r->rows[i].id, face))
+            return i;
+    return -1;
+}
+
+static int64_t find_id(const struct user *user, struct mam_id id)
+{
+    const struct mam_recent *r = user->mam_recent;
+    for (int64_t i = r ? r->count : 0; i-- > 0;)
+        if (r->rows[i].id.time == id.time)
+            return i;
+    return -1;
+}
+
+struct mam_id mam_recent_take(struct user *user, const struct packet *p,
+                              const struct mam_face *face, bool sent, bool *ret_there)
+{
+    struct mam_id id = {0};
+    *ret_there = false;
+    if (!in_doubt(user) || (id_of(p).len < ID_MIN && !comes_again(user->sm, p)))
+        return id;
+    id = mam_former_take(user, p, face, sent);
+    int64_t row = id.time ? find_id(user, id) : find_row(user, p, face, sent);
+    if (row < 0)
+        return id;
+    *ret_there = true;
+    id = user->mam_recent->rows[row].id;
+    if (!face->has_id)
+        user->mam_recent->rows[row].id.time = 0;
+    return id;
 }
 
 void mam_recent_note(struct user *user, const struct packet *p, struct mam_id id, bool sent)
@@ -123,5 +156,6 @@ void mam_recent_note(struct user *user, const struct packet *p, struct mam_id id
     if (r->count == r->room)
         return;
     r->rows[r->count].id = id;
+    r->rows[r->count].with = with_of(user, p, sent);
     r->rows[r->count++].sent = sent;
 }

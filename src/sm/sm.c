@@ -673,6 +673,7 @@ static void sm_destroy(struct component *c)
 const struct component_ops sm_component = {
     .name = "sm",
     .stores = 1u << STORE_USERS,
+    .notes = MAM_NOTES,
     .per_loop = true,
     .start = sm_start,
     .packet = on_packet,

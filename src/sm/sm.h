@@ -90,11 +90,12 @@ struct sm {
         struct loop_timer again;
         bool failing, made; /* said once; we have written one, as there was none */
     } mam_key_read;
-    uint64_t mam_doubt;    /* loop_now: mam_recent.c */
-    void *state[FEATURES]; /* the features' own, made at PATH_START */
-    uint64_t started;      /* loop_now */
-    bool peers_listed;     /* there is a black or a white list: peer_lists.h */
-    bool closing;          /* being destroyed: the store's last callbacks run */
+    uint64_t mam_doubt;            /* loop_now: mam_recent.c */
+    struct mam_former *mam_former; /* ids of a former life: mam_former.c; NULL: none */
+    void *state[FEATURES];         /* the features' own, made at PATH_START */
+    uint64_t started;              /* loop_now */
+    bool peers_listed;             /* there is a black or a white list: peer_lists.h */
+    bool closing;                  /* being destroyed: the store's last callbacks run */
 };
 
 static inline struct str peer_name(const struct peer *peer)

@@ -71,6 +71,7 @@ struct user {
     struct privacy *privacy;              /* NULL: no lists */
     struct mam_prefs *mam_prefs;          /* NULL: has not said */
     struct mam_recent *mam_recent;        /* mam_recent.c; NULL: none */
+    uint32_t mam_late;                    /* rows written with ids of a former life */
     struct user_offline offline;
     struct user_behind behind;
     struct user_carbons carbons;

@@ -37,11 +37,12 @@ struct sqlite_db {
     enum sqlite_role role;
     char *path;
     bool in_transaction;
-    bool redo;    /* a request has failed half-way: the batch is to be run again, carefully */
-    bool careful; /* it is being run again */
-    bool suspect; /* an I/O error happened: open again before the next batch */
-    bool stuck;   /* another process has held the lock for BUSY_MS already */
-    bool failing; /* the operator has been told */
+    bool redo;     /* a request has failed half-way: the batch is to be run again, carefully */
+    bool careful;  /* it is being run again */
+    bool suspect;  /* an I/O error happened: open again before the next batch */
+    bool unsynced; /* what the log has may not be on the disk, although it is there */
+    bool stuck;    /* another process has held the lock for BUSY_MS already */
+    bool failing;  /* the operator has been told */
     enum error batch_error; /* the batch's transaction is lost */
     size_t refused;         /* requests since the failure began */
     sqlite3_stmt *controls[CONTROLS];
@@ -149,6 +150,7 @@ static enum error open_handle(struct sqlite_db *db, char *why, size_t why_size)
                              why, why_size);
     if (e != ERR_OK)
         close_handle(db);
+    db->unsynced = e == ERR_OK && db->role == SQLITE_WRITER;
     return e;
 }
 
@@ -348,12 +350,25 @@ static bool reopen(struct sqlite_db *db)
 
 /* --- batches --- */
 
+/* Whoever opens the database finds in its log what could not be synced before, as if it had been
+ * committed. A request that is repeated then has nothing to change, its commit nothing to sync, and
+ * it would be called durable. A checkpoint begins by syncing the log; whether it gets further does
+ * not matter. */
+static int sync_log(struct sqlite_db *db)
+{
+    int code = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    db->unsynced = code == SQLITE_IOERR_FSYNC;
+    return db->unsynced ? code : SQLITE_OK;
+}
+
 /* Makes sure that the batch has its transaction. */
 static enum error begin(struct sqlite_db *db)
 {
     if (db->in_transaction || db->batch_error != ERR_OK)
         return db->batch_error;
-    int code = control(db, BEGIN);
+    int code = db->unsynced ? sync_log(db) : SQLITE_OK;
+    if (code == SQLITE_OK)
+        code = control(db, BEGIN);
     bool stuck = (code & 0xff) == SQLITE_BUSY;
     if (stuck != db->stuck) { /* what comes next has waited long enough already */
         db->stuck = stuck;

@@ -385,7 +385,9 @@ class Flock:
             expected[m.to].add(m.id)
             sums['copies'] += len(m.copies)
             sums['twice'] += len(m.copies) > 1
-            sums['twice, other id'] += len(set(m.copies)) > 1
+            if len(set(m.copies)) > 1:  # G3: delivered before its row was written, or not
+                sums['twice, other id'] += 1
+                wrong.append(f'came again with another id: {m}')
             sums['later copy not marked'] += m.unmarked
             sums['errors'] += m.errors
             if m.errors:

@@ -22,7 +22,7 @@ SETTINGS = ['c2s.tls=off', 'c2s.rate=0', 's2s.enabled=false', 'sm.max_roster=100
 
 class OnSqlite:
     """The whole data directory is on the small disk."""
-    megabytes = 8
+    megabytes = 12
 
     def __init__(self):
         self.server = Server(Placement('inline', 'sqlite'), SETTINGS)

@@ -150,7 +150,10 @@ def test_over_the_death_of_all(own_server):
     server.start()
     kira = server.client('kira')
     kira.send('<presence/>')
-    kira.wait_for('message')
+    message = kira.wait_for('message')
+    stanza_id = message.find('{urn:xmpp:sid:0}stanza-id').get('id')
+    assert stanza_id in [step['detail'] for step in before if step['event'] == 'archived'], before
+    assert steps(server, '--id', stanza_id)[0]['id'] == before[0]['id']
     way = wait_for(server, f'kira@{server.domain}', 'written')
     assert way[0]['id'] == before[0]['id'] and events(way)[:len(before)] == events(before), way
     assert events(way)[len(before):] == ['read', 'delivered', 'written'], way

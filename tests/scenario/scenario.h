@@ -68,6 +68,7 @@ struct process {
     struct env env;
     struct config *config;
     struct component *component; /* NULL: not running */
+    struct ring *notes;          /* stays when it is killed; NULL: it wants none */
     const char *ordered;         /* an administrator's order: "restart", "shutdown"; NULL: none */
 };
 struct world {
@@ -114,6 +115,8 @@ bool world_start_one(struct world *w, struct str name);
 bool world_kill_now(struct world *w, struct str name);
 bool world_start_now(struct world *w, struct str name);
 bool world_stop(struct world *w, struct str name);
+/* The machine has lost its power: what the system had in memory is gone. All have been killed. */
+void world_power_lost(struct world *w);
 /* Another server comes to be, which serves that domain; both speak with each other. */
 void world_add_abroad(struct world *w, struct str domain);
 /* Which of the two a user belongs to. */

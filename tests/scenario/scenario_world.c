@@ -18,6 +18,7 @@
 #define ROUTER_USER   "scenario"
 #define ROUTER_SECRET "a-secret-for-scenarios-alone"
 #define WORLD_LEDGER  65536
+#define WORLD_NOTES   (4096 * COMPONENT_NOTE_PLACE)
 /* 2026-01-01T00:00:00Z */
 #define WALL_START 1767225600000
 
@@ -181,6 +182,7 @@ static bool make_env(struct world *w, struct process *p)
         .config = p->config,
         .log = {.sink = w->log_sink},
         .ledger = w->ledger,
+        .notes = p->notes,
         .data_dir = "",
         .shared = w->shared,
         .seat = p->seat,
@@ -249,6 +251,7 @@ static void add_processes(struct world *w, const struct component_ops *ops, unsi
         struct process *p = &w->processes[w->process_count++];
         p->ops = ops;
         p->seat = i % seats;
+        p->notes = ops->notes ? ring_create(WORLD_NOTES, COMPONENT_NOTE) : NULL;
         if (count == 1)
             (void)snprintf(p->name, sizeof(p->name), "%s", ops->name);
         else
@@ -305,7 +308,7 @@ bool world_start(struct world *w)
     if (w->started)
         return true;
     w->started = true;
-    w->ledger = ledger_create(ring_create(WORLD_LEDGER), (uint64_t)WALL_START);
+    w->ledger = ledger_create(ring_create(WORLD_LEDGER, RING_RECORD), (uint64_t)WALL_START);
     if (w->abroad) {
         know(w, w->abroad);
         know(w->abroad, w);
@@ -339,6 +342,13 @@ bool world_kill_now(struct world *w, struct str name)
     p->component = NULL;
     free_env(w, p);
     return true;
+}
+
+void world_power_lost(struct world *w)
+{
+    for (size_t i = 0; i < w->process_count; i++)
+        if (w->processes[i].notes)
+            ring_clear(w->processes[i].notes);
 }
 
 bool world_kill(struct world *w, struct str name)
@@ -491,6 +501,7 @@ bool world_kill_abroad(struct world *w)
         p->component = NULL;
         free_env(a, p);
     }
+    world_power_lost(a);
     world_run(w, 20);
     return true;
 }
@@ -566,6 +577,7 @@ static void finish_server(struct world *w)
             component_destroy(p->component);
         if (p->config)
             free_env(w, p);
+        ring_close(p->notes);
     }
     for (int i = 0; i < 2; i++)
         store_close(w->keep[i]);

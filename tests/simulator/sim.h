@@ -19,6 +19,7 @@ struct sim_message {
     uint32_t number;      /* of its pair */
     uint64_t sent, acked; /* loop_now; 0: not */
     uint64_t first, last; /* copies that arrived */
+    uint64_t heard;       /* the last carbon for its sender's other clients */
     uint64_t returned;    /* the last error */
     struct {
         uint64_t first;  /* its first copy, and ... */
@@ -29,7 +30,11 @@ struct sim_message {
         bool expected;   /* it was there when the message was sent, and had been for a while */
     } at[SIM_CLIENTS];
     uint16_t copies, errors;
-    uint16_t kept[2];   /* in the archives: of `to`, of who wrote it */
+    uint16_t kept[2]; /* in the archives: of `to`, of who wrote it */
+    struct {
+        char first[40]; /* stanza-id (XEP-0359) of the first copy that bore one */
+        bool other;     /* another copy, or the archive, has another */
+    } ids[2];           /* given by the same two */
     bool late_unmarked; /* a later copy without <delay/> */
     bool misplaced;     /* in an archive, behind what was sent later */
     bool given_up;      /* its sender could not come back to its session */
@@ -48,6 +53,7 @@ struct sim_fault {
     int client; /* SIM_NOBODY: not of one client */
     bool c2s;   /* its clients were disconnected */
     bool disk;  /* it was full, or could not sync */
+    bool power; /* of the whole machine: what was in memory alone is gone */
     bool mute;  /* the client went without reading what had been written to it */
 };
 
@@ -155,6 +161,8 @@ struct sim_fault *sim_account_fault(struct sim *s, int client);
 void sim_account_check(struct sim *s);
 /* For sim_kept.c. NULL: none of the account's. */
 struct sim_message *sim_account_find(struct sim *s, const struct stanza *stanza, stanza_el message);
+/* The id that it has in the archive of `to` (side 0) or of who wrote it (1). */
+void sim_account_id(struct sim *s, struct sim_message *m, int side, struct str id);
 unsigned sim_account_faults(const struct sim *s, const struct sim_message *m, uint64_t end);
 void sim_account_print(struct sim *s, const struct sim_message *m, const char *what);
 

@@ -52,6 +52,31 @@ struct sim_message *sim_account_find(struct sim *s, const struct stanza *stanza,
     return &s->messages[index];
 }
 
+void sim_account_id(struct sim *s, struct sim_message *m, int side, struct str id)
+{
+    char *first = m->ids[side].first;
+    if (!*first)
+        (void)snprintf(first, sizeof(m->ids[side].first), "%.*s", STR_ARG(id));
+    else if (!str_is(id, first))
+        m->ids[side].other = true;
+    if (m->ids[side].other)
+        sim_trace(s, "m%d has another id: %.*s", (int)(m - s->messages), STR_ARG(id));
+}
+
+/* XEP-0359: by the account of that side. */
+static void note_id(struct sim *s, struct sim_message *m, int side, const struct stanza *stanza,
+                    stanza_el message)
+{
+    char by[64];
+    (void)snprintf(by, sizeof(by), "%s@example.net",
+                   user_name(s, side ? s->clients[m->from].user : m->to));
+    for (stanza_el el = stanza_first(stanza, message); el != STANZA_NONE;
+         el = stanza_next(stanza, el))
+        if (stanza_is(stanza, el, STR("stanza-id"), NS_STANZA_ID) &&
+            str_is(stanza_attr(stanza, el, STR("by")), by))
+            sim_account_id(s, m, side, stanza_attr(stanza, el, STR("id")));
+}
+
 static void arrived(struct sim *s, struct sim_message *m, int client, const struct stanza *stanza,
                     stanza_el message)
 {
@@ -108,12 +133,15 @@ void sim_account_came(struct sim *s, int client, const struct stanza *stanza)
             returned(s, m, client);
     } else if (sent != STANZA_NONE && user == s->clients[m->from].user && client != m->from) {
         m->at[client].sent++;
+        m->heard = sim_now(s);
+        note_id(s, m, 1, stanza, message);
         sim_trace(s, "%s hears of m%d", name_of(s, client), (int)(m - s->messages));
     } else if (user != m->to || sent != STANZA_NONE) {
         sim_complain(s, "%s gets m%d, which is for %s", name_of(s, client), (int)(m - s->messages),
                      user_name(s, m->to));
     } else {
         arrived(s, m, client, stanza, message);
+        note_id(s, m, 0, stanza, message);
     }
 }
 
@@ -205,10 +233,23 @@ static void check_everywhere(struct sim *s, const struct sim_message *m)
     }
 }
 
+/* G3: what comes again bears the id that it had. A machine that loses its power forgets the ids of
+ * the last moment, and an sm that starts while the disk fails makes some that nobody knows later
+ * (docs/decisions/0090-ids-that-survive.md). */
+static void check_ids(struct sim *s, const struct sim_message *m)
+{
+    for (int i = 0; i < s->fault_count; i++)
+        if ((s->faults[i].power || s->faults[i].disk) && m->sent <= s->faults[i].over)
+            return;
+    if (m->ids[0].other || m->ids[1].other)
+        sim_account_print(s, m, m->ids[0].other ? "with another id" : "sent with another id");
+}
+
 static void check_message(struct sim *s, const struct sim_message *m)
 {
     unsigned fates = m->copies + m->errors;
     uint64_t end = m->last > m->returned ? m->last : m->returned;
+    end = m->heard > end ? m->heard : end;
     if (m->acked && !fates && !went_unread(s, m)) /* G1 */
         sim_account_print(s, m, "acknowledged and lost");
     if (!m->acked && !fates && !sim_account_faults(s, m, next_arrival(s, m)))
@@ -218,6 +259,7 @@ static void check_message(struct sim *s, const struct sim_message *m)
     if (m->late_unmarked && !m->sent_again)
         sim_account_print(s, m, "a later copy does not say that it is late");
     check_everywhere(s, m);
+    check_ids(s, m);
 }
 
 /* What is on its way to a client without acknowledgements that goes, or whose c2s dies, comes back

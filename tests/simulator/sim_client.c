@@ -71,7 +71,7 @@ void sim_client_write(struct sim_client *c, int to, bool full)
         sim_trace(c->sim, "... at %s", other->name);
     (void)snprintf(
         xml, sizeof(xml),
-        "<message to='%s@example.net%s%s' type='chat' id='m%d'><body>%d</body></message>",
+        "<message to='%s@example.net%s%s' type='chat' id='m%07d'><body>%d</body></message>",
         other->local, full ? "/" : "", full ? other->name : "", message, message);
     send_stanza(c, message, -1, xml);
 }

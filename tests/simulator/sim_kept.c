@@ -94,6 +94,7 @@ bool sim_kept_archived(struct sim *s, int user, const struct stanza *stanza)
     stanza_el el = stanza_child(stanza, STANZA_ROOT, STR("result"), NS_MAM);
     if (el == STANZA_NONE)
         return false;
+    struct str id = stanza_attr(stanza, el, STR("id"));
     el = stanza_child(stanza, el, STR("forwarded"), NS_FORWARD);
     el = el == STANZA_NONE ? el : stanza_child(stanza, el, STR("message"), NS_CLIENT);
     struct sim_message *m = el == STANZA_NONE ? NULL : sim_account_find(s, stanza, el);
@@ -109,6 +110,7 @@ bool sim_kept_archived(struct sim *s, int user, const struct stanza *stanza)
     if (m->number > *last)
         *last = m->number;
     m->kept[!to]++;
+    sim_account_id(s, m, !to, id);
     return true;
 }
 

@@ -152,11 +152,14 @@ static void kill_all(struct plan *p, bool power)
     sim_trace(s, power ? "--- the power goes" : "--- the server is killed");
     p->fault = sim_account_fault(s, SIM_NOBODY);
     p->fault->c2s = true;
+    p->fault->power = power;
     sim_disk_halt(s->disk, 0);
     for (size_t i = s->world.process_count; i-- > 0;)
         if (s->world.processes[i].component)
             die(p, &s->world.processes[i]);
     sim_disk_restart(s->disk, power);
+    if (power)
+        world_power_lost(&s->world);
     p->start_at = sim_now(s) + 500 + sim_dice(s, 3000);
 }
 

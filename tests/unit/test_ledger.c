@@ -21,7 +21,7 @@ static int setup(void **state)
     struct book *b = calloc(1, sizeof(*b));
 
     b->loop = loop_create_sim(START);
-    b->ring = ring_create(65536);
+    b->ring = ring_create(65536, RING_RECORD);
     b->pen = (struct ledger_pen){ledger_create(b->ring, UINT64_MAX - 1), b->loop, STR("sm-1")};
     *state = b;
     return 0;

@@ -27,7 +27,7 @@ static int setup(void **state)
     (void)snprintf(p->folder, sizeof(p->folder), "/tmp/jackdaw-ring-XXXXXX");
     assert_non_null(mkdtemp(p->folder));
     (void)snprintf(p->path, sizeof(p->path), "%s/it.ring", p->folder);
-    assert_int_equal(ring_open(p->path, BYTES, &p->ring), ERR_OK);
+    assert_int_equal(ring_open(p->path, BYTES, RING_RECORD, &p->ring), ERR_OK);
     *state = p;
     return 0;
 }
@@ -90,7 +90,7 @@ static void is(const struct ring *r, uint64_t number, const char *expected)
 static void reopen(struct place *p, size_t bytes)
 {
     ring_close(p->ring);
-    assert_int_equal(ring_open(p->path, bytes, &p->ring), ERR_OK);
+    assert_int_equal(ring_open(p->path, bytes, RING_RECORD, &p->ring), ERR_OK);
 }
 
 static void write_at(const struct place *p, long at, const void *bytes, size_t len)
@@ -161,9 +161,9 @@ static void one_writer_alone(void **state)
     struct ring *second;
 
     add(p->ring, "first");
-    assert_int_equal(ring_open(p->path, BYTES, &second), ERR_SYSTEM);
+    assert_int_equal(ring_open(p->path, BYTES, RING_RECORD, &second), ERR_SYSTEM);
     assert_int_equal(errno, EWOULDBLOCK);
-    assert_int_equal(ring_open(p->path, 2 * BYTES, &second), ERR_SYSTEM);
+    assert_int_equal(ring_open(p->path, 2 * BYTES, RING_RECORD, &second), ERR_SYSTEM);
     is(p->ring, 1, "first");
 }
 
@@ -262,7 +262,7 @@ static void *write_many(void *arg)
 /* Whatever a reader gets is whole, and nothing is lost but where one thread is a round ahead. */
 static void threads_at_once(void **state)
 {
-    struct ring *r = ring_create(1024 * PLACE);
+    struct ring *r = ring_create(1024 * PLACE, RING_RECORD);
     pthread_t threads[THREADS];
     uint32_t record[RING_RECORD / 4];
     unsigned there = 0;

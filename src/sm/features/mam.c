@@ -11,7 +11,8 @@
 #include "store/users.h"
 #include "xmpp/namespaces.h"
 
-#define REREAD_MS 100u /* after the key could not be read */
+#define REREAD_MS  100u /* after the key could not be read */
+#define TRACE_SENT ", sent"
 
 bool mam_enabled(const struct sm *sm)
 {
@@ -20,18 +21,54 @@ bool mam_enabled(const struct sm *sm)
 
 /* --- writing --- */
 
-/* Its id there, which it may have from a former life of ours. */
-static struct mam_id archive(struct user *user, struct packet *p, struct jid *with, bool sent)
+/* For `jackdaw trace`: by the id it finds a message that an administrator has seen in a client. */
+static void note_archived(const struct user *user, const struct packet *p, struct mam_id id,
+                          bool sent)
 {
-    struct mam_id id = mam_recent_take(user, p, sent);
-    if (id.time)
-        return id;
-    id = mam_id_make(user, jid_full(p->from), p->stanza);
-    fate_note(user->sm, LEDGER_ARCHIVED, p, jid_full(user->jid), STR_NULL);
+    char text[MAM_ID_LEN + sizeof(TRACE_SENT) - 1];
+    mam_id_write(id, text);
+    memcpy(text + MAM_ID_LEN, TRACE_SENT, sizeof(TRACE_SENT) - 1);
+    fate_note(user->sm, LEDGER_ARCHIVED, p, jid_full(user->jid),
+              (struct str){text, sent ? sizeof text : MAM_ID_LEN});
+}
+
+static void keep(struct user *user, const struct packet *p, struct mam_id id,
+                 const struct mam_face *face, bool sent)
+{
+    struct jid *with = sent ? p->to : p->from;
+    mam_former_note(user, p, face, id, sent);
+    note_archived(user, p, id, sent);
     mam_write(user, p, id, with, sent);
-    mam_recent_note(user, p, id, sent);
     mam_retract(user, p, with, sent);
+}
+
+/* Its id there, which it may have from a former life of ours. */
+static struct mam_id archive(struct user *user, const struct packet *p, bool sent)
+{
+    bool there;
+    struct mam_face face = mam_face_of(user, jid_full(p->from), p->stanza);
+    struct mam_id id = mam_recent_take(user, p, &face, sent, &there);
+    if (there)
+        return id;
+    if (id.time) { /* and perhaps not written any more */
+        mam_unsee(user, id.time);
+        keep(user, p, id, &face, sent);
+        return id;
+    }
+    id = mam_id_make(user, &face);
+    keep(user, p, id, &face, sent);
+    mam_recent_note(user, p, id, sent);
     return id;
+}
+
+/* It bears its id, and was perhaps not written any more in the life that gave it. */
+static void archive_anew(struct user *user, const struct packet *p, struct mam_id id)
+{
+    struct mam_face face = mam_face_of(user, jid_full(p->from), p->stanza);
+    if (!mam_former_has(user, &face, id))
+        return;
+    mam_unsee(user, id.time);
+    keep(user, p, id, &face, false);
 }
 
 /* A message to one's own account is received, and so kept once. */
@@ -41,7 +78,7 @@ struct mam_id mam_sent(struct user *user, struct packet *p)
     if (!mam_enabled(user->sm) || jid_eq_bare(p->to, user->jid) ||
         !mam_keeps(user, p->stanza, p->to))
         return none;
-    return archive(user, p, p->to, true);
+    return archive(user, p, true);
 }
 
 static struct stanza *stamped(const struct user *user, const struct stanza *s, struct mam_id id)
@@ -54,10 +91,14 @@ static struct stanza *stamped(const struct user *user, const struct stanza *s, s
 
 void mam_received(struct user *user, struct packet *p)
 {
-    if (!mam_enabled(user->sm) || !mam_keeps(user, p->stanza, p->from) ||
-        mam_id_of(user, jid_full(p->from), p->stanza).time)
+    if (!mam_enabled(user->sm) || !mam_keeps(user, p->stanza, p->from))
         return;
-    struct mam_id id = archive(user, p, p->from, false);
+    struct mam_id id = mam_id_of(user, jid_full(p->from), p->stanza);
+    if (id.time) {
+        archive_anew(user, p, id);
+        return;
+    }
+    id = archive(user, p, false);
     struct stanza *s = stamped(user, p->stanza, id);
     stanza_unref(p->stanza);
     p->stanza = s;
@@ -115,6 +156,7 @@ static enum path_result at_start(struct path_event *e)
     struct sm *sm = e->sm;
     mam_write_start(sm);
     mam_recent_watch(sm);
+    mam_former_start(sm);
     random_fill(sm->c->env->random, sm->mam_key, sizeof sm->mam_key);
     loop_timer_init(&sm->mam_key_read.again, sm->loop, on_reread);
     read_key(sm);
@@ -139,6 +181,7 @@ static enum path_result at_user_load(struct path_event *e)
 static enum path_result at_stop(struct path_event *e)
 {
     loop_timer_stop(&e->sm->mam_key_read.again);
+    mam_former_stop(e->sm);
     mam_write_stop(e->sm);
     return PATH_PASS;
 }

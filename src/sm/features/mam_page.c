@@ -28,6 +28,7 @@ struct page {
     uint64_t *ids; /* asked for one by one, ascending */
     size_t id_count, id_next;
     uint32_t limit;
+    uint32_t late;             /* user->mam_late, when it was asked */
     bool missing;              /* an id that is not there: section 4.1.3, 4.3.2 */
     uint64_t ids_asked;        /* of them in the range, also those that do not fit on the page */
     struct mam_id first, last; /* of what was sent; time 0: nothing */
@@ -111,7 +112,7 @@ static void finish(struct page *page, bool complete, uint64_t count)
 static void note_seen(const struct page *page, struct session *s)
 {
     uint64_t from = page->first.time, upto = page->last.time;
-    if (!from || page->range.with.data || page->query.words.data)
+    if (!from || page->range.with.data || page->query.words.data || page->late != s->user->mam_late)
         return;
     if (from > upto) { /* XEP-0413: descending */
         from = page->last.time;
@@ -138,6 +139,14 @@ bool mam_has_seen(const struct session *session, const struct stanza *s)
         return false;
     uint64_t time = mam_id_of(session->user, from, s).time;
     return time && time >= session->seen_from && time <= session->seen_upto;
+}
+
+void mam_unsee(struct user *user, uint64_t time)
+{
+    user->mam_late++;
+    for (struct session *s = user->sessions; s; s = s->next)
+        if (time >= s->seen_from && time <= s->seen_upto)
+            s->seen_from = time + 1;
 }
 
 /* --- a page --- */
@@ -276,10 +285,14 @@ struct check {
     struct mam_id id;
 };
 
+/* For an end of a page an id will do that a former life has handed out and not written any more: it
+ * says itself where that is. */
 static void on_checked(void *arg, enum error e, const struct store_rows *rows)
 {
     struct check *check = arg;
-    if (e || !store_rows_count(rows) || mam_id_of_row(rows, 0).mark != check->id.mark)
+    const struct page *page = check->page;
+    bool there = !e && store_rows_count(rows) && mam_id_of_row(rows, 0).mark == check->id.mark;
+    if (!there && (e || page->query.has_ids || !mam_former_knows(page->iq->sm, check->id)))
         check->page->missing = true;
     free(check);
 }
@@ -441,6 +454,7 @@ static enum stanza_condition on_query(struct iq *iq)
     struct page *page = MEM_NEW(struct page);
     int64_t limit = iq->sm->c->env->config->archive_max_page;
     page->query = query;
+    page->late = iq->user->mam_late;
     page->limit = query.rsm.max < limit ? query.rsm.max : (uint32_t)limit;
     page->iq = iq_take(iq);
     begin(page);
