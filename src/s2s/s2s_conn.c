@@ -274,6 +274,12 @@ void s2s_conn_close(struct s2s_conn *c, const char *cause)
 
 void s2s_conn_error(struct s2s_conn *c, enum stream_condition condition, const char *text)
 {
+    s2s_conn_error_app(c, condition, text, STR_NULL);
+}
+
+void s2s_conn_error_app(struct s2s_conn *c, enum stream_condition condition, const char *text,
+                        struct str app)
+{
     struct log log = s2s_conn_log(c);
     struct buffer out;
     bool in_handshake = c->state == S2S_TLS;
@@ -289,7 +295,7 @@ void s2s_conn_error(struct s2s_conn *c, enum stream_condition condition, const c
         if (!c->header_sent)
             s2s_in_error_header(c);
         buffer_init(&out, 2048);
-        stream_error_write(&out, condition, text);
+        stream_error_write_app(&out, condition, text, app);
         s2s_conn_write_buffer(c, &out);
     }
     leave(c, STANZA_ERR_REMOTE_SERVER_TIMEOUT, text ? text : "stream error",

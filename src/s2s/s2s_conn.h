@@ -86,6 +86,9 @@ struct s2s_conn *s2s_conn_made(struct remote *r, const struct target *target, st
 void s2s_conn_set_state(struct s2s_conn *c, enum s2s_state state, const char *cause);
 void s2s_conn_close(struct s2s_conn *c, const char *cause);
 void s2s_conn_error(struct s2s_conn *c, enum stream_condition condition, const char *text);
+/* With an application-specific element (RFC 6120 section 4.9.4), as text. */
+void s2s_conn_error_app(struct s2s_conn *c, enum stream_condition condition, const char *text,
+                        struct str app);
 /* Ends without a word. `condition` is what stanzas that wait for it may come back with. */
 void s2s_conn_fail(struct s2s_conn *c, enum stanza_condition condition, const char *why);
 void s2s_conn_write(struct s2s_conn *c, struct str bytes);

@@ -281,7 +281,11 @@ void s2s_sm_enable(struct s2s_conn *c)
 
 static void on_enable(struct s2s_conn *c)
 {
-    if (c->role != S2S_ACCEPTED || c->sm || c->state != S2S_OPEN || !s2s_config(c->s2s)->s2s_acks) {
+    if (c->role == S2S_ACCEPTED && c->sm) { /* section 3: "SHOULD respond with a stream error" */
+        s2s_conn_error(c, STREAM_ERR_POLICY_VIOLATION, "stream management is enabled already");
+        return;
+    }
+    if (c->role != S2S_ACCEPTED || c->state != S2S_OPEN || !s2s_config(c->s2s)->s2s_acks) {
         s2s_conn_write(c, STR("<failed xmlns='urn:xmpp:sm:3'><unexpected-request "
                               "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>"));
         return;
@@ -304,6 +308,20 @@ void s2s_stanza_acknowledged(struct s2s *s, struct packet *p)
     s2s_done(s, p);
 }
 
+/* Section 6 */
+static void too_high(struct s2s_conn *c, uint32_t h)
+{
+    struct buffer app;
+
+    buffer_init(&app, 256);
+    buffer_printf(&app, "<handled-count-too-high xmlns='urn:xmpp:sm:3' h='%u' send-count='%u'/>", h,
+                  c->sm_out + (uint32_t)c->unacked.count);
+    s2s_conn_error_app(c, STREAM_ERR_UNDEFINED_CONDITION,
+                       "more is acknowledged than was sent (handled-count-too-high)",
+                       buffer_str(&app));
+    buffer_finish(&app);
+}
+
 static void on_ack(struct s2s_conn *c, const struct stanza *s)
 {
     uint64_t h;
@@ -315,8 +333,7 @@ static void on_ack(struct s2s_conn *c, const struct stanza *s)
     }
     count = (uint32_t)h - c->sm_out; /* section 4: modulo 2^32 */
     if (count > c->unacked.count) {
-        s2s_conn_error(c, STREAM_ERR_UNDEFINED_CONDITION,
-                       "more is acknowledged than was sent (handled-count-too-high)");
+        too_high(c, (uint32_t)h);
         return;
     }
     for (; count > 0; count--)
@@ -348,8 +365,9 @@ void s2s_sm_element(struct s2s_conn *c, const struct stanza *s)
         c->sm_counting = c->role == S2S_MADE && c->sm;
     else if (str_is(name, "failed"))
         on_failed(c);
-    else if (str_is(name, "resume"))
-        s2s_conn_write(c, STR("<failed xmlns='urn:xmpp:sm:3'><item-not-found "
+    else if (str_is(name, "resume")) /* section 5: no resumption here; what was not acknowledged
+                                        goes again on the next stream */
+        s2s_conn_write(c, STR("<failed xmlns='urn:xmpp:sm:3'><feature-not-implemented "
                               "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>"));
     else
         s2s_conn_error(c, STREAM_ERR_UNSUPPORTED_STANZA_TYPE, NULL);

@@ -106,28 +106,6 @@ void acks_forget(struct session *session)
 
 /* --- bounds: reliability.md B 39 and 41 --- */
 
-void acks_count(struct session *session, const struct packet *p, bool more)
-{
-    struct acks *acks = session->acks;
-    struct sm *sm = session->user->sm;
-    const struct config *config = sm->c->env->config;
-    size_t size = packet_size(p);
-    if (!more) {
-        acks->bytes -= size;
-        acks->waiting--;
-        return;
-    }
-    acks->bytes += size;
-    acks->waiting++;
-    acks->out++;
-    if (acks->bytes <= (size_t)config->sm_max_unacked_bytes &&
-        acks->waiting <= (uint32_t)config->sm_max_unacked)
-        return;
-    list_remove(&acks->node);
-    list_push(&sm->overfull, &acks->node);
-    loop_timer_start(&sm->acks, 0);
-}
-
 static struct session *oldest_asleep(const struct user *user, int64_t *ret_count)
 {
     struct session *oldest = NULL;
@@ -139,6 +117,45 @@ static struct session *oldest_asleep(const struct user *user, int64_t *ret_count
                 oldest = s;
         }
     return oldest;
+}
+
+static void overfull(struct session *session)
+{
+    struct sm *sm = session->user->sm;
+    list_remove(&session->acks->node);
+    list_push(&sm->overfull, &session->acks->node);
+    loop_timer_start(&sm->acks, 0);
+}
+
+/* B 41: all that sleep may keep as much together as one that is awake: the oldest makes room. */
+static void shed(const struct user *user)
+{
+    size_t bytes = 0;
+    int64_t count;
+    for (const struct session *s = user->sessions; s; s = s->next)
+        bytes += s->asleep ? s->acks->bytes : 0;
+    if (bytes > (size_t)user->sm->c->env->config->sm_max_unacked_bytes)
+        overfull(oldest_asleep(user, &count));
+}
+
+void acks_count(struct session *session, const struct packet *p, bool more)
+{
+    struct acks *acks = session->acks;
+    const struct config *config = session->user->sm->c->env->config;
+    size_t size = packet_size(p);
+    if (!more) {
+        acks->bytes -= size;
+        acks->waiting--;
+        return;
+    }
+    acks->bytes += size;
+    acks->waiting++;
+    acks->out++;
+    if (acks->bytes > (size_t)config->sm_max_unacked_bytes ||
+        acks->waiting > (uint32_t)config->sm_max_unacked)
+        overfull(session);
+    else if (session->asleep)
+        shed(session->user);
 }
 
 /* --- sleeping: section 7 --- */
@@ -162,11 +179,13 @@ bool acks_sleep(struct session *session)
     session->stale = false;
     list_remove(&session->peer_node);
     acks->deadline = loop_now(sm->loop) + (uint64_t)acks->max * 1000;
+    list_remove(&acks->node); /* it may have been overfull a moment ago */
     list_push(&sm->sleeping, &acks->node);
     flight_sleep(session);
     sleeper_write(session);
     if (!loop_timer_running(&sm->acks))
         loop_timer_start(&sm->acks, TICK_MS);
+    shed(user);
     return true;
 }
 
@@ -177,19 +196,28 @@ void acks_wake(struct session *session)
     sleeper_forget(session);
 }
 
+static void end_overfull(struct session *session)
+{
+    struct user *user = session->user;
+    log_info(&user->sm->c->log, "%s acknowledges nothing: its session ends (sm.max_unacked)",
+             session->jid->text);
+    user_hold(user);
+    if (session->asleep) {
+        sleeper_late(session);
+        session_end(session);
+        shed(user);
+    } else {
+        session_close(session, SESSION_ENDED, STR("policy-violation"));
+    }
+    user_release(user);
+}
+
 void acks_timer(struct loop_timer *timer)
 {
     struct sm *sm = MEM_CONTAINER(timer, struct sm, acks);
     struct list *node;
-    while ((node = list_pop(&sm->overfull))) {
-        struct session *s = LIST_ENTRY(node, struct acks, node)->session;
-        log_info(&sm->c->log, "%s acknowledges nothing: its session ends (sm.max_unacked)",
-                 s->jid->text);
-        if (s->asleep)
-            session_end(s);
-        else
-            session_close(s, SESSION_ENDED, STR("policy-violation"));
-    }
+    while ((node = list_pop(&sm->overfull)))
+        end_overfull(LIST_ENTRY(node, struct acks, node)->session);
     uint64_t now = loop_now(sm->loop);
     LIST_EACH_SAFE (it, &sm->sleeping) {
         struct acks *acks = LIST_ENTRY(it, struct acks, node);

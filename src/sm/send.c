@@ -180,8 +180,12 @@ enum send_kind send_kind_of(const struct stanza *s)
 
 bool send_is_our_delay(const struct sm *sm, const struct stanza *s, stanza_el el)
 {
-    return stanza_is(s, el, STR("delay"), NS_DELAY) &&
-           sm_domain(sm, stanza_attr(s, el, STR("from"))) != NULL;
+    if (!stanza_is(s, el, STR("delay"), NS_DELAY))
+        return false;
+    struct jid *from = jid_parse(stanza_attr(s, el, STR("from"))); /* however it is written */
+    bool ours = from && !from->local_len && sm_domain(sm, jid_domain(from));
+    jid_unref(from);
+    return ours;
 }
 
 void send_delay(struct sm *sm, struct packet *p, struct str by, int64_t since, const char *reason)

@@ -33,6 +33,19 @@ static bool is_name(struct str s)
            !memchr(s.data + 1, '{', s.len - 1);
 }
 
+/* `pattern` with one star in it: what it begins and what it ends with. */
+static bool is_like(struct str pattern, struct str actual)
+{
+    const char *star = memchr(pattern.data, '*', pattern.len);
+    size_t before = star ? (size_t)(star - pattern.data) : pattern.len;
+    size_t behind = star ? pattern.len - before - 1 : 0;
+
+    if (!star)
+        return str_eq(pattern, actual);
+    return actual.len >= before + behind && memcmp(actual.data, pattern.data, before) == 0 &&
+           memcmp(actual.data + actual.len - behind, star + 1, behind) == 0;
+}
+
 static bool match_value(struct match *m, struct str expected, struct str actual)
 {
     struct buffer text;
@@ -44,9 +57,6 @@ static bool match_value(struct match *m, struct str expected, struct str actual)
         return false;
     if (str_is(expected, "*"))
         return true;
-    if (expected.len > 2 && expected.data[expected.len - 2] == '/' &&
-        expected.data[expected.len - 1] == '*')
-        return str_starts(actual, (struct str){expected.data, expected.len - 1});
     if (is_name(expected)) {
         struct str name = {expected.data + 1, expected.len - 2};
 
@@ -57,7 +67,7 @@ static bool match_value(struct match *m, struct str expected, struct str actual)
     }
     buffer_init(&text, 1 << 24);
     vars_expand(m->vars, expected, false, &text);
-    same = str_eq(buffer_str(&text), actual);
+    same = is_like(buffer_str(&text), actual);
     buffer_finish(&text);
     return same;
 }

@@ -307,7 +307,38 @@ static void unacknowledged_goes_again(void **state)
     assert_heard(&w->out, "id='m3'");
     say(w, &w->out, "<a xmlns='urn:xmpp:sm:3' h='3'/>"); /* of two */
     assert_heard(&w->out, "undefined-condition");
+    assert_heard(&w->out, "<handled-count-too-high xmlns='urn:xmpp:sm:3' h='3' send-count='2'/>");
     assert_int_equal(w->got_count, 0);
+}
+
+/* XEP-0198 between servers, from the other side: sections 3 to 6. */
+static void acknowledgements_misused(void **state)
+{
+    struct world *w = *state;
+
+    come_in(w, HEADER("their.test", "home.test"));
+    assert_heard(&w->in, "<sm xmlns='urn:xmpp:sm:3'/>");
+    say(w, &w->in, "<enable xmlns='urn:xmpp:sm:3'/>"); /* section 3: not before the proof */
+    assert_heard(&w->in, "<failed xmlns='urn:xmpp:sm:3'><unexpected-request ");
+    conn_close(w->in.conn, 0);
+    dialback(w, "valid");
+    say(w, &w->in, "<resume xmlns='urn:xmpp:sm:3' previd='x' h='0'/>"); /* section 5 */
+    assert_heard(&w->in, "<failed xmlns='urn:xmpp:sm:3'><feature-not-implemented ");
+    say(w, &w->in, MESSAGE("a@their.test", "romeo@home.test"));
+    say(w, &w->in, "<enable xmlns='urn:xmpp:sm:3' resume='true'/><r xmlns='urn:xmpp:sm:3'/>");
+    /* No resumption, and what came before is not counted. */
+    assert_heard(&w->in, "<enabled xmlns='urn:xmpp:sm:3'/><a xmlns='urn:xmpp:sm:3' h='0'/>");
+    say(w, &w->in, "<enable xmlns='urn:xmpp:sm:3'/>"); /* section 3: once */
+    assert_heard(&w->in, "<policy-violation ");
+}
+
+static void acknowledgement_of_nothing(void **state)
+{
+    struct world *w = *state;
+
+    dialback(w, "valid");
+    say(w, &w->in, "<a xmlns='urn:xmpp:sm:3' h='0'/>"); /* of a stream without */
+    assert_heard(&w->in, "<policy-violation ");
 }
 
 /* The session manager is away for a while: nothing is lost, nothing is answered in its name. */
@@ -397,6 +428,8 @@ int main(void)
         WORLD_TEST(denied),
         WORLD_TEST(it_serves_another_domain),
         WORLD_TEST(unacknowledged_goes_again),
+        WORLD_TEST(acknowledgements_misused),
+        WORLD_TEST(acknowledgement_of_nothing),
         WORLD_TEST(what_comes_in_waits_for_home),
     };
 

@@ -13,6 +13,7 @@
 #include "sm/carbons.h"
 #include "sm/flight.h"
 #include "sm/iq.h"
+#include "sm/offline.h"
 #include "sm/send.h"
 #include "sm/stored.h"
 #include "store/users.h"
@@ -209,10 +210,11 @@ static void note_session(struct session *session, const struct packet *p)
             note(push, p);
 }
 
-/* Devices without a session. What is for one other device alone is not for them. */
+/* Devices without a session. What is for one other device alone is not for them, nor what they
+ * would find neither in the queue nor in the archive (XEP-0334 section 4.2). */
 void push_message(struct user *user, const struct packet *p, enum deliver_action action)
 {
-    if (!worthy(user, p) || (action == DELIVER_ONE && !carbons_concern(user, p)))
+    if (!worthy(user, p) || !offline_keeps(p->stanza) || (action == DELIVER_ONE && !carbons_concern(user, p)))
         return;
     for (struct push *push = user->pushes; push; push = push->next)
         if (!session_of(user, str_of(push->resource)))
