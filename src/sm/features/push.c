@@ -214,7 +214,8 @@ static void note_session(struct session *session, const struct packet *p)
  * would find neither in the queue nor in the archive (XEP-0334 section 4.2). */
 void push_message(struct user *user, const struct packet *p, enum deliver_action action)
 {
-    if (!worthy(user, p) || !offline_keeps(p->stanza) || (action == DELIVER_ONE && !carbons_concern(user, p)))
+    if (!worthy(user, p) || !offline_keeps(p->stanza) ||
+        (action == DELIVER_ONE && !carbons_concern(user, p)))
         return;
     for (struct push *push = user->pushes; push; push = push->next)
         if (!session_of(user, str_of(push->resource)))
