@@ -8,15 +8,14 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mapped.h"
 #include "base/mem.h"
 
-#define RING_PAGE 4096u
-#define BUSY      UINT64_MAX
+#define BUSY UINT64_MAX
 
 static const char magic[8] = "JDRING1\n";
 
@@ -42,25 +41,10 @@ struct ring {
     int fd;        /* holds the lock; -1: none */
 };
 
-/* Of whole pairs of words: what is behind `len` is zero in the place. Against halves of records,
- * not against somebody who means it. */
-static uint32_t checksum(const char *bytes, size_t len, uint64_t number)
-{
-    uint64_t a = number, b = len, word[2];
-
-    for (size_t i = 0; i < len; i += sizeof(word)) {
-        memcpy(word, bytes + i, sizeof(word));
-        a = (a ^ word[0]) * 0x9E3779B97F4A7C15u;
-        b = (b ^ word[1]) * 0xD6E8FEB86659FD93u;
-    }
-    a = (a ^ a >> 32) * 0x9E3779B97F4A7C15u ^ b ^ b >> 32;
-    return (uint32_t)(a >> 32);
-}
-
 static bool is_good(const struct ring *r, const char *bytes, size_t len, uint64_t number,
                     uint32_t check)
 {
-    return len > 0 && len <= r->record && checksum(bytes, len, number) == check;
+    return len > 0 && len <= r->record && mapped_check(bytes, len, number) == check;
 }
 
 /* A power of two: then a record's place is found without a division. */
@@ -82,7 +66,7 @@ static struct place *place_of(const struct ring *r, uint64_t number)
 
 static size_t size_of(uint64_t count, size_t record)
 {
-    return RING_PAGE + count * (sizeof(struct place) + record);
+    return MAPPED_PAGE + count * (sizeof(struct place) + record);
 }
 
 static struct ring *make(void *memory, uint64_t count, size_t record, size_t mapped)
@@ -90,7 +74,7 @@ static struct ring *make(void *memory, uint64_t count, size_t record, size_t map
     struct ring *r = MEM_NEW(struct ring);
 
     r->header = memory;
-    r->places = (char *)memory + RING_PAGE;
+    r->places = (char *)memory + MAPPED_PAGE;
     r->count = count;
     r->record = record;
     r->mapped = mapped;
@@ -143,33 +127,21 @@ static void recover(struct ring *r)
 static bool is_ring(const struct header *h, size_t size, size_t record)
 {
     return memcmp(h->magic, magic, sizeof(magic)) == 0 &&
-           h->places == (size - RING_PAGE) / (sizeof(struct place) + record) && h->places > 0 &&
+           h->places == (size - MAPPED_PAGE) / (sizeof(struct place) + record) && h->places > 0 &&
            (h->places & (h->places - 1)) == 0;
-}
-
-/* Made when it is missing, and locked: -1 when it cannot be, or another process writes there. */
-static int open_locked(const char *path)
-{
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
-        return fd;
-    if (fd >= 0)
-        close(fd);
-    return -1;
 }
 
 /* A file of another size is left to those who read it, and a new one takes its place. */
 static int open_sized(const char *path, size_t size, bool *ret_fresh)
 {
-    int fd = open_locked(path), e;
+    int fd = mapped_open(path), e;
     struct stat st;
 
     *ret_fresh = fd >= 0 && (fstat(fd, &st) != 0 || (size_t)st.st_size != size);
     if (*ret_fresh) {
         close(fd);
         (void)unlink(path);
-        fd = open_locked(path);
+        fd = mapped_open(path);
     }
     if (fd < 0)
         return -1;
@@ -267,7 +239,7 @@ void ring_end(struct ring *r, uint64_t number, size_t len)
 
     memset(p->bytes + len, 0, whole - len);
     p->len = (uint32_t)len;
-    p->check = checksum(p->bytes, len, number);
+    p->check = mapped_check(p->bytes, len, number);
     atomic_store_explicit(&p->number, number, memory_order_release);
 }
 

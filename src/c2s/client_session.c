@@ -362,9 +362,9 @@ static void on_started(struct c2s *s, struct client *c, const struct packet *p)
                 str_eq(session_id_str(&p->c2s), session_id_str(&c->id));
 
     if (!mine) {
-        /* The client has left meanwhile, or has been started elsewhere. */
+        /* The client has left meanwhile, or has been started elsewhere; it may come back. */
         if (!p->failed && p->sm.len > 0)
-            send_end(s, p->route_from, &p->c2s, &p->sm, p->target, STR_NULL);
+            send_end(s, p->route_from, &p->c2s, &p->sm, p->target, lost);
         return;
     }
     if (!p->failed) {

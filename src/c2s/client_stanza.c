@@ -2,7 +2,7 @@
  * `from`, a valid `to`, an iq that can be answered - and then handed to the session manager.
  * Nothing else in it is looked at.
  */
-#include "c2s/client.h"
+#include "c2s/client_acks.h"
 
 #include "base/mem.h"
 #include "link/traits.h"
@@ -112,7 +112,11 @@ void client_stanza(struct client *c, struct stanza *s)
         client_refuse(c, s, STANZA_ERR_BAD_REQUEST,
                       "an iq needs an id, a type, and as get or set exactly one child");
     } else if (iq == IQ_DROP || client_keepalive_answer(c, s)) {
-        /* not for anybody */
+        /* Not for anybody; but the session manager has to count it. */
+        if (client_acks_on(c)) {
+            client_session_send(c, s, NULL);
+            return;
+        }
     } else if (!parse_to(c, s, &to)) {
         client_refuse(c, s, STANZA_ERR_JID_MALFORMED, NULL);
     } else {

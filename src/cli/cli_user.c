@@ -215,6 +215,7 @@ static int user_passwd(struct cli_options *o, struct user_store *s, const struct
     }
     if (e == ERR_OK) {
         cli_user_tell(s, "user-passwd", jid);
+        cli_user_end_asleep(s, jid, STR(""));
         fprintf(stderr, "changed the password of %s%s\n", jid->text,
                 o->password_stdin ? "" : "; it is now");
         if (!o->password_stdin)
@@ -238,6 +239,7 @@ static int user_del(struct cli_options *o, struct user_store *s, const struct co
     if (e == ERR_OK || e == ERR_NOT_FOUND) {
         cli_user_tell(s, "user-gone", jid);
         wait_until_gone(s, jid);
+        cli_user_end_asleep(s, jid, STR(""));
         e = user_store_commit(s, users_delete(store_begin(s->users), jid_bare(jid)));
     }
     if (e != ERR_OK)

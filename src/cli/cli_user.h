@@ -10,6 +10,10 @@ struct jid *cli_user_account(const char *text);
 /* Tells every process of the server that runs on these data, if any does. */
 void cli_user_tell(const struct user_store *s, const char *command, const struct jid *jid);
 
+/* cli_user_asleep.c: streams that broke, whose SM-ID begins with that, may not be resumed. For when
+ * no server runs that could be told, or not all of it. */
+void cli_user_end_asleep(struct user_store *s, const struct jid *jid, struct str mark);
+
 /* cli_user_admin.c */
 typedef int cli_user_fn(struct cli_options *o, struct user_store *s, const struct config *config);
 cli_user_fn cli_user_disable, cli_user_enable, cli_user_sessions, cli_user_kick, cli_user_roster,

@@ -18,8 +18,10 @@ static int switch_account(struct cli_options *o, struct user_store *s, bool disa
     enum error e =
         user_store_commit(s, accounts_set_disabled(store_begin(s->accounts), jid_local(jid),
                                                    jid_domain(jid), disabled));
-    if (e == ERR_OK && disabled)
+    if (e == ERR_OK && disabled) {
         cli_user_tell(s, "user-disabled", jid);
+        cli_user_end_asleep(s, jid, STR(""));
+    }
     if (e == ERR_OK)
         fprintf(stderr, "%s %s\n", jid->text,
                 disabled ? "cannot log in any more" : "can log in again");

@@ -137,7 +137,9 @@ static int revoke(const struct cli_options *o, struct user_store *s, const struc
     }
     json_t *request =
         json_pack("{s:s, s:s, s:s}", "command", "user-device", "jid", jid->text, "device", id);
-    control_request_all(s->data_dir, request, count_ended, &ended);
+    /* Which streams are whose a c2s knows: without one those of all its devices end. */
+    if (control_request_all(s->data_dir, request, count_ended, &ended) == 0)
+        cli_user_end_asleep(s, jid, STR("d"));
     json_decref(request);
     fprintf(stderr, "revoked %s of %s; ended %lld session%s\n", all ? "every device" : id,
             jid->text, ended, ended == 1 ? "" : "s");

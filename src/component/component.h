@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 #include <stdatomic.h>
+#include "base/board.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/shared.h"
@@ -31,6 +32,7 @@ struct env {
     struct log log;
     struct ledger *ledger; /* the process's; NULL: none */
     struct ring *notes;    /* the process's; NULL: nobody wants it, or it cannot be had */
+    struct board *board;   /* of the one component here that asks for it; NULL: none */
     const char *data_dir;  /* databases, keys, secrets; "" with memory: stores only */
     struct shared *shared; /* with the process's other loops; NULL: there is one loop */
     unsigned seat;  /* which of the process's loops this is; 0, the first, has what is there once */
@@ -50,6 +52,7 @@ struct component_ops {
     bool keys;           /* shows certificates */
     uint32_t notes;      /* so many of COMPONENT_NOTE bytes survive kill -9, but not the loss of the
                           * power, without waiting for a disk: env->notes (base/ring.h) */
+    uint32_t board;      /* slots, at most, of the board that it wants (base/board.h); 0: none */
     unsigned bind_flags; /* of its own name: PACKET_BIND_DEFAULT for the default route */
     bool per_loop;       /* a process with several loops has one on each; else one on the last */
     /* Allocates component->state, opens listeners and stores, binds names. On failure logs what to

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/board.h"
 #include "base/mem.h"
 #include "base/ring.h"
 #include "component/answers.h"
@@ -189,6 +190,24 @@ static struct ring *open_notes(const struct runner_options *o, const struct log 
                  "bear another stanza-id (XEP-0359)",
                  path, strerror(errno));
     return ring;
+}
+
+/* --- the boards --- */
+
+/* Without one everything works but what it is for: clients coming back after kill -9. */
+static void open_board(struct runner *r, const struct component_ops *ops, const char *id,
+                       struct env *env)
+{
+    char path[4096], boot[BOARD_BOOT];
+
+    if (ops->board == 0)
+        return;
+    (void)snprintf(path, sizeof(path), "%s/run/%s.board", r->options->data_dir, id);
+    if (board_open(path, board_boot(boot), ops->board, &env->board) != ERR_OK)
+        log_warn(&env->log,
+                 "cannot open %s: %s; should this process be killed, clients cannot resume their "
+                 "sessions (XEP-0198) and log in anew",
+                 path, strerror(errno));
 }
 
 /* --- stopping: the components in reverse order, each when the one before has drained --- */
@@ -460,9 +479,11 @@ static bool attach(struct runner *r, struct component *c)
 static bool start_one(struct runner *r, const struct component_ops *ops, const char *id,
                       unsigned seat)
 {
-    struct component *c = component_create(ops, seats_env(r->seats, seat), id);
+    struct env *env = seats_env(r->seats, seat);
+    struct component *c = component_create(ops, env, id);
 
     r->components[r->count++] = c;
+    open_board(r, ops, id, env);
     if (!attach(r, c) || component_start(c) != ERR_OK)
         return false;
     for (unsigned i = 0; ops->attach && i < seat; i++) /* routers come first */
@@ -574,6 +595,8 @@ static void environment_destroy(struct runner *r)
     reload_destroy(r->reload);
     for (size_t i = r->count; i > 0; i--)
         component_destroy(r->components[i - 1]);
+    for (unsigned i = 0; i < seats_count(r->seats); i++)
+        board_close(seats_env(r->seats, i)->board);
     seats_destroy(r->seats);
     tls_client_destroy(r->router_trust);
     ledger_destroy(r->ledger);

@@ -8,6 +8,7 @@
 #include "link/traits.h"
 #include "sm/csi.h"
 #include "sm/sleeper.h"
+#include "sm/slot.h"
 
 #define TICK_MS     1000u
 #define PATIENCE_MS 3000u /* a resumption waits so long for what its client sent last */
@@ -38,6 +39,8 @@ void acks_handled(struct acks_place *place)
         return;
     list_remove(&place->node);
     place->acks = NULL;
+    if (acks->session)
+        slot_count(acks->session);
     if (list_empty(&acks->places) && acks->session && acks->resume)
         acks_go_on(acks->session, acks->resume);
     else if (list_empty(&acks->places) && acks->session && acks->kept)
@@ -81,6 +84,8 @@ bool acks_enable(struct session *session, struct str text)
     memcpy(acks->id, id.data, id.len);
     list_init(&acks->places);
     list_init(&acks->node);
+    acks->slot = BOARD_NONE;
+    slot_write(session);
     return true;
 }
 
@@ -98,6 +103,7 @@ void acks_forget(struct session *session)
     if (acks->resume)
         session_answer(session->user->sm, acks->resume, SESSION_RESUME, STR("item-not-found"));
     sleeper_forget(session);
+    slot_free(session);
     acks->resume = NULL;
     acks->session = NULL;
     session->acks = NULL;
@@ -183,6 +189,7 @@ bool acks_sleep(struct session *session)
     list_push(&sm->sleeping, &acks->node);
     flight_sleep(session);
     sleeper_write(session);
+    slot_write(session);
     if (!loop_timer_running(&sm->acks))
         loop_timer_start(&sm->acks, TICK_MS);
     shed(user);
@@ -194,6 +201,7 @@ void acks_wake(struct session *session)
     session->asleep = false;
     list_remove(&session->acks->node);
     sleeper_forget(session);
+    slot_write(session);
 }
 
 static void end_overfull(struct session *session)

@@ -21,6 +21,7 @@ struct acks {
     struct list node;        /* in sm->sleeping or sm->overfull */
     uint64_t deadline;       /* asleep: loop_now when it ends */
     bool kept, releasing;    /* a row is in the store, or is being deleted: sleeper.h */
+    uint32_t slot;           /* on the board: slot.h; BOARD_NONE: it has none */
     struct packet *resume;   /* waits until `places` is empty, or until the deadline */
     char id[ACKS_ID_MAX + 1];
 };

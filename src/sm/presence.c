@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "sm/privacy.h"
 #include "sm/send.h"
+#include "sm/slot.h"
 #include "sm/subscribe.h"
 #include "xmpp/namespaces.h"
 
@@ -180,6 +181,7 @@ static void available(struct session *session, struct packet *p)
     stanza_unref(session->presence);
     session->presence = stanza_ref(p->stanza);
     session->priority = priority;
+    slot_write(session);
     if (!took)
         session->takes_since = receipts_number(sm->receipts);
     to_subscribers(session, p->stanza);
@@ -250,6 +252,7 @@ void presence_from_client(struct session *session, struct packet *p)
             session->presence_due = false;
             keep_status(session->user, p->stanza);
             leave(session, p->stanza);
+            slot_write(session);
             packet_destroy(p);
         } else {
             session->presence_due = false;
@@ -356,6 +359,7 @@ void presence_replace(struct session *session, struct stanza *s)
 {
     stanza_unref(session->presence);
     session->presence = stanza_ref(s);
+    slot_write(session);
     to_subscribers(session, s);
     to_resources(session, s);
 }

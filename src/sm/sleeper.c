@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "link/traits.h"
 #include "sm/presence.h"
+#include "sm/slot.h"
 #include "sm/stored.h"
 #include "store/users.h"
 
@@ -131,6 +132,7 @@ void sleeper_revoke(struct sm *sm, struct jid *account, struct user *user, struc
     }
     if (user)
         user_release(user);
+    slot_revoke(sm, jid_bare(account), mark);
     store_commit(sessions_revoke(store_begin(sm->store), jid_bare(account), mark), NULL, NULL);
 }
 
@@ -234,6 +236,13 @@ static void on_deleted(void *arg, enum error e, const struct store_rows *rows)
     wish_destroy(w);
 }
 
+static void take_words(struct wish *w, struct str resource, struct str traits, struct str presence)
+{
+    w->resource = str_dup(resource);
+    w->traits = str_dup(traits.data ? traits : STR(""));
+    w->presence = presence.data ? str_dup(presence) : NULL;
+}
+
 static bool take_row(struct wish *w, const struct store_rows *rows)
 {
     enum { RESOURCE, MAX, IN, UNTIL, TRAITS, PRESENCE };
@@ -243,11 +252,28 @@ static bool take_row(struct wish *w, const struct store_rows *rows)
     w->late = store_int(rows, 0, UNTIL) < now_of(w->user->sm);
     if (w->late || !has_room(w->user, store_text(rows, 0, RESOURCE)))
         return false;
-    struct str traits = store_text(rows, 0, TRAITS), presence = store_text(rows, 0, PRESENCE);
     w->max = store_int(rows, 0, MAX);
-    w->resource = str_dup(store_text(rows, 0, RESOURCE));
-    w->traits = str_dup(traits.data ? traits : STR(""));
-    w->presence = presence.data ? str_dup(presence) : NULL;
+    take_words(w, store_text(rows, 0, RESOURCE), store_text(rows, 0, TRAITS),
+               store_text(rows, 0, PRESENCE));
+    return true;
+}
+
+/* No row was ever written of it, or that has gone: then the board knows it. */
+static bool take_slot(struct wish *w)
+{
+    struct sm *sm = w->user->sm;
+    struct slot_former *former = slot_find(sm, w->user, str_of(w->id));
+    char bytes[BOARD_BYTES];
+    struct slot_record r;
+    uint32_t in;
+    if (!former || !slot_read(sm, former, bytes, &r, &in))
+        return false;
+    w->in = in;
+    w->late = r.until < now_of(sm);
+    if (w->late || !has_room(w->user, r.resource))
+        return false;
+    w->max = r.max;
+    take_words(w, r.resource, r.traits, r.presence);
     return true;
 }
 
@@ -263,6 +289,8 @@ static void on_row(void *arg, enum error e, const struct store_rows *rows)
         packet_destroy(w->packet);
     else if (acks_find(w->user, str_of(w->id))) /* another stream was faster */
         acks_resume(w->user, w->packet);
+    else if (e == ERR_OK && store_rows_count(rows) == 0 && take_slot(w))
+        restore(w);
     else
         refuse(w);
     wish_destroy(w);

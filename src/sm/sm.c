@@ -17,6 +17,7 @@
 #include "sm/deliver.h"
 #include "sm/iq.h"
 #include "sm/sleeper.h"
+#include "sm/slot.h"
 #include "sm/mam.h"
 #include "sm/offline.h"
 #include "sm/outbox.h"
@@ -484,6 +485,7 @@ static enum error sm_start(struct component *c)
     sm->receipts = receipts_create(c, flight_handled, sm);
     flight_init(sm);
     sleeper_init(sm);
+    slot_init(sm);
     path_run(&sm->path, PATH_START, &(struct path_event){.sm = sm});
     for (size_t i = 0; i < sm->domains.count; i++)
         enter_domain(sm, str_of(sm->domains.names[i]));
@@ -532,8 +534,10 @@ static void sm_peer(struct component *c, struct str name, bool up)
     flight_peer(sm, name, up);
     if (up) {
         /* Users may be another's from now on: what we remember of them grows old. */
-        if (sm_domain(sm, name))
+        if (sm_domain(sm, name)) {
+            slot_peer(sm);
             user_unload_idle(sm);
+        }
         return;
     }
     bool link_lost = !link_is_up(c->link);
@@ -638,6 +642,7 @@ static void sm_destroy(struct component *c)
     path_run(&sm->path, PATH_STOP, &(struct path_event){.sm = sm});
     loop_timer_stop(&sm->acks);
     sleeper_finish(sm);
+    slot_finish(sm);
     loop_timer_stop(&sm->unload);
     loop_timer_stop(&sm->resume);
     loop_timer_stop(&sm->reaper);
@@ -674,6 +679,7 @@ const struct component_ops sm_component = {
     .name = "sm",
     .stores = 1u << STORE_USERS,
     .notes = MAM_NOTES,
+    .board = SLOT_MOST,
     .per_loop = true,
     .start = sm_start,
     .packet = on_packet,

@@ -47,6 +47,14 @@ struct flights {
     size_t guarded;     /* bytes of the messages in flight that nobody waits for */
 };
 
+/* What is on the board (slot.h). */
+struct slots {
+    struct board *board; /* env's; NULL: none */
+    struct hash formers; /* SM-ID -> struct slot_former */
+    struct loop_timer tick;
+    bool company; /* another process shares our domains: nothing is written */
+};
+
 /* A c2s, known by the name its sessions were started from. */
 struct peer {
     struct list sessions; /* session.peer_node; stale ones first */
@@ -75,6 +83,7 @@ struct sm {
     struct list overfull; /* struct acks: sessions that are to end */
     struct loop_timer acks;
     struct loop_timer expire; /* sleeper.h */
+    struct slots slots;
     struct loop_timer unload;
     struct loop_timer resume; /* runs after a lost link */
     struct loop_timer reaper; /* runs while sessions of a lost c2s end */

@@ -12,6 +12,7 @@
 #include "sm/push.h"
 #include "sm/send.h"
 #include "sm/session.h"
+#include "sm/slot.h"
 #include "sm/subscribe.h"
 
 static int64_t wall_seconds(const struct user *user)
@@ -324,6 +325,7 @@ static void finish_deletion(struct user *user)
     session_answer(user->sm, request, SESSION_DELETED, STR_NULL);
     while (user->sessions)
         session_close(user->sessions, SESSION_ENDED, STR("not-authorized"));
+    slot_revoke(user->sm, jid_full(user->jid), STR(""));
     subscribe_farewell(user);
     roster_finish(&user->roster);
     user->roster.version = 0;

@@ -69,6 +69,7 @@ struct process {
     struct config *config;
     struct component *component; /* NULL: not running */
     struct ring *notes;          /* stays when it is killed; NULL: it wants none */
+    struct board *board;         /* stays when it is killed; NULL: it wants none */
     const char *ordered;         /* an administrator's order: "restart", "shutdown"; NULL: none */
 };
 struct world {
@@ -109,8 +110,11 @@ void world_set(struct world *w, const char *setting);
 void world_add_domain(struct world *w, struct str domain);
 bool world_start(struct world *w); /* false after a message */
 void world_run(struct world *w, uint64_t ms);
-bool world_kill(struct world *w, struct str name);
+bool world_kill(struct world *w, struct str names); /* at the same moment */
 bool world_start_one(struct world *w, struct str name);
+/* The whole server, by kill -9 or with the machine. */
+bool world_kill_all(struct world *w, bool power);
+bool world_start_all(struct world *w);
 /* The same while the clock stands still. */
 bool world_kill_now(struct world *w, struct str name);
 bool world_start_now(struct world *w, struct str name);

@@ -449,6 +449,8 @@ static bool do_kill(struct run *r, struct str rest)
 {
     if (abroad(r, rest))
         return world_kill_abroad(&r->world) || fail(r, "it is not running");
+    if (str_is(rest, "all") || str_is(rest, "power"))
+        return world_kill_all(&r->world, str_is(rest, "power")) || fail(r, "it is not running");
     if (r->world.placement != PLACEMENT_PROCESSES)
         return fail(
             r, "write `placement processes` at the top: one process cannot lose a part of itself");
@@ -459,6 +461,8 @@ static bool do_start(struct run *r, struct str rest)
 {
     if (abroad(r, rest))
         return world_start_abroad(&r->world) || fail(r, "it cannot start");
+    if (str_is(rest, "all"))
+        return world_start_all(&r->world) || fail(r, "it cannot start");
     return world_start_one(&r->world, rest) || fail(r, "cannot start it");
 }
 

@@ -183,6 +183,7 @@ static bool make_env(struct world *w, struct process *p)
         .log = {.sink = w->log_sink},
         .ledger = w->ledger,
         .notes = p->notes,
+        .board = p->board,
         .data_dir = "",
         .shared = w->shared,
         .seat = p->seat,
@@ -252,6 +253,7 @@ static void add_processes(struct world *w, const struct component_ops *ops, unsi
         p->ops = ops;
         p->seat = i % seats;
         p->notes = ops->notes ? ring_create(WORLD_NOTES, COMPONENT_NOTE) : NULL;
+        p->board = ops->board ? board_create(ops->board) : NULL;
         if (count == 1)
             (void)snprintf(p->name, sizeof(p->name), "%s", ops->name);
         else
@@ -346,16 +348,48 @@ bool world_kill_now(struct world *w, struct str name)
 
 void world_power_lost(struct world *w)
 {
-    for (size_t i = 0; i < w->process_count; i++)
+    for (size_t i = 0; i < w->process_count; i++) {
         if (w->processes[i].notes)
             ring_clear(w->processes[i].notes);
+        if (w->processes[i].board)
+            board_clear(w->processes[i].board);
+    }
 }
 
-bool world_kill(struct world *w, struct str name)
+bool world_kill(struct world *w, struct str names)
 {
-    bool ok = world_kill_now(w, name);
+    struct str name;
+    bool ok = true;
+
+    while (str_split(&names, ' ', &name))
+        ok = world_kill_now(w, name) && ok;
+    world_run(w, 20);
+    return ok;
+}
+
+static bool kill_server(struct world *w, bool power)
+{
+    for (size_t i = w->process_count; i-- > 0;)
+        if (!world_kill_now(w, str_of(w->processes[i].name)))
+            return false;
+    if (power)
+        world_power_lost(w);
+    return true;
+}
+
+bool world_kill_all(struct world *w, bool power)
+{
+    bool ok = kill_server(w, power);
 
     world_run(w, 20);
+    return ok;
+}
+
+bool world_start_all(struct world *w)
+{
+    bool ok = start_all(w);
+
+    world_run(w, 2000);
     return ok;
 }
 
@@ -491,19 +525,10 @@ struct world *world_of(struct world *w, struct str domain)
 /* As a machine that loses its power. */
 bool world_kill_abroad(struct world *w)
 {
-    struct world *a = w->abroad;
+    bool ok = kill_server(w->abroad, true);
 
-    for (size_t i = a->process_count; i-- > 0;) {
-        struct process *p = &a->processes[i];
-        if (!p->component)
-            return false;
-        component_destroy(p->component);
-        p->component = NULL;
-        free_env(a, p);
-    }
-    world_power_lost(a);
     world_run(w, 20);
-    return true;
+    return ok;
 }
 
 bool world_start_abroad(struct world *w)
@@ -578,6 +603,7 @@ static void finish_server(struct world *w)
         if (p->config)
             free_env(w, p);
         ring_close(p->notes);
+        board_close(p->board);
     }
     for (int i = 0; i < 2; i++)
         store_close(w->keep[i]);

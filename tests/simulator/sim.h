@@ -95,6 +95,7 @@ struct sim_client {
     struct scram_client *scram;
     bool header_seen, paused;
     char session[128]; /* its SM-ID; "": none */
+    uint64_t lost;     /* when it lost the stream of that; 0: it has not */
     uint32_t heard, told;
     struct list unacked; /* struct sim_sent */
     bool asked;
@@ -137,6 +138,8 @@ struct sim {
     struct sim_fault faults[SIM_FAULTS];
     int fault_count;
     bool writing;              /* clients write */
+    uint64_t resume_ms;        /* so long after its stream broke a session can be resumed */
+    uint64_t power;            /* when it went for the last time */
     unsigned resumed, refused; /* resumptions */
     int complaints;
 };
@@ -158,6 +161,8 @@ __attribute__((format(printf, 2, 3))) void sim_complain(struct sim *s, const cha
 int sim_account_sent(struct sim *s, int from, int to, bool full);
 void sim_account_came(struct sim *s, int client, const struct stanza *message);
 struct sim_fault *sim_account_fault(struct sim *s, int client);
+/* A client's session, which broke then, cannot be resumed now. */
+void sim_account_refused(struct sim *s, const char *client, uint64_t broke);
 void sim_account_check(struct sim *s);
 /* For sim_kept.c. NULL: none of the account's. */
 struct sim_message *sim_account_find(struct sim *s, const struct stanza *stanza, stanza_el message);

@@ -10,6 +10,8 @@
 
 /* What a component lost with a fault it may take so long to get right again. */
 enum { OUTCOME_MS = 1000, SETTLED_MS = 2000, DELIVERED_MS = 3000 };
+/* The server knows that a stream broke earlier than its client, or later. */
+enum { MARGIN_MS = 1000 };
 
 static const char *name_of(const struct sim *s, int client)
 {
@@ -152,6 +154,20 @@ struct sim_fault *sim_account_fault(struct sim *s, int client)
     struct sim_fault *f = &s->faults[s->fault_count++];
     *f = (struct sim_fault){.begun = sim_now(s), .over = UINT64_MAX, .client = client};
     return f;
+}
+
+/* Only a machine without power forgets a session before its time; and where the disk fails nothing
+ * can be resumed, as the row of a session that slept has to go first. */
+void sim_account_refused(struct sim *s, const char *client, uint64_t broke)
+{
+    uint64_t now = sim_now(s);
+    if (!broke || s->power + MARGIN_MS >= broke || now - broke + MARGIN_MS >= s->resume_ms)
+        return;
+    for (int i = 0; i < s->fault_count; i++)
+        if (s->faults[i].disk && s->faults[i].begun <= now && s->faults[i].over >= broke)
+            return;
+    sim_complain(s, "%s, whose stream broke at %" PRIu64 ", cannot resume its session", client,
+                 broke);
 }
 
 /* --- the judgement --- */

@@ -183,6 +183,8 @@ static void disconnect(struct sim_client *c)
     c->paused = false;
     conn_close(c->conn, 0);
     c->conn = NULL;
+    if (c->state == SIM_ON && !c->lost)
+        c->lost = sim_now(c->sim);
     c->state = SIM_OFF;
     c->next_try = sim_now(c->sim) + RETRY_MS + sim_dice(c->sim, 800);
 }
@@ -232,6 +234,7 @@ static void enter(struct sim_client *c)
 {
     c->state = SIM_ON;
     c->asked = false;
+    c->lost = 0;
     sim_trace(c->sim, "%s is there", c->name);
 }
 
@@ -325,6 +328,7 @@ static bool negotiate(struct sim_client *c, const struct stanza *s)
         } else if (is(s, "failed")) {
             sim_trace(c->sim, "%s cannot resume", c->name);
             c->sim->refused++;
+            sim_account_refused(c->sim, c->name, c->lost);
             bind(c);
         } else {
             return false;

@@ -158,8 +158,10 @@ static void kill_all(struct plan *p, bool power)
         if (s->world.processes[i].component)
             die(p, &s->world.processes[i]);
     sim_disk_restart(s->disk, power);
-    if (power)
+    if (power) {
         world_power_lost(&s->world);
+        s->power = sim_now(s);
+    }
     p->start_at = sim_now(s) + 500 + sim_dice(s, 3000);
 }
 
@@ -463,7 +465,9 @@ static void make_world(struct plan *p, FILE *story)
     world_init_seeded(&s->world, sim_dice(s, 4) ? PLACEMENT_PROCESSES : PLACEMENT_INLINE, &options);
     make_clients(s);
     sim_disk_set_delay(s->disk, sim_dice(s, 2) ? 0 : sim_dice(s, 40), sim_dice(s, 20));
-    setting(s, "c2s.resume_time", 2 + sim_dice(s, 20));
+    uint32_t resume_time = 2 + sim_dice(s, 20);
+    s->resume_ms = resume_time * 1000;
+    setting(s, "c2s.resume_time", resume_time);
     setting(s, "sm.outbox_after", 50 + sim_dice(s, sim_dice(s, 2) ? 400 : 4000));
     p->pause = 20 + sim_dice(s, 400);
     p->unruly = sim_dice(s, 2) ? 0 : sim_dice(s, 60);

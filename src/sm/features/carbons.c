@@ -15,6 +15,7 @@
 #include "sm/presence.h"
 #include "sm/privacy.h"
 #include "sm/send.h"
+#include "sm/slot.h"
 #include "xmpp/namespaces.h"
 
 #define REMEMBERED 64u /* messages of a user whose errors are recognised */
@@ -28,6 +29,7 @@ void carbons_set(struct session *session, bool on)
         return;
     session->carbons = on;
     carbons->enabled += on ? 1u : (uint32_t)-1;
+    slot_write(session);
     if (carbons->enabled)
         return;
     free(carbons->copied);
