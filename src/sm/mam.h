@@ -55,7 +55,7 @@ void mam_set_user_prefs(struct user *user, enum mam_default standard, struct str
 void mam_prefs_destroy(struct mam_prefs *prefs); /* NULL is fine */
 /* The user's, or else the configuration's. */
 enum mam_default mam_standard(const struct user *user);
-/* XEP-0313 section 5.1.1, XEP-0334, XEP-0441: does it belong into the archive of the user, who
+/* XEP-0313 section 6.1.1, XEP-0334, XEP-0441: does it belong into the archive of the user, who
  * exchanges it with `with`? */
 bool mam_keeps(const struct user *user, const struct stanza *s, const struct jid *with);
 

@@ -1,4 +1,4 @@
-/* Which messages are kept in the archive: XEP-0313 section 5.1.1, hints (XEP-0334), what the user
+/* Which messages are kept in the archive: XEP-0313 section 6.1.1, hints (XEP-0334), what the user
  * wants (XEP-0441). */
 #include <stdlib.h>
 #include "base/mem.h"

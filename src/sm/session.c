@@ -279,7 +279,7 @@ static bool same_stream(const struct session *s, struct str text)
 }
 
 /* XEP-0386 section 3.2: "SHOULD terminate any earlier sessions from the same client", under
- * whatever tag it had them. */
+ * whatever tag it had it: there is one at most. */
 static struct session *of_same_client(const struct user *user, struct str resource)
 {
     for (struct session *s = user->sessions; s && resource.len >= BIND2_ID; s = s->next) {
@@ -298,12 +298,11 @@ static void begin(struct user *user, struct packet *p, const struct mam_ends *en
     struct sm *sm = user->sm;
     struct session *same = session_of(user, jid_resource(p->target));
     struct beginning b = read_beginning(p);
-    bool new_client = (b.traits & TRAIT_BIND2) && !b.resumed;
     if (same && b.resumed && (same->lost || (b.acks.data && same_stream(same, b.acks)))) {
         adopt(same, p, b.traits);
         return;
     }
-    if (!same && new_client)
+    if (!same && (b.traits & TRAIT_BIND2) && !b.resumed)
         same = of_same_client(user, jid_resource(p->target));
     struct str why = user->state == USER_READY
                          ? obstacle(user, same, b.resumed || (b.traits & TRAIT_BIND2))
@@ -313,10 +312,8 @@ static void begin(struct user *user, struct packet *p, const struct mam_ends *en
         return;
     }
     user_hold(user);
-    while (same) {
+    if (same)
         session_close(same, SESSION_REPLACED, STR_NULL); /* RFC 6120 section 7.7.2.2 */
-        same = new_client ? of_same_client(user, jid_resource(p->target)) : NULL;
-    }
     ensure_active(user);
     struct session *s = make(user, p);
     s->interested = b.resumed; /* its client asked for the roster long ago and will not again */

@@ -3,6 +3,8 @@ import base64
 import hashlib
 import hmac
 import json
+import subprocess
+import time
 
 import pytest
 from OpenSSL import SSL
@@ -56,6 +58,22 @@ def test_announced(people):
     client = Raw(people.port, people.domain, people.ca)
     assert client.open().find(f'{{{CB}}}sasl-channel-binding') is None
     client.close()
+
+
+def test_no_early_data(people, tmp_path):
+    """XEP-0388 section 3: what TLS 1.3 calls early data is not taken: the session tickets say so."""
+    ticket = tmp_path / 'session'
+    with subprocess.Popen(['openssl', 's_client', '-connect', f'127.0.0.1:{people.tls_port}', '-servername', people.domain, '-tls1_3',
+                           '-alpn', 'xmpp-client', '-sess_out', str(ticket)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as client:
+        until = time.monotonic() + 60
+        while not (ticket.exists() and b'END SSL SESSION' in ticket.read_bytes()):
+            assert time.monotonic() < until and client.poll() is None, 'no ticket'
+            time.sleep(0.05)
+        client.stdin.close()
+        client.kill()
+    text = subprocess.run(['openssl', 'sess_id', '-in', str(ticket), '-noout', '-text'], capture_output=True, check=True).stdout
+    assert b'Max Early Data: 0\n' in text
 
 
 @pytest.mark.parametrize('binding', [None, 'tls-exporter'])

@@ -186,7 +186,7 @@ static enum path_result at_stop(struct path_event *e)
     return PATH_PASS;
 }
 
-/* --- what is announced: XEP-0313 section 6, XEP-0359 section 6 --- */
+/* --- what is announced: XEP-0313 section 7, XEP-0359 section 6 --- */
 
 static void extend_account(struct iq *iq, struct builder *b)
 {

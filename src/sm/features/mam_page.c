@@ -2,7 +2,7 @@
  * that each costs the same however large the archive; nothing is kept open between them.
  *
  * A session remembers which part of the archive it has been shown: those messages it does not get
- * from the offline queue again (section 5.1.1).
+ * from the offline queue again (section 6.1.1).
  */
 #include <stdlib.h>
 #include "base/mem.h"
@@ -433,7 +433,7 @@ static void begin(struct page *page)
 }
 
 /* Nobody but the account itself, and from a session that the results can go to. The archives of
- * nodes (XEP-0313 section 5.1.3, XEP-0442) are others than the account's, and it has none. */
+ * nodes (XEP-0313 section 6.1.3, XEP-0442) are others than the account's, and it has none. */
 static enum stanza_condition may_ask(const struct iq *iq)
 {
     if (!iq->owner || !iq->session)
