@@ -278,8 +278,8 @@ static bool same_stream(const struct session *s, struct str text)
     return str_split(&text, ' ', &max) && str_split(&text, ' ', &id) && acks_is(s, id);
 }
 
-/* XEP-0386 section 3.2: "SHOULD terminate any earlier sessions from the same client", under
- * whatever tag it had it: there is one at most. */
+/* XEP-0386 section 3.2: "SHOULD terminate any earlier sessions from the same client", whatever its
+ * tag was. There is one at most, since each ended the one before. */
 static struct session *of_same_client(const struct user *user, struct str resource)
 {
     for (struct session *s = user->sessions; s && resource.len >= BIND2_ID; s = s->next) {
