@@ -1,13 +1,13 @@
 /* Streams that broke and may be resumed (XEP-0198): they end with the login, too, when there is no
  * session manager to end them - in the users' database, and on the boards of those that were killed
- * (sm/slot.h). */
+ * (component/slot_record.h). */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli_user.h"
-#include "sm/slot.h"
+#include "component/slot_record.h"
 
 /* One that a running session manager writes is locked, and that has been told. */
 static void clean_board(const char *path, const struct jid *jid, struct str mark)

@@ -6,10 +6,8 @@
 #ifndef JACKDAW_SM_SLOT_H
 #define JACKDAW_SM_SLOT_H
 
+#include "component/slot_record.h"
 #include "sm/acks.h"
-#include "sm/slot_record.h"
-
-#define SLOT_MOST 524288u /* sessions of one session manager: half a gibibyte of board */
 
 /* What the session is has changed: presence, traits, sleep. Takes a slot when it has none yet. */
 void slot_write(struct session *session);

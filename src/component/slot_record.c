@@ -1,5 +1,5 @@
 /* Slot record: see slot_record.h. */
-#include "sm/slot_record.h"
+#include "component/slot_record.h"
 
 #include <string.h>
 

@@ -1,10 +1,12 @@
-/* Slot record: what the slot of a session holds on the board (slot.h), as bytes and back. For the
- * session manager, and for commands that revoke logins while there is none.
+/* Slot record: what the slot of a session holds on a session manager's board (sm/slot.h), as bytes
+ * and back. For that, and for commands that revoke logins while there is none.
  */
-#ifndef JACKDAW_SM_SLOT_RECORD_H
-#define JACKDAW_SM_SLOT_RECORD_H
+#ifndef JACKDAW_COMPONENT_SLOT_RECORD_H
+#define JACKDAW_COMPONENT_SLOT_RECORD_H
 
 #include "base/board.h"
+
+#define SLOT_MOST 524288u /* sessions of one session manager: half a gibibyte of board */
 
 struct slot_record {
     int64_t until; /* seconds since 1970 when it can not be resumed any more; 0: it is awake */
