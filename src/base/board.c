@@ -66,7 +66,7 @@ static struct board *make(uint32_t most)
     struct board *b = MEM_NEW(struct board);
 
     b->most = (most + BOARD_CHUNK - 1) / BOARD_CHUNK;
-    b->chunks = mem_alloc_array(b->most, sizeof(*b->chunks));
+    b->chunks = mem_alloc_array(b->most, sizeof(void *));
     b->fd = -1;
     return b;
 }
