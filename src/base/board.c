@@ -36,9 +36,13 @@ struct chunk {
     struct slot slots[BOARD_CHUNK];
 };
 
+struct mapping {
+    struct chunk *chunk;
+};
+
 struct board {
     struct header *header;
-    struct chunk **chunks;
+    struct mapping *chunks;
     uint32_t count, most; /* of chunks */
     uint32_t *spare;      /* the slots that are free, the next one to be taken last */
     uint32_t spare_count;
@@ -52,7 +56,7 @@ static size_t offset_of(uint32_t chunk)
 
 static struct slot *slot_of(const struct board *b, uint32_t slot)
 {
-    return &b->chunks[slot / BOARD_CHUNK]->slots[slot % BOARD_CHUNK];
+    return &b->chunks[slot / BOARD_CHUNK].chunk->slots[slot % BOARD_CHUNK];
 }
 
 static bool is_good(const struct slot *s, uint32_t number)
@@ -66,7 +70,7 @@ static struct board *make(uint32_t most)
     struct board *b = MEM_NEW(struct board);
 
     b->most = (most + BOARD_CHUNK - 1) / BOARD_CHUNK;
-    b->chunks = mem_alloc_array(b->most, sizeof(void *));
+    b->chunks = mem_alloc_array(b->most, sizeof(*b->chunks));
     b->fd = -1;
     return b;
 }
@@ -115,7 +119,7 @@ static bool add_chunk(struct board *b)
 
     if (!chunk)
         return false;
-    b->chunks[b->count++] = chunk;
+    b->chunks[b->count++].chunk = chunk;
     b->spare = mem_realloc(b->spare, (size_t)b->count * BOARD_CHUNK * sizeof(*b->spare));
     recover(b, b->count - 1);
     return true;
@@ -208,7 +212,7 @@ void board_close(struct board *b)
     if (!b)
         return;
     for (uint32_t i = 0; i < b->count; i++)
-        unmap(b, b->chunks[i], sizeof(struct chunk));
+        unmap(b, b->chunks[i].chunk, sizeof(struct chunk));
     unmap(b, b->header, MAPPED_PAGE);
     if (b->fd >= 0)
         close(b->fd);
@@ -256,13 +260,13 @@ void board_free(struct board *b, uint32_t slot)
 
 void board_set(struct board *b, uint32_t slot, uint32_t number)
 {
-    atomic_store_explicit(&b->chunks[slot / BOARD_CHUNK]->numbers[slot % BOARD_CHUNK], number,
+    atomic_store_explicit(&b->chunks[slot / BOARD_CHUNK].chunk->numbers[slot % BOARD_CHUNK], number,
                           memory_order_release);
 }
 
 uint32_t board_number(const struct board *b, uint32_t slot)
 {
-    return atomic_load_explicit(&b->chunks[slot / BOARD_CHUNK]->numbers[slot % BOARD_CHUNK],
+    return atomic_load_explicit(&b->chunks[slot / BOARD_CHUNK].chunk->numbers[slot % BOARD_CHUNK],
                                 memory_order_acquire);
 }
 
