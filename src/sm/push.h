@@ -44,6 +44,8 @@ struct push {
 /* A message for the user is being delivered like that: what its devices that are not here have to
  * know. For users with pushes. */
 void push_message(struct user *user, const struct packet *p, enum deliver_action action);
+/* Somebody has asked to see the user's presence: likewise. */
+void push_request(struct user *user);
 /* Rows of push_load. */
 void push_add_rows(struct user *user, const struct store_rows *rows);
 /* The client of this session is there and looks for itself. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include "base/mem.h"
 #include "sm/send.h"
+#include "sm/subscription.h"
 #include "xmpp/namespaces.h"
 
 #define OPEN_MAX    100u   /* under way to one app server */
@@ -112,17 +113,32 @@ static void add_field(struct builder *b, const char *var, struct str value)
     builder_end(b);
 }
 
+static void add_count(struct builder *b, const char *var, uint32_t count)
+{
+    char text[16];
+    size_t len = (size_t)snprintf(text, sizeof text, "%u", count);
+    if (count)
+        add_field(b, var, (struct str){text, len});
+}
+
+static uint32_t pending_requests(const struct user *user)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < user->roster.count; i++)
+        count += subscription_pending_in(user->roster.items[i]->state);
+    return count;
+}
+
 /* urn:xmpp:push:summary, as much of it as sm.push_summary allows (section 9). */
 static void add_summary(struct builder *b, const struct push *push)
 {
-    char count[16];
-    size_t len = (size_t)snprintf(count, sizeof count, "%u", push->count);
     if (strcmp(push->user->sm->c->env->config->sm_push_summary, "none") == 0)
         return;
     builder_start(b, STR("x"), NS_DATA);
     builder_attr(b, STR("type"), STR("submit"));
     add_field(b, "FORM_TYPE", NS_PUSH_SUMMARY);
-    add_field(b, "message-count", (struct str){count, len});
+    add_count(b, "message-count", push->count);
+    add_count(b, "pending-subscription-count", pending_requests(push->user));
     if (push->sender)
         add_field(b, "last-message-sender", jid_full(push->sender));
     if (push->body)

@@ -4,6 +4,7 @@
 
 #include "sm/change.h"
 #include "sm/presence.h"
+#include "sm/push.h"
 #include "sm/send.h"
 #include "xmpp/namespaces.h"
 
@@ -177,6 +178,8 @@ static void commit_inbound(struct user *user, enum subscription_event e,
     apply(c, user, contact, step.next, item && item->approved, request);
     change_goes_first(c);
     change_commit(c);
+    if (request && user->pushes)
+        push_request(user);
     stanza_unref(request);
     jid_unref(contact);
 }

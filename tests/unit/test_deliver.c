@@ -267,6 +267,30 @@ static void to_other_servers_and_back(void **state)
     client_nothing(romeo);
 }
 
+/* What only we may say about a message: carbons (XEP-0280 section 11), a stamp in our name
+ * (XEP-0203 section 5), ids in our name (XEP-0359 section 3). A server of ours would not let it
+ * out. */
+static void forged_by_strangers(void **state)
+{
+    struct sm_world *w = *state;
+    struct client *romeo = client_online(w, "romeo@example.net/orchard");
+    remote_send(
+        w, "<message from='nurse@remote.example/a' to='romeo@example.net/orchard' id='1'>"
+           "<received xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'/>"
+           "</received><sent xmlns='urn:xmpp:carbons:2'/><body>hi</body>"
+           "<sent xmlns='urn:xmpp:carbons:2'/><private xmlns='urn:xmpp:carbons:2'/></message>");
+    client_expect(romeo,
+                  "<message id='1' from='nurse@remote.example/a' to='romeo@example.net/orchard'>"
+                  "<body>hi</body><private xmlns='urn:xmpp:carbons:2'/></message>");
+    remote_send(w, "<message from='nurse@remote.example/a' to='romeo@example.net/orchard' id='2'>"
+                   "<delay xmlns='urn:xmpp:delay' from='Example.NET' stamp='2001-01-01T00:00:00Z'/>"
+                   "<delay xmlns='urn:xmpp:delay' from='example.net' stamp='2001-01-01T00:00:00Z'/>"
+                   "<stanza-id xmlns='urn:xmpp:sid:0' by='romeo@example.net' id='x'/>"
+                   "<stanza-id xmlns='urn:xmpp:sid:0' by='Romeo@example.net' id='y'/></message>");
+    client_expect(romeo,
+                  "<message id='2' from='nurse@remote.example/a' to='romeo@example.net/orchard'/>");
+}
+
 static void a_c2s_goes(void **state)
 {
     struct sm_world *w = *state;
@@ -304,6 +328,7 @@ int main(void)
         WORLD_TEST(malformed),
         WORLD_TEST(to_the_domain),
         WORLD_TEST(to_other_servers_and_back),
+        WORLD_TEST(forged_by_strangers),
         WORLD_TEST(a_c2s_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,8 +3,9 @@
  * whose session sleeps (XEP-0198) of what waits for it there; one that is inactive (XEP-0352) of
  * what it does not acknowledge in time, since its connection may be dead without anybody knowing.
  *
- * Worth a push are messages that somebody wrote: with a text, encrypted, a call, an invitation. Not
- * presence, typing, receipts, errors, headlines, nor what one's own other devices sent.
+ * Worth a push are messages that somebody wrote: with a text, encrypted, a call, an invitation; and
+ * requests to see the user's presence. Not presence, typing, receipts, errors, headlines, nor what
+ * one's own other devices sent.
  */
 #include "sm/push.h"
 
@@ -220,6 +221,16 @@ void push_message(struct user *user, const struct packet *p, enum deliver_action
     for (struct push *push = user->pushes; push; push = push->next)
         if (!session_of(user, str_of(push->resource)))
             note(push, p);
+}
+
+/* Section 6, "number of pending subscription requests": they wait for whoever comes next. */
+void push_request(struct user *user)
+{
+    for (struct push *push = user->pushes; push; push = push->next) {
+        const struct session *session = session_of(user, str_of(push->resource));
+        if (!session || session->asleep)
+            push_publish(push);
+    }
 }
 
 static bool has_push(const struct session *session)
