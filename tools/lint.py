@@ -86,7 +86,7 @@ class Report:
 
 def tracked(*suffixes):
     """Files that git knows or would add, below the folders that hold code."""
-    out = subprocess.run(['git', 'ls-files', '-co', '--exclude-standard'], cwd=ROOT, check=True,
+    out = subprocess.run(['git', '-c', 'safe.directory=*', 'ls-files', '-co', '--exclude-standard'], cwd=ROOT, check=True,
                          capture_output=True, text=True).stdout.split('\n')
     return sorted(f for f in out if f.endswith(suffixes) and (ROOT / f).is_file())
 

@@ -25,6 +25,7 @@ class Steady:
         self.h = 0         # stanzas of the server's
         self.acknowledged, self.got, self.errors = set(), [], []
         self.resumed = self.bound = 0
+        self.broken = []  # connections that were there
         self.raw = None
         self.stopping, self.paused = threading.Event(), threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -109,8 +110,9 @@ class Steady:
                         self.take(self.raw.next(0.01))
                     except TimeoutError:
                         pass
-            except (Closed, OSError, TimeoutError, AssertionError):
+            except (Closed, OSError, TimeoutError, AssertionError) as e:
                 if self.raw:
+                    self.broken.append(repr(e)[-200:])
                     self.raw.close()
                 self.raw = None
                 time.sleep(0.1)
@@ -136,7 +138,8 @@ def balance(sender, receiver, copies):
     assert not missing, f'{len(missing)} acknowledged messages are lost, e.g. {sorted(missing)[:5]}'
     first = list(dict.fromkeys(receiver.got))
     assert first == sorted(first), 'out of order'
-    assert max(receiver.got.count(n) for n in set(receiver.got)) <= copies
+    most = max(receiver.got.count(n) for n in set(receiver.got))
+    assert most <= copies, f'{most} copies; broken: {sender.broken}, {receiver.broken}'
     assert not receiver.errors and not sender.errors
 
 
