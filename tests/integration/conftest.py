@@ -116,8 +116,11 @@ def pytest_generate_tests(metafunc):
                              ids=lambda p: p if p.database == 'sqlite' else f'{p}-{p.database}', scope='module')
 
 
+# Of so many workers (pytest-xdist), which one we are: where they share a network, none may take what is another's.
+WORKERS = int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', '1'))
+WORKER = int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))
 # Below those that the kernel gives to connections: one of these could hold a server's port when the server comes back.
-_ports = iter(random.sample(range(10000, 30000), 20000))
+_ports = iter(random.sample(range(10000 + WORKER, 30000, WORKERS), 20000 // WORKERS))
 
 
 def free_port():

@@ -10,13 +10,18 @@ from pathlib import Path
 import pytest
 
 import names
-from conftest import free_port, need, need_namespaces
+from conftest import WORKER, free_port, need, need_namespaces
 
-DNS = '127.0.4.53'
+DNS = f'127.0.4.{53 + WORKER}'
 
 
 class Names(names.Names):
     def __init__(self, records):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            try:
+                s.bind((DNS, 53))
+            except PermissionError:
+                pytest.skip('needs root, for the port of DNS')
         super().__init__(records, DNS, 'jd.')
 
 

@@ -121,7 +121,7 @@ def installation(world):
 def shared(world):
     """One installation for the tests that break nothing."""
     s = Installation('processes', ['s2s.enabled=true', f'resolver.forwarders={world.forwarder}', 'resolver.hosts=',
-                                   f'resolver.trust_anchor={world.anchor}', 'resolver.timeout=4'])
+                                   f'resolver.trust_anchor={world.anchor}', 'resolver.timeout=15'])
     try:
         s.start()
         yield s
@@ -229,24 +229,30 @@ def test_what_is_no_question_has_no_answer(probe):
     assert ips(probe.resolve('plain.jd'))  # the first that is answered
 
 
-def test_a_dead_server_delays_only_its_own(probe, shared):
-    """Many questions to it, and the others, asked later, are answered before; each of its own ends at its deadline."""
-    for i in range(100):
-        probe.ask(f'n{i}.dead.jd', f'dead{i}')
-    for i in range(50):
-        probe.ask(f'host{i}.big.jd', f'fresh{i}')
-    probe.ask('plain.jd', 'plain')
-    got = {}
-    while sum(not i.startswith('dead') for i in got) < 51:
-        answer = probe.answer(10)
-        got[answer.get('id')] = answer
+def test_a_dead_server_delays_only_its_own(installation):
+    """Many questions to it, and the others, asked later, are answered before; each of its own ends at its deadline. A machine that does
+    not come through the others before a deadline gets a later one: if they had to wait for the dead ones no deadline would do."""
+    for deadline in (4, 15, 60):
+        server = installation(f'resolver.timeout={deadline}')
+        probe = Probe(server)
+        for i in range(100):
+            probe.ask(f'n{i}.dead.jd', f'dead{i}')
+        for i in range(50):
+            probe.ask(f'host{i}.big.jd', f'fresh{i}')
+        probe.ask('plain.jd', 'plain')
+        got = {}
+        while sum(not i.startswith('dead') for i in got) < 51:
+            answer = probe.answer()
+            got[answer.get('id')] = answer
+        if len(got) < 151:
+            break
     assert len(got) < 151, 'the dead server delayed others'
     assert ips(got['plain']) and len(ips(got['fresh7'])) == 6
     while len(got) < 151:
-        answer = probe.answer(10)
+        answer = probe.answer(deadline + WAIT)
         got[answer.get('id')] = answer
     assert {got[f'dead{i}'].get('error') for i in range(100)} == {'timeout'}
-    assert shared.status()['components']['resolver']['pending'] == 0
+    assert server.status()['components']['resolver']['pending'] == 0
 
 
 def test_a_forwarder_silent_about_one_domain_is_not_dead(world, installation):
@@ -263,7 +269,7 @@ def test_a_forwarder_silent_about_one_domain_is_not_dead(world, installation):
                 time.sleep(0.05)
             id = probe.ask(f'host{round}.big.jd')
             while True:
-                answer = probe.answer(10)
+                answer = probe.answer()
                 if answer.get('id') == id:
                     break
             assert len(ips(answer)) == 6, 'the forwarder was taken for dead'
@@ -275,7 +281,7 @@ def test_a_forwarder_silent_about_one_domain_is_not_dead(world, installation):
 def test_no_server_at_all(world, installation):
     server = installation('resolver.timeout=2', forwarder=f'127.0.0.1@{world.silent.port}')
     probe = Probe(server)
-    assert probe.resolve('good.jd', 20).get('error') == 'timeout'
+    assert probe.resolve('good.jd').get('error') == 'timeout'
     assert ips(probe.resolve('192.0.2.1'))
 
 
@@ -286,7 +292,7 @@ def test_equal_questions_share_one_lookup(world, installation):
     before = shared.status()['components']['resolver']
     for i in range(100):
         probe.ask('Shared.dead.jd' if i % 2 else 'shared.dead.jd', f's{i}')
-    got = [probe.answer(10) for _ in range(100)]
+    got = [probe.answer() for _ in range(100)]
     after = shared.status()['components']['resolver']
     assert {a.get('id') for a in got} == {f's{i}' for i in range(100)}
     assert {a.get('name') for a in got} == {'Shared.dead.jd', 'shared.dead.jd'}
@@ -331,7 +337,7 @@ def test_reload_reads_everything_anew(world, installation):
     id = probe.ask('waiting.dead.jd')
     assert ips(probe.resolve('192.0.2.9'))  # it has taken what was asked before
     server.processes['resolver'].signal(1)
-    answer = probe.answer(10)
+    answer = probe.answer()
     assert (answer.get('id'), answer.get('error')) == (id, 'timeout')
     assert ips(probe.resolve('inhosts.jd')) == [('192.0.2.78', 5269, 'start')]
 
