@@ -27,7 +27,7 @@ class Steady:
         self.resumed = self.bound = 0
         self.broken = []  # connections that were there
         self.raw = None
-        self.stopping, self.paused = threading.Event(), threading.Event()
+        self.stopping, self.paused, self.resting = threading.Event(), threading.Event(), threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
@@ -100,7 +100,9 @@ class Steady:
             try:
                 if self.raw is None:
                     self.come()
-                if not self.paused.is_set():
+                if self.paused.is_set():
+                    self.resting.set()
+                else:
                     self.sent += 1  # first: when the connection breaks in it, the number is given all the same
                     self.give(self.sent - 1)
                 self.raw.send(f'<r {SM}/>')
@@ -119,9 +121,10 @@ class Steady:
 
     def settle(self, seconds=WAIT):
         """No more messages; until all are acknowledged."""
+        self.resting.clear()
         self.paused.set()
         until = time.monotonic() + seconds
-        while any(n is not None for n in self.out) or self.raw is None:
+        while not self.resting.is_set() or any(n is not None for n in self.out) or self.raw is None:
             assert time.monotonic() < until, f'{self.name}: {self.out[:5]} not acknowledged after {seconds} s'
             time.sleep(0.05)
 
@@ -150,6 +153,18 @@ def more(*clients, seconds=WAIT):
     while any(len(c.got) <= n for c, n in zip(clients, had)):
         assert time.monotonic() < until, f'nothing came in {seconds} s'
         time.sleep(0.05)
+
+
+def catch_up(one, other):
+    """A pause: until all that the two have sent each other has been acknowledged and is there."""
+    for c in (one, other):
+        c.settle()
+    until = time.monotonic() + WAIT
+    while not one.acknowledged <= set(other.got) or not other.acknowledged <= set(one.got):
+        assert time.monotonic() < until, 'what was acknowledged does not arrive'
+        time.sleep(0.05)
+    for c in (one, other):
+        c.paused.clear()
 
 
 def cut(*clients):
@@ -191,14 +206,14 @@ def finish(server, romeo, juliet, kills):
 @pytest.mark.parametrize('component', ['sm', 'router', 'c2s'])
 def test_kill_under_traffic(pair, component):
     server, romeo, juliet = pair
-    more(romeo, juliet)
     for _ in range(3):
+        more(romeo, juliet)
         server.of(component).kill()
         name = component if server.placement == 'processes' else 'serve'
         time.sleep(0.3)
         server.start_one(name)
-        more(romeo, juliet)
-    finish(server, romeo, juliet, 3)
+        catch_up(romeo, juliet)  # so that no message is older than one kill
+    finish(server, romeo, juliet, 1)
     if server.placement == 'processes' and component == 'c2s':
         assert romeo.resumed >= 3 and juliet.resumed >= 3 and romeo.bound == juliet.bound == 1
 

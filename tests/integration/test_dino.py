@@ -1,11 +1,9 @@
 """Dino (Debian's) with the real server: TLS by its own CA, SCRAM, what it has from the archive after it was away (XEP-0313), what
 another client of the account said (XEP-0280), what a cut connection costs (XEP-0198): nothing. It finds its server at port 5222 of
 the account's domain, so that is localhost, in the network that these tests have of their own. It knows no XEP-0352."""
-import os
-
 import pytest
 
-from conftest import Server, need
+from conftest import Server, need, need_namespaces
 from cut import Cuttable
 from dino import Dino, Screen
 from raw import NS
@@ -21,8 +19,7 @@ class Localhost(Server):
 def verona(placement):
     for program, package in (('dino-im', 'dino-im'), ('Xvfb', 'xvfb'), ('xdotool', 'xdotool'), ('dbus-run-session', 'dbus')):
         need(program, package)
-    if os.geteuid() != 0:
-        pytest.skip("Dino's authorities and its DNS are files of the machine: only root can give it others")
+    need_namespaces()  # Dino's authorities and its DNS are files of the machine
     server = Localhost(placement)
     try:
         server.start()
