@@ -54,6 +54,15 @@ def pytest_configure(config):
     own_network()
 
 
+# What takes longest begins first: a worker that comes to one of these last would let the others wait.
+LONGEST = ['test_tables', 'test_store_faults', 'test_moving', 'test_peer_killed', 'test_threads', 'test_s2s', 'test_s2s_world']
+
+
+def pytest_collection_modifyitems(items):
+    place = {name: n for n, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
+
+
 def need(program, package):
     """Skips where a program of Debian's is missing; `make test` installs them all (tools/deps.sh test)."""
     if not shutil.which(program, path=os.environ['PATH'] + ':/usr/sbin:/sbin'):
