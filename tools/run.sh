@@ -33,7 +33,9 @@ Connect, in two other terminals, with any XMPP client, for example
     profanity (apt-get install profanity):   /connect alice@$domain server 127.0.0.1
                                              /connect bob@$domain server 127.0.0.1
         alice then writes   /sub request bob@$domain   bob   /sub allow alice@$domain   and both   /msg ...
-    Gajim, Dino:   add the account alice@$domain; where they ask for a host, 127.0.0.1 and port 5222
+    Gajim:   add the account alice@$domain; where it asks for a host, 127.0.0.1 and port 5222
+    Dino:    add the account alice@$domain; it looks for the server at $domain itself, and does not ask about certificates:
+             the system has to trust this server's (below)
 
 The client asks once whether it may trust the certificate: this server has made one of its own. To be asked by
 none, let the client (or the system) trust   $data/certificates/ca.pem

@@ -65,7 +65,7 @@ bool control_server_runs(const char *data_dir);
 /* One component as a process of its own; cli_serve.c. */
 int cli_run_one(struct cli_options *o, const struct component_ops *ops);
 
-/* The data directory, or false after a message: what most commands begin with. */
+/* The data directory of a server that runs or has run, which is not made; false after a message. */
 bool cli_find_data_dir(const struct cli_options *o, char out[CLI_PATH_MAX]);
 
 /* commands.def as a table; ends with name == NULL. */

@@ -30,7 +30,7 @@ static void on_table(void *arg, const struct archive_table *table)
     char hash[2 * ARCHIVE_HASH + 1];
     str_hex(table->hash, ARCHIVE_HASH, hash);
     progress_clear(&r->progress);
-    printf("%-28s %10llu rows  %.*s\n", table->name, (unsigned long long)table->rows, HEX, hash);
+    printf("%-32s %10llu rows  %.*s\n", table->name, (unsigned long long)table->rows, HEX, hash);
     r->rows += table->rows;
     r->tables++;
 }

@@ -163,7 +163,7 @@ static bool make_path(char *path)
     return false;
 }
 
-bool cli_data_dir(const struct config *config, char out[CLI_PATH_MAX])
+static bool name_data_dir(const struct config *config, char out[CLI_PATH_MAX])
 {
     const char *xdg = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
 
@@ -180,13 +180,18 @@ bool cli_data_dir(const struct config *config, char out[CLI_PATH_MAX])
             "there is neither HOME nor XDG_DATA_HOME; say where to keep data with --data DIR");
         return false;
     }
-    return make_path(out);
+    return true;
+}
+
+bool cli_data_dir(const struct config *config, char out[CLI_PATH_MAX])
+{
+    return name_data_dir(config, out) && make_path(out);
 }
 
 bool cli_find_data_dir(const struct cli_options *o, char out[CLI_PATH_MAX])
 {
     struct config *config = cli_config(o);
-    bool found = config && cli_data_dir(config, out);
+    bool found = config && name_data_dir(config, out);
 
     config_destroy(config);
     return found;

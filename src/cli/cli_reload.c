@@ -54,10 +54,7 @@ static bool run(const char *data_dir)
 
 int cli_reload(struct cli_options *o)
 {
-    struct config *config = cli_config(o);
     char data_dir[CLI_PATH_MAX];
-    bool done = config && cli_data_dir(config, data_dir) && run(data_dir);
 
-    config_destroy(config);
-    return done ? 0 : 1;
+    return cli_find_data_dir(o, data_dir) && run(data_dir) ? 0 : 1;
 }

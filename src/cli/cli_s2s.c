@@ -73,13 +73,11 @@ static void print_all(const json_t *all)
 
 static int list(struct cli_options *o)
 {
-    struct config *config = cli_config(o);
     char data_dir[CLI_PATH_MAX];
     json_t *request, *all;
-    bool found = config && cli_data_dir(config, data_dir);
+    bool found;
 
-    config_destroy(config);
-    if (!found)
+    if (!cli_find_data_dir(o, data_dir))
         return 1;
     request = json_pack("{s:s}", "command", "s2s-list");
     all = json_object();

@@ -3,7 +3,6 @@
 #include "cli/cli.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Puts one process's components beside those of the others. */
@@ -18,18 +17,58 @@ static void merge(void *arg, const json_t *answer)
         (void)json_object_set(all, "version", json_object_get(answer, "version"));
 }
 
-static void print_value(const char *key, const json_t *value)
+/* "peer sm, up yes, names sm localhost" */
+static void print_inline(const json_t *value)
 {
+    json_t *v = (json_t *)(uintptr_t)value, *item;
+    const char *key;
+    size_t i, n = 0;
+
     if (json_is_string(value))
-        printf("  %-28s %s\n", key, json_string_value(value));
+        fputs(json_string_value(value), stdout);
     else if (json_is_integer(value))
-        printf("  %-28s %lld\n", key, (long long)json_integer_value(value));
+        printf("%lld", (long long)json_integer_value(value));
     else if (json_is_boolean(value))
-        printf("  %-28s %s\n", key, json_is_true(value) ? "yes" : "no");
-    else {
-        char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-        printf("  %-28s %s\n", key, text ? text : "");
-        free(text);
+        fputs(json_is_true(value) ? "yes" : "no", stdout);
+    else if (json_object_size(value) == 0 && json_array_size(value) == 0)
+        fputs("none", stdout);
+    json_object_foreach(v, key, item)
+    {
+        printf("%s%s ", n++ ? ", " : "", key);
+        print_inline(item);
+    }
+    json_array_foreach(v, i, item)
+    {
+        fputs(i ? " " : "", stdout);
+        print_inline(item);
+    }
+}
+
+static void print_line(int indent, const char *key, const json_t *value)
+{
+    printf("%*s%-*s ", indent, "", 30 - indent, key);
+    print_inline(value);
+    puts("");
+}
+
+/* What has parts gets a line for each. */
+static void print_value(const char *key, json_t *value)
+{
+    const char *part;
+    json_t *item;
+    size_t i;
+
+    if (!json_object_size(value) && !json_is_object(json_array_get(value, 0))) {
+        print_line(2, key, value);
+        return;
+    }
+    printf("  %s\n", key);
+    json_object_foreach(value, part, item) print_line(4, part, item);
+    json_array_foreach(value, i, item)
+    {
+        fputs("    ", stdout);
+        print_inline(item);
+        puts("");
     }
 }
 
@@ -105,18 +144,12 @@ static void print_status(json_t *all)
 
 int cli_status(struct cli_options *o)
 {
-    struct config *config = cli_config(o);
     char data_dir[CLI_PATH_MAX];
     json_t *request, *all;
     int code = 0;
 
-    if (!config)
+    if (!cli_find_data_dir(o, data_dir))
         return 1;
-    if (!cli_data_dir(config, data_dir)) {
-        config_destroy(config);
-        return 1;
-    }
-    config_destroy(config);
     request = json_pack("{s:s}", "command", "status");
     all = json_pack("{s:{}}", "components");
     if (control_request_all(data_dir, request, merge, all) == 0) {

@@ -132,6 +132,16 @@ def test_check_accepts_the_defaults(own_server):
     server.command('check')
 
 
+@pytest.mark.parametrize('command', [['status'], ['top'], ['reload'], ['s2s', 'list'], ['log', 'level'], ['trace', 'a@b.test', '--last', '1']])
+def test_asking_makes_nothing(tmp_path, command):
+    """Who names the wrong directory is told so, and finds no new one there."""
+    folder = tmp_path / 'none'
+    done = subprocess.run([JACKDAW, *command, '--data', str(folder)], capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
+    assert done.returncode == 1
+    assert str(folder) in done.stderr and '--data' in done.stderr
+    assert not folder.exists()
+
+
 @pytest.mark.parametrize('text, told', [
     ('c2s {\n  prot = 5222\n}\n', ['2', 'prot']),
     ('c2s {\n  port = 99999\n}\n', ['2', '65535']),
