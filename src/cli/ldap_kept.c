@@ -47,6 +47,8 @@ void ldap_kept_write(const char *path, struct str text)
     int fd = len > 0 && (size_t)len < sizeof partial
                  ? open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)
                  : -1;
+    if (len < 0 || (size_t)len >= sizeof partial)
+        errno = ENAMETOOLONG;
     bool written = fd >= 0 && write_all(fd, text) && fsync(fd) == 0;
 
     if (!written || rename(partial, path) != 0)

@@ -7,139 +7,12 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "move/making.h"
 #include "move/xml_file.h"
 #include "xmpp/jid.h"
 
-enum { ROUTER, SM, C2S, S2S, FILES };
-static const char *const files[FILES] = {"router", "sm", "c2s", "s2s"};
-
-enum {
-    SECTION_SERVER,
-    SECTION_C2S,
-    SECTION_AUTH,
-    SECTION_LDAP,
-    SECTION_ROUTER,
-    SECTION_S2S,
-    SECTION_SM,
-    SECTION_DOMAINS,
-    SECTIONS
-};
 static const char *const sections[SECTIONS] = {"server", "c2s", "auth", "ldap",
                                                "router", "s2s", "sm",   NULL};
-
-enum { DOMAINS_MAX = 1000, SECTION_MAX = 1 << 20 };
-
-struct making {
-    const char *dir;
-    struct stanza *files[FILES]; /* NULL: not there */
-    struct buffer sections[SECTIONS];
-    struct buffer hint; /* how the data is imported */
-    bool hinted;
-    struct move_notes *notes;
-    char *domains[DOMAINS_MAX];
-    size_t domain_count;
-};
-
-/* --- reading theirs --- */
-
-/* The element at "local/id" of a file's root; STANZA_NONE when it is not there. */
-static stanza_el find(const struct making *m, int file, const char *path)
-{
-    struct str rest = str_of(path), name;
-    stanza_el el = m->files[file] ? STANZA_ROOT : STANZA_NONE;
-    while (el != STANZA_NONE && str_split(&rest, '/', &name))
-        el = stanza_child(m->files[file], el, name, STR_NULL);
-    return el;
-}
-
-static bool blank(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static struct str trimmed(struct str s)
-{
-    while (s.len && blank(*s.data))
-        s = (struct str){s.data + 1, s.len - 1};
-    while (s.len && blank(s.data[s.len - 1]))
-        s.len--;
-    return s;
-}
-
-static struct str text_of(const struct making *m, int file, stanza_el el)
-{
-    return el == STANZA_NONE ? STR_NULL : trimmed(stanza_text(m->files[file], el));
-}
-
-static struct str text_at(const struct making *m, int file, const char *path)
-{
-    return text_of(m, file, find(m, file, path));
-}
-
-/* The next sibling of that name; for what may be there several times. */
-static stanza_el same_after(const struct making *m, int file, stanza_el el)
-{
-    struct str name = stanza_name(m->files[file], el);
-    do
-        el = stanza_next(m->files[file], el);
-    while (el != STANZA_NONE && !str_eq(stanza_name(m->files[file], el), name));
-    return el;
-}
-
-/* The document that an element of theirs names; the caller unrefs it. NULL: it names none, or none
- * that can be read, which is noted. */
-static struct stanza *document_at(struct making *m, int file, const char *element)
-{
-    struct str name = text_at(m, file, element);
-    struct stanza *document = NULL;
-    char path[4096], why[512] = "";
-    if (!name.len)
-        return NULL;
-    snprintf(path, sizeof path, "%.*s", STR_ARG(name));
-    if (xml_file_read(path, &document, (struct move_why){why, sizeof why}) == ERR_OK)
-        return document;
-    move_leave_out(m->notes, NULL, "%s.xml: %s: %s", files[file], element, why);
-    return NULL;
-}
-
-/* --- writing ours --- */
-
-/* In single quotes, where nothing is expanded. */
-static void quote(struct buffer *out, struct str s)
-{
-    buffer_add_char(out, '\'');
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.data[i] == '\'' || s.data[i] == '\\')
-            buffer_add_char(out, '\\');
-        buffer_add_char(out, (unsigned char)s.data[i] < ' ' ? ' ' : s.data[i]);
-    }
-    buffer_add_char(out, '\'');
-}
-
-static void put(struct making *m, int section, const char *key, struct str value)
-{
-    struct buffer *out = &m->sections[section];
-    buffer_printf(out, "    %s = ", key);
-    quote(out, value);
-    buffer_add_char(out, '\n');
-}
-
-static void put_word(struct making *m, int section, const char *key, const char *word)
-{
-    buffer_printf(&m->sections[section], "    %s = %s\n", key, word);
-}
-
-/* A list of the texts of an element and its siblings of the same name. */
-static void put_texts(struct making *m, int section, const char *key, int file, stanza_el el)
-{
-    struct buffer *out = &m->sections[section];
-    buffer_printf(out, "    %s = {", key);
-    for (size_t n = 0; el != STANZA_NONE; el = same_after(m, file, el)) {
-        buffer_add_str(out, n++ ? STR(", ") : STR(""));
-        quote(out, text_of(m, file, el));
-    }
-    buffer_add_str(out, STR("}\n"));
-}
 
 /* --- numbers --- */
 
@@ -167,7 +40,7 @@ static const struct {
 static void put_numbers(struct making *m)
 {
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        struct str text = text_at(m, numbers[i].file, numbers[i].path);
+        struct str text = making_text_at(m, numbers[i].file, numbers[i].path);
         uint64_t n;
         char value[32];
         if (!text.len || (str_is(text, "0") && numbers[i].least)) /* 0: no limit of theirs */
@@ -176,7 +49,7 @@ static void put_numbers(struct making *m)
             continue; /* ours pings */
         if (!str_to_u64(text, UINT32_MAX, &n)) {
             move_leave_out(m->notes, NULL, "%s.xml: %s is no number: \"%.*s\"",
-                           files[numbers[i].file], numbers[i].path, STR_ARG(text));
+                           making_files[numbers[i].file], numbers[i].path, STR_ARG(text));
             continue;
         }
         uint64_t kept = n < numbers[i].least  ? numbers[i].least
@@ -184,10 +57,10 @@ static void put_numbers(struct making *m)
                                               : n;
         if (kept != n)
             move_remark(m->notes, "%s.xml: %s of %llu became %llu, the nearest that there is here",
-                        files[numbers[i].file], numbers[i].path, (unsigned long long)n,
+                        making_files[numbers[i].file], numbers[i].path, (unsigned long long)n,
                         (unsigned long long)kept);
         snprintf(value, sizeof value, "%llu", (unsigned long long)kept);
-        put_word(m, numbers[i].section, numbers[i].key, value);
+        making_put_word(m, numbers[i].section, numbers[i].key, value);
     }
 }
 
@@ -200,7 +73,7 @@ static void put_all_domains(struct making *m, int section, const char *key)
     buffer_printf(out, "    %s = {", key);
     for (size_t i = 0; i < m->domain_count; i++) {
         buffer_add_str(out, i ? STR(", ") : STR(""));
-        quote(out, str_of(m->domains[i]));
+        making_quote(out, str_of(m->domains[i]));
     }
     buffer_add_str(out, STR("}\n"));
 }
@@ -220,7 +93,7 @@ static void put_domain(struct making *m, stanza_el el)
 {
     const struct stanza *s = m->files[C2S];
     struct buffer *out = &m->sections[SECTION_DOMAINS];
-    struct str name = text_of(m, C2S, el), pem = stanza_attr(s, el, STR("pemfile"));
+    struct str name = making_text_of(m, C2S, el), pem = stanza_attr(s, el, STR("pemfile"));
     struct str instructions = stanza_attr(s, el, STR("instructions"));
     struct str realm = stanza_attr(s, el, STR("realm"));
     bool registers = stanza_attr(s, el, STR("register-enable")).data != NULL;
@@ -242,23 +115,23 @@ static void put_domain(struct making *m, stanza_el el)
     if (!pem.len && !registers)
         return;
     buffer_add_str(out, STR("domain "));
-    quote(out, name);
+    making_quote(out, name);
     buffer_add_str(out, STR(" {\n"));
     if (pem.len)
-        put(m, SECTION_DOMAINS, "certificate", pem); /* with its key in the same file */
+        making_put(m, SECTION_DOMAINS, "certificate", pem); /* with its key in the same file */
     if (registers)
-        put_word(m, SECTION_DOMAINS, "register", "true");
+        making_put_word(m, SECTION_DOMAINS, "register", "true");
     if (registers && instructions.len)
-        put(m, SECTION_DOMAINS, "instructions", instructions);
+        making_put(m, SECTION_DOMAINS, "instructions", instructions);
     buffer_add_str(out, STR("}\n"));
 }
 
 static void put_domains(struct making *m)
 {
     for (int file = SM; file <= C2S; file++)
-        for (stanza_el el = find(m, file, "local/id"); el != STANZA_NONE;
-             el = same_after(m, file, el)) {
-            struct str name = text_of(m, file, el);
+        for (stanza_el el = making_find(m, file, "local/id"); el != STANZA_NONE;
+             el = making_same_after(m, file, el)) {
+            struct str name = making_text_of(m, file, el);
             if (!name.len)
                 continue;
             bool first = add_domain(m, name);
@@ -279,29 +152,29 @@ static void put_ldap(struct making *m, const char *module)
     char path[64];
     struct str uri, base, uid;
     snprintf(path, sizeof path, "authreg/%s/uri", module);
-    uri = text_at(m, C2S, path);
+    uri = making_text_at(m, C2S, path);
     snprintf(path, sizeof path, "authreg/%s/basedn", module);
-    base = text_at(m, C2S, path);
+    base = making_text_at(m, C2S, path);
     snprintf(path, sizeof path, "authreg/%s/uidattr", module);
-    uid = text_at(m, C2S, path);
-    put_word(m, SECTION_AUTH, "driver", "ldap");
+    uid = making_text_at(m, C2S, path);
+    making_put_word(m, SECTION_AUTH, "driver", "ldap");
     if (!uri.len) {
         snprintf(path, sizeof path, "authreg/%s/host", module);
         struct buffer url;
         buffer_init(&url, 1024);
-        buffer_printf(&url, "ldap://%.*s", STR_ARG(text_at(m, C2S, path)));
-        put(m, SECTION_LDAP, "url", buffer_str(&url));
+        buffer_printf(&url, "ldap://%.*s", STR_ARG(making_text_at(m, C2S, path)));
+        making_put(m, SECTION_LDAP, "url", buffer_str(&url));
         buffer_finish(&url);
     } else {
-        put(m, SECTION_LDAP, "url", uri);
+        making_put(m, SECTION_LDAP, "url", uri);
     }
     if (base.len)
-        put(m, SECTION_LDAP, "base", base);
+        making_put(m, SECTION_LDAP, "base", base);
     if (uid.len) {
         struct buffer filter;
         buffer_init(&filter, 1024);
         buffer_printf(&filter, "(%.*s=%%u)", STR_ARG(uid));
-        put(m, SECTION_LDAP, "filter", buffer_str(&filter));
+        making_put(m, SECTION_LDAP, "filter", buffer_str(&filter));
         buffer_finish(&filter);
     }
     move_remark(m->notes,
@@ -311,16 +184,16 @@ static void put_ldap(struct making *m, const char *module)
 
 static void put_program(struct making *m)
 {
-    struct str command = text_at(m, C2S, "authreg/pipe/exec"), word;
+    struct str command = making_text_at(m, C2S, "authreg/pipe/exec"), word;
     struct buffer *out = &m->sections[SECTION_AUTH];
     size_t n = 0;
-    put_word(m, SECTION_AUTH, "driver", "program");
+    making_put_word(m, SECTION_AUTH, "driver", "program");
     buffer_add_str(out, STR("    program = {"));
     while (str_split(&command, ' ', &word)) {
         if (!word.len)
             continue;
         buffer_add_str(out, n++ ? STR(", ") : STR(""));
-        quote(out, word);
+        making_quote(out, word);
     }
     buffer_add_str(out, STR("}\n"));
 }
@@ -333,9 +206,10 @@ static void hint_import(struct making *m, int file, const char *root, struct str
     struct str values[4];
     for (size_t i = 0; i < 4; i++) {
         snprintf(path, sizeof path, "%s/%.*s/%s", root, STR_ARG(driver), parts[i]);
-        values[i] = text_at(m, file, path);
+        values[i] = making_text_at(m, file, path);
     }
-    bool again = file == SM && m->hinted && str_eq(driver, text_at(m, C2S, "authreg/module"));
+    bool again =
+        file == SM && m->hinted && str_eq(driver, making_text_at(m, C2S, "authreg/module"));
     if (again)
         return; /* one database has all */
     m->hinted = true;
@@ -351,25 +225,25 @@ static void hint_import(struct making *m, int file, const char *root, struct str
         move_leave_out(m->notes, NULL,
                        "%s.xml: the data in %.*s; copy the tables to SQLite or PostgreSQL with a "
                        "converter, and import them from there",
-                       files[file], STR_ARG(driver));
+                       making_files[file], STR_ARG(driver));
 }
 
 static void put_auth(struct making *m)
 {
-    struct str module = text_at(m, C2S, "authreg/module");
+    struct str module = making_text_at(m, C2S, "authreg/module");
     char path[96];
     if (str_is(module, "ldap") || str_is(module, "ldapfull")) {
         put_ldap(m, str_is(module, "ldap") ? "ldap" : "ldapfull");
     } else if (str_is(module, "pipe")) {
         put_program(m);
     } else if (str_is(module, "pam")) {
-        put_word(m, SECTION_AUTH, "driver", "pam");
+        making_put_word(m, SECTION_AUTH, "driver", "pam");
     } else if (str_is(module, "anon")) {
         put_all_domains(m, SECTION_AUTH, "anonymous");
     } else if (module.len) {
         hint_import(m, C2S, "authreg", module);
         snprintf(path, sizeof path, "authreg/%.*s/password_type", STR_ARG(module));
-        stanza_el type = find(m, C2S, path);
+        stanza_el type = making_find(m, C2S, path);
         stanza_el first = type == STANZA_NONE ? STANZA_NONE : stanza_first(m->files[C2S], type);
         struct str name = first == STANZA_NONE ? STR_NULL : stanza_name(m->files[C2S], first);
         if (name.len && !str_is(name, "plaintext"))
@@ -386,16 +260,16 @@ static void put_addresses(struct making *m)
         int file, section;
     } where[] = {{C2S, SECTION_C2S}, {S2S, SECTION_S2S}};
     for (size_t i = 0; i < 2; i++) {
-        stanza_el ip = find(m, where[i].file, "local/ip");
-        struct str first = text_of(m, where[i].file, ip);
+        stanza_el ip = making_find(m, where[i].file, "local/ip");
+        struct str first = making_text_of(m, where[i].file, ip);
         /* All of IPv4 was all there was by default; here it is both. */
         if (first.len &&
-            (!str_is(first, "0.0.0.0") || same_after(m, where[i].file, ip) != STANZA_NONE))
-            put_texts(m, where[i].section, "address", where[i].file, ip);
+            (!str_is(first, "0.0.0.0") || making_same_after(m, where[i].file, ip) != STANZA_NONE))
+            making_put_texts(m, where[i].section, "address", where[i].file, ip);
     }
-    struct str router = text_at(m, ROUTER, "local/ip");
+    struct str router = making_text_at(m, ROUTER, "local/ip");
     if (router.len && !str_is(router, "0.0.0.0"))
-        put(m, SECTION_ROUTER, "address", router);
+        making_put(m, SECTION_ROUTER, "address", router);
     else if (router.len)
         move_remark(m->notes, "router.address stays 127.0.0.1, where jabberd2's router listened to "
                               "everybody: set it if components come from other machines");
@@ -403,7 +277,7 @@ static void put_addresses(struct making *m)
 
 static void put_router_users(struct making *m)
 {
-    struct stanza *users = document_at(m, ROUTER, "local/users");
+    struct stanza *users = making_document_at(m, ROUTER, "local/users");
     struct buffer list;
     if (!users)
         return;
@@ -415,16 +289,16 @@ static void put_router_users(struct making *m)
         struct buffer one;
         if (name == STANZA_NONE || secret == STANZA_NONE)
             continue;
-        if (str_is(trimmed(stanza_text(users, secret)), "secret")) {
+        if (str_is(making_trimmed(stanza_text(users, secret)), "secret")) {
             move_leave_out(m->notes, NULL, "the router's user %.*s, whose secret everybody knows",
-                           STR_ARG(trimmed(stanza_text(users, name))));
+                           STR_ARG(making_trimmed(stanza_text(users, name))));
             continue;
         }
         buffer_init(&one, 4096);
-        buffer_printf(&one, "%.*s:%.*s:all", STR_ARG(trimmed(stanza_text(users, name))),
-                      STR_ARG(trimmed(stanza_text(users, secret))));
+        buffer_printf(&one, "%.*s:%.*s:all", STR_ARG(making_trimmed(stanza_text(users, name))),
+                      STR_ARG(making_trimmed(stanza_text(users, secret))));
         buffer_add_str(&list, buffer_len(&list) ? STR(", ") : STR(""));
-        quote(&list, buffer_str(&one));
+        making_quote(&list, buffer_str(&one));
         buffer_finish(&one);
     }
     if (buffer_len(&list))
@@ -436,13 +310,13 @@ static void put_router_users(struct making *m)
 
 static void put_router(struct making *m)
 {
-    struct str pem = text_at(m, ROUTER, "local/pemfile"),
-               secret = text_at(m, ROUTER, "local/secret");
-    stanza_el alias = find(m, ROUTER, "aliases/alias");
+    struct str pem = making_text_at(m, ROUTER, "local/pemfile"),
+               secret = making_text_at(m, ROUTER, "local/secret");
+    stanza_el alias = making_find(m, ROUTER, "aliases/alias");
     struct buffer *out = &m->sections[SECTION_ROUTER];
     if (pem.len) {
-        put_word(m, SECTION_ROUTER, "tls", "true");
-        put(m, SECTION_ROUTER, "certificate", pem);
+        making_put_word(m, SECTION_ROUTER, "tls", "true");
+        making_put(m, SECTION_ROUTER, "certificate", pem);
     }
     if (secret.len)
         move_remark(m->notes,
@@ -452,13 +326,13 @@ static void put_router(struct making *m)
     if (alias == STANZA_NONE)
         return;
     buffer_add_str(out, STR("    aliases = {"));
-    for (size_t n = 0; alias != STANZA_NONE; alias = same_after(m, ROUTER, alias)) {
+    for (size_t n = 0; alias != STANZA_NONE; alias = making_same_after(m, ROUTER, alias)) {
         struct buffer one;
         buffer_init(&one, 4096);
         buffer_printf(&one, "%.*s=%.*s", STR_ARG(stanza_attr(m->files[ROUTER], alias, STR("name"))),
                       STR_ARG(stanza_attr(m->files[ROUTER], alias, STR("target"))));
         buffer_add_str(out, n++ ? STR(", ") : STR(""));
-        quote(out, buffer_str(&one));
+        making_quote(out, buffer_str(&one));
         buffer_finish(&one);
     }
     buffer_add_str(out, STR("}\n"));
@@ -466,13 +340,15 @@ static void put_router(struct making *m)
 
 static void put_admins(struct making *m)
 {
-    for (stanza_el acl = find(m, SM, "aci/acl"); acl != STANZA_NONE; acl = same_after(m, SM, acl)) {
+    for (stanza_el acl = making_find(m, SM, "aci/acl"); acl != STANZA_NONE;
+         acl = making_same_after(m, SM, acl)) {
         struct str type = stanza_attr(m->files[SM], acl, STR("type"));
         stanza_el jid = stanza_child(m->files[SM], acl, STR("jid"), STR_NULL);
         if (jid == STANZA_NONE)
             continue;
-        if (str_is(type, "all") && !str_is(text_of(m, SM, jid), "admin@localhost.localdomain"))
-            put_texts(m, SECTION_SERVER, "admins", SM, jid);
+        if (str_is(type, "all") &&
+            !str_is(making_text_of(m, SM, jid), "admin@localhost.localdomain"))
+            making_put_texts(m, SECTION_SERVER, "admins", SM, jid);
         else if (!str_is(type, "all"))
             move_leave_out(m->notes, NULL,
                            "sm.xml: who may do \"%.*s\" alone; administrators may do all",
@@ -485,8 +361,8 @@ static void put_admins(struct making *m)
 static void put_template(struct making *m)
 {
     static const char element[] = "user/template/roster";
-    struct stanza *roster = document_at(m, SM, element);
-    struct str path = text_at(m, SM, element);
+    struct stanza *roster = making_document_at(m, SM, element);
+    struct str path = making_text_at(m, SM, element);
     size_t n = 0;
     if (!roster)
         return;
@@ -501,7 +377,7 @@ static void put_template(struct making *m)
         if (!jid.len || len < 0 || (size_t)len >= sizeof item)
             continue;
         buffer_add_str(out, n++ ? STR(", ") : STR(""));
-        quote(out, (struct str){item, (size_t)len});
+        making_quote(out, (struct str){item, (size_t)len});
     }
     buffer_add_str(out, STR("}\n"));
     stanza_unref(roster);
@@ -513,10 +389,10 @@ static void put_template(struct making *m)
 
 static void put_web_presence(struct making *m)
 {
-    struct str resource = text_at(m, SM, "status/resource");
+    struct str resource = making_text_at(m, SM, "status/resource");
     if (!resource.len)
         return;
-    put_word(m, SECTION_SM, "web_presence", "true");
+    making_put_word(m, SECTION_SM, "web_presence", "true");
     if (!str_is(resource, "webstatus"))
         move_remark(m->notes, "web presence answers as DOMAIN/webstatus, not as DOMAIN/%.*s",
                     (int)(resource.len > 200 ? 200 : resource.len), resource.data);
@@ -524,14 +400,14 @@ static void put_web_presence(struct making *m)
 
 static void put_s2s(struct making *m)
 {
-    stanza_el domain = find(m, S2S, "whitelist/domain");
+    stanza_el domain = making_find(m, S2S, "whitelist/domain");
     if (!m->files[S2S]) {
-        put_word(m, SECTION_S2S, "enabled", "false");
+        making_put_word(m, SECTION_S2S, "enabled", "false");
         move_remark(m->notes, "there is no s2s.xml: this server will not speak with others");
         return;
     }
     if (domain != STANZA_NONE)
-        put_texts(m, SECTION_S2S, "allow", S2S, domain);
+        making_put_texts(m, SECTION_S2S, "allow", S2S, domain);
     move_remark(m->notes,
                 "other servers must show a valid certificate here; jabberd2 knew dialback "
                 "alone (s2s.require_certificate = false)");
@@ -569,15 +445,15 @@ static const struct {
 static void tell_lost(const struct making *m)
 {
     for (size_t i = 0; i < sizeof lost / sizeof *lost; i++)
-        if (find(m, lost[i].file, lost[i].path) != STANZA_NONE)
-            move_leave_out(m->notes, NULL, "%s.xml: %s: %s", files[lost[i].file], lost[i].path,
-                           lost[i].why);
+        if (making_find(m, lost[i].file, lost[i].path) != STANZA_NONE)
+            move_leave_out(m->notes, NULL, "%s.xml: %s: %s", making_files[lost[i].file],
+                           lost[i].path, lost[i].why);
     for (int i = 0; i < FILES; i++)
         for (stanza_el el = 0; m->files[i] && el < stanza_count(m->files[i]); el++) {
             struct str text = stanza_text(m->files[i], el);
             if (text.len && memmem(text.data, text.len, "${", 2))
-                move_leave_out(m->notes, NULL, "%s.xml: \"%.*s\" is not expanded", files[i],
-                               STR_ARG(trimmed(text)));
+                move_leave_out(m->notes, NULL, "%s.xml: \"%.*s\" is not expanded", making_files[i],
+                               STR_ARG(making_trimmed(text)));
         }
 }
 
@@ -588,7 +464,7 @@ static enum error read_files(struct making *m, struct move_why why)
     char path[4096];
     size_t there = 0;
     for (int i = 0; i < FILES; i++) {
-        snprintf(path, sizeof path, "%s/%s.xml", m->dir, files[i]);
+        snprintf(path, sizeof path, "%s/%s.xml", m->dir, making_files[i]);
         enum error e = xml_file_read(path, &m->files[i], why);
         if (e != ERR_OK && e != ERR_NOT_FOUND)
             return e;
@@ -637,7 +513,7 @@ enum error jabberd2_config(const char *dir, struct buffer *out, struct move_note
         put_addresses(m);
         put_auth(m);
         if (m->files[SM])
-            hint_import(m, SM, "storage", text_at(m, SM, "storage/driver"));
+            hint_import(m, SM, "storage", making_text_at(m, SM, "storage/driver"));
         put_router(m);
         put_s2s(m);
         put_template(m);

@@ -132,6 +132,13 @@ def test_check_accepts_the_defaults(own_server):
     server.command('check')
 
 
+def test_status_is_for_people(server):
+    shown = server.command('status').stdout
+    assert not set('{}[]"') & set(shown), shown
+    for line in ('sm', '  links', '    id sm, peer ', '    names                      sm ', '  balance                      accepted '):
+        assert any(found.startswith(line) for found in shown.splitlines()), f'{line!r} is not there:\n{shown}'
+
+
 @pytest.mark.parametrize('command', [['status'], ['top'], ['reload'], ['s2s', 'list'], ['log', 'level'], ['trace', 'a@b.test', '--last', '1']])
 def test_asking_makes_nothing(tmp_path, command):
     """Who names the wrong directory is told so, and finds no new one there."""
