@@ -380,7 +380,6 @@ static void on_down(void *owner, const char *why)
 
     log_warn(&c->log, "lost the router (%s): %s", link_peer(c->link), why);
     loop_timer_stop(&c->impl->retry);
-    loop_timer_stop(&c->impl->halt);
     forget_requests(c);
     remember_nodes(c);
     forget_peers(c, true);

@@ -299,6 +299,31 @@ static void sends_and_receives(void **state)
     expect(w->told, "packet 0 from sm error 503; ");
 }
 
+static void on_halt(void *arg, bool restart)
+{
+    struct world *w = arg;
+
+    note(w->told, "%s; ", restart ? "restart" : "shutdown");
+}
+
+/* The one that was asked goes a second after the others, whoever has gone by then. */
+static void an_order_to_end_outlives_the_router(void **state)
+{
+    struct world *w = *state;
+
+    w->env.halt = on_halt;
+    w->env.halt_arg = w;
+    w->told[0] = '\0';
+    component_halt(w->c, true);
+    settle(w);
+    link_close(w->router_end);
+    w->router_end = NULL;
+    settle(w);
+    expect(w->told, "link down; ");
+    loop_sim_advance(w->env.loop, 1000);
+    expect(w->told, "restart; ");
+}
+
 static void status_and_stop(void **state)
 {
     struct world *w = *state;
@@ -398,6 +423,7 @@ int main(void)
         PLAYED(knows_who_is_there),
         PLAYED(knows_who_shares_a_name),
         PLAYED(sends_and_receives),
+        PLAYED(an_order_to_end_outlives_the_router),
         PLAYED(status_and_stop),
         cmocka_unit_test_setup_teardown(a_router_that_comes_back, setup, teardown),
         cmocka_unit_test_setup_teardown(a_shared_name_comes_back_whole, setup, teardown),
