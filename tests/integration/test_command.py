@@ -161,12 +161,14 @@ def test_asking_makes_nothing(tmp_path, command):
 def test_check_names_line_and_remedy(tmp_path, text, told):
     path = tmp_path / 'c2s.conf'
     path.write_text(text)
-    done = subprocess.run([JACKDAW, 'check', '--config', str(path)], capture_output=True, text=True, timeout=WAIT)
+    done = subprocess.run([JACKDAW, 'check', '--config', str(path), '--data', str(tmp_path / 'data')], capture_output=True, text=True,
+                          timeout=WAIT)
     assert done.returncode == 1
     for part in told:
         assert part in done.stderr, done.stderr
 
 
-def test_unknown_setting_on_the_command_line(own_server):
-    done = subprocess.run([JACKDAW, 'check', '--set', 'c2s.nothing=1'], capture_output=True, text=True, timeout=WAIT)
+def test_unknown_setting_on_the_command_line(tmp_path):
+    done = subprocess.run([JACKDAW, 'check', '--set', 'c2s.nothing=1', '--data', str(tmp_path)], capture_output=True, text=True,
+                          timeout=WAIT)
     assert done.returncode == 1 and 'nothing' in done.stderr

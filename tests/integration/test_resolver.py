@@ -258,7 +258,7 @@ def test_a_dead_server_delays_only_its_own(installation):
 def test_a_forwarder_silent_about_one_domain_is_not_dead(world, installation):
     moody = Moody(world.port, 'unsigned')
     try:
-        server = installation(forwarder=f'127.0.0.1@{moody.port}')
+        server = installation('resolver.timeout=15', forwarder=f'127.0.0.1@{moody.port}')
         probe = Probe(server)
         for round in range(3):
             for i in range(30):

@@ -379,7 +379,7 @@ def test_two_s2s_share_the_world(authority, placement):
     """Each domain goes through one of a's two s2s; b asks the first about all keys, and gets the right answers."""
     more = [f'b{i}.test' for i in range(1, 6)]
     domains = ['b.test', *more]
-    a = Peer('a.test', '127.0.3.1', None, ['s2s.require_certificate=false'], placement='processes')
+    a = Peer('a.test', '127.0.3.1', None, ['s2s.require_certificate=false', 's2s.queue_time=600'], placement='processes')
     b = Peer('b.test', '127.0.3.2', None, ['s2s.require_certificate=false', 's2s.bidi=false'])
     for domain in domains:
         a.know(domain, b.ip, b.s2s_port)
