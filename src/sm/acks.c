@@ -39,12 +39,15 @@ void acks_handled(struct acks_place *place)
         return;
     list_remove(&place->node);
     place->acks = NULL;
-    if (acks->session)
-        slot_count(acks->session);
-    if (list_empty(&acks->places) && acks->session && acks->resume)
-        acks_go_on(acks->session, acks->resume);
-    else if (list_empty(&acks->places) && acks->session && acks->kept)
-        sleeper_write(acks->session);
+    /* What is given up at the end has not been handled. */
+    struct session *session =
+        acks->session && !acks->session->user->sm->closing ? acks->session : NULL;
+    if (session)
+        slot_count(session);
+    if (session && list_empty(&acks->places) && acks->resume)
+        acks_go_on(session, acks->resume);
+    else if (session && list_empty(&acks->places) && acks->kept)
+        sleeper_write(session);
     acks_unref(acks);
 }
 
