@@ -14,7 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/board.h"
 #include "base/mem.h"
 #include "base/ring.h"
 #include "component/answers.h"
@@ -28,6 +27,7 @@
 #include "component/seats.h"
 #include "component/secret.h"
 #include "component/supervisor.h"
+#include "component/survivors.h"
 #include "net/service_manager.h"
 
 #define RUNNER_DRAIN_MS  10000 /* at most, for all components together */
@@ -139,75 +139,6 @@ static void raise_fd_limit(void)
         limit.rlim_cur = limit.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &limit);
     }
-}
-
-/* --- the ledger --- */
-
-/* NULL: messages get ids all the same, and nothing is written down. */
-static struct ring *open_ring(const struct runner_options *o, const struct log *log)
-{
-    char path[4096];
-    struct ring *ring;
-
-    if (o->config->ledger_size == 0)
-        return NULL;
-    (void)snprintf(path, sizeof(path), "%s/ledger", o->data_dir);
-    if (!make_directory(log, path))
-        return NULL;
-    (void)snprintf(path, sizeof(path), "%s/ledger/%s.ring", o->data_dir, o->name);
-    if (ring_open(path, (size_t)o->config->ledger_size, RING_RECORD, &ring) != ERR_OK) {
-        log_warn(log, "cannot open %s: %s; `jackdaw trace` will show nothing of this process", path,
-                 strerror(errno));
-        return NULL;
-    }
-    return ring;
-}
-
-static struct ledger *open_ledger(const struct runner_options *o, const struct log *log)
-{
-    struct random *random = random_create();
-    uint64_t first;
-
-    random_fill(random, &first, sizeof(first));
-    random_destroy(random);
-    return ledger_create(open_ring(o, log), first);
-}
-
-/* --- what components note of what they have said: in memory that is a file's --- */
-
-static struct ring *open_notes(const struct runner_options *o, const struct log *log)
-{
-    char path[4096];
-    size_t wanted = 0;
-    struct ring *ring = NULL;
-
-    for (size_t i = 0; i < o->component_count; i++)
-        wanted += o->components[i]->notes;
-    (void)snprintf(path, sizeof(path), "%s/run/%s.notes", o->data_dir, o->name);
-    if (wanted && ring_open(path, wanted * COMPONENT_NOTE_PLACE, COMPONENT_NOTE, &ring) != ERR_OK)
-        log_warn(log,
-                 "cannot open %s: %s; should this process be killed, messages that come again may "
-                 "bear another stanza-id (XEP-0359)",
-                 path, strerror(errno));
-    return ring;
-}
-
-/* --- the boards --- */
-
-/* Without one everything works but what it is for: clients coming back after kill -9. */
-static void open_board(struct runner *r, const struct component_ops *ops, const char *id,
-                       struct env *env)
-{
-    char path[4096], boot[BOARD_BOOT];
-
-    if (ops->board == 0)
-        return;
-    (void)snprintf(path, sizeof(path), "%s/run/%s.board", r->options->data_dir, id);
-    if (board_open(path, board_boot(boot), ops->board, &env->board) != ERR_OK)
-        log_warn(&env->log,
-                 "cannot open %s: %s; should this process be killed, clients cannot resume their "
-                 "sessions (XEP-0198) and log in anew",
-                 path, strerror(errno));
 }
 
 /* --- stopping: the components in reverse order, each when the one before has drained --- */
@@ -483,7 +414,7 @@ static bool start_one(struct runner *r, const struct component_ops *ops, const c
     struct component *c = component_create(ops, env, id);
 
     r->components[r->count++] = c;
-    open_board(r, ops, id, env);
+    env->board = survivors_board(r->options, ops, id, &env->log);
     if (!attach(r, c) || component_start(c) != ERR_OK)
         return false;
     for (unsigned i = 0; ops->attach && i < seat; i++) /* routers come first */
@@ -574,8 +505,8 @@ static void environment_create(struct runner *r)
     r->sink = log_sink_create(stderr, LOG_INFO, LOG_TEXT);
     apply_log_settings(r);
     common.log.sink = r->sink;
-    common.ledger = r->ledger = open_ledger(o, &common.log);
-    common.notes = r->notes = open_notes(o, &common.log);
+    common.ledger = r->ledger = survivors_ledger(o, &common.log);
+    common.notes = r->notes = survivors_notes(o, &common.log);
     ledger_set_bodies(r->ledger, o->config->ledger_bodies);
     r->seats = seats_create(o->loops ? o->loops : 1, &common);
     r->env = seats_env(r->seats, 0);
