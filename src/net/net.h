@@ -145,6 +145,9 @@ void net_sim_cut(struct net *n, const char *ip, uint16_t port);
 /* From now on nothing gets through to or from this listener, and nobody is told; false lifts it
  * again. */
 void net_sim_blackhole(struct net *n, const char *ip, uint16_t port, bool on);
+/* What is under way to or from this listener takes up to so many milliseconds a piece from now on.
+ */
+void net_sim_slow(struct net *n, const char *ip, uint16_t port, uint32_t most_ms);
 /* The address from which later conn_connect calls come; 127.0.0.1 until set. */
 void net_sim_set_client(struct net *n, const char *ip);
 

@@ -24,6 +24,11 @@ struct net_sim {
     char client[sizeof((struct net_address *)0)->ip];
     uint16_t next_port;
     struct net_address blackholes[BLACKHOLES]; /* ip "" = unused */
+    struct {
+        struct net_address at;
+        uint32_t most_ms;
+    } slow[BLACKHOLES];
+    size_t slow_count;
 };
 
 struct listener_sim {
@@ -91,6 +96,15 @@ static struct listener_sim *find_listener(struct net_sim *n, const struct net_ad
     return found;
 }
 
+static uint32_t delay(struct net_sim *n, const struct net_address *at)
+{
+    uint32_t most = DELAY_MS;
+    for (size_t i = 0; i < n->slow_count; i++)
+        if (same(&n->slow[i].at, at->ip, at->port))
+            most = n->slow[i].most_ms;
+    return random_below(n->random, most + 1);
+}
+
 /* --- bytes under way --- */
 
 static bool has_news(const struct conn_sim *s)
@@ -102,7 +116,7 @@ static void expect(struct conn_sim *s)
 {
     struct net_sim *n = net_of(s->base.net);
     if (!loop_timer_running(&s->arrival) && conn_impl_reads(&s->base) && has_news(s))
-        loop_timer_start(&s->arrival, random_below(n->random, DELAY_MS + 1));
+        loop_timer_start(&s->arrival, delay(n, &s->server));
 }
 
 /* Half of the time everything that is there, else a random part, sometimes a single byte. */
@@ -243,7 +257,7 @@ static struct conn *sim_connect(struct net *net, const struct net_address *at,
     if (!find_listener(n, at))
         *ret_error = ERR_REFUSED;
     else
-        loop_timer_start(&s->arrival, random_below(n->random, DELAY_MS + 1));
+        loop_timer_start(&s->arrival, delay(n, at));
     return &s->base;
 }
 
@@ -346,8 +360,24 @@ void net_sim_blackhole(struct net *net, const char *ip, uint16_t port, bool on)
         if (s->base.connected)
             expect(s);
         else
-            loop_timer_start(&s->arrival, random_below(n->random, DELAY_MS + 1));
+            loop_timer_start(&s->arrival, delay(n, &s->server));
     }
+}
+
+void net_sim_slow(struct net *net, const char *ip, uint16_t port, uint32_t most_ms)
+{
+    struct net_sim *n = net_of(net);
+    size_t i = 0;
+    while (i < n->slow_count && !same(&n->slow[i].at, ip, port))
+        i++;
+    if (i == BLACKHOLES)
+        return;
+    if (i == n->slow_count) {
+        n->slow_count++;
+        snprintf(n->slow[i].at.ip, sizeof n->slow[i].at.ip, "%s", ip);
+        n->slow[i].at.port = port;
+    }
+    n->slow[i].most_ms = most_ms > DELAY_MS ? most_ms : DELAY_MS;
 }
 
 void net_sim_set_client(struct net *net, const char *ip)

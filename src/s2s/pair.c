@@ -8,6 +8,7 @@
 #include "s2s/s2s_conn.h"
 
 #define PAIR_REFUSED_MS 30000u /* how long another server's refusal is believed */
+#define PAIR_AGAIN_MS   2000u  /* when our key is shown again to one that could not ask us */
 
 /* --- the table --- */
 
@@ -39,7 +40,8 @@ struct pair *pair_get(struct remote *r, struct str local)
 
 bool pair_waits(const struct pair *pair)
 {
-    return pair->state == PAIR_IDLE && !domain_queue_empty(&pair->queue);
+    return pair->state == PAIR_IDLE && !domain_queue_empty(&pair->queue) &&
+           pair->again_at <= s2s_now(pair->remote->s2s);
 }
 
 /* --- the queue --- */
@@ -142,6 +144,9 @@ void pair_refused(struct pair *pair, enum stanza_condition said)
         r->lonely = true;
     } else if (said == STANZA_ERR_RESOURCE_CONSTRAINT && !list_empty(&c->pairs)) {
         c->dialback = false; /* it is full: another one may do */
+    } else if (said == STANZA_ERR_REMOTE_SERVER_TIMEOUT) {
+        /* Section 2.4: it could not reach us to ask, which says nothing of our key. */
+        pair->again_at = s2s_now(r->s2s) + PAIR_AGAIN_MS;
     } else {
         pair->refusal = said == STANZA_ERR_ITEM_NOT_FOUND ? STANZA_ERR_REMOTE_SERVER_NOT_FOUND
                                                           : STANZA_ERR_REMOTE_SERVER_TIMEOUT;

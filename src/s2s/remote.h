@@ -28,6 +28,7 @@ struct pair {
     enum pair_state state;
     uint64_t since;        /* of PROVING */
     uint64_t refused_till; /* loop_now until which the peer's refusal stands */
+    uint64_t again_at;     /* loop_now before which our key is not shown again */
     enum stanza_condition refusal;
     size_t local_len;
     char local[];

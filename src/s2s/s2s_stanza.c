@@ -11,6 +11,7 @@
 #include "xmpp/namespaces.h"
 
 #define ROUTE_NOT_FOUND 404 /* jabberd2.md 1.2 */
+#define ROUTE_NO_ROOM   503
 #define UNHANDLED_MAX   500 /* of one stream; then it is not read */
 
 /* --- in --- */
@@ -176,7 +177,9 @@ void s2s_stanza_refuse(struct s2s *s, struct packet *p, enum stanza_condition co
 
 void s2s_stanza_returned(struct s2s *s, struct packet *p)
 {
-    bool away = p->error == ROUTE_NOT_FOUND && p->from && p->to &&
+    /* 503 of a router is that its queue is full, of our link that it is lost. */
+    bool lost = p->error == ROUTE_NO_ROOM && !link_is_up(s->component->link);
+    bool away = (lost || p->error == ROUTE_NOT_FOUND) && p->from && p->to &&
                 domains_find(&s->domains, jid_domain(p->to));
 
     /* It is kept: when the domain is served again it goes there once more. */
@@ -190,8 +193,9 @@ void s2s_stanza_returned(struct s2s *s, struct packet *p)
     }
     if (p->receipt.number)
         s2s_stanza_handled(s, p->receipt.number);
-    s2s_stanza_refuse(
-        s, p, p->error == 503 ? STANZA_ERR_RESOURCE_CONSTRAINT : STANZA_ERR_SERVICE_UNAVAILABLE);
+    s2s_stanza_refuse(s, p,
+                      p->error == ROUTE_NO_ROOM ? STANZA_ERR_RESOURCE_CONSTRAINT
+                                                : STANZA_ERR_SERVICE_UNAVAILABLE);
 }
 
 /* --- out --- */

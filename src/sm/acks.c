@@ -312,13 +312,16 @@ void acks_resume(struct user *user, struct packet *p)
         sleeper_resume(user, p, rest, h);
         return;
     }
-    if (acks && news > acks->waiting) { /* section 6 */
+    /* What it has not got went out in a former life of ours, and its c2s is dead, too: nobody has
+     * it any more but the outbox. */
+    bool behind = acks && news > UINT32_MAX / 2;
+    if (acks && !behind && news > acks->waiting) { /* section 6 */
         char text[32];
         int len = snprintf(text, sizeof text, "too-high %" PRIu32, acks->out);
         session_answer(sm, p, SESSION_RESUME, (struct str){text, (size_t)len});
         return;
     }
-    if (!acks || session->presence_due) {
+    if (!acks || behind || session->presence_due) {
         session_answer(sm, p, SESSION_RESUME, STR("item-not-found"));
         return;
     }

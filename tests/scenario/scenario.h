@@ -89,12 +89,13 @@ struct world {
     char *domains; /* comma-separated; NULL: example.net */
     int sms;
     bool started;
-    /* Another server, in the same net; NULL: there is none. Always one process. */
+    /* Another server, in the same net; NULL: there is none. In scenarios always one process. */
     struct world *abroad;
-    bool federates;   /* it has an s2s */
-    const char *ip;   /* of all that this server opens */
-    uint64_t seed;    /* 0 in scenarios */
-    const char *disk; /* the VFS that its databases are in; NULL: in memory */
+    bool federates;                       /* it has an s2s */
+    const struct component_ops *resolver; /* it finds the other by; NULL: each knows where */
+    const char *ip;                       /* of all that this server opens */
+    uint64_t seed;                        /* 0 in scenarios */
+    const char *disk;                     /* the VFS that its databases are in; NULL: in memory */
 };
 void world_init(struct world *w, enum placement placement, FILE *log, bool verbose);
 /* The simulator's (tests/simulator). */
@@ -123,6 +124,8 @@ bool world_stop(struct world *w, struct str name);
 void world_power_lost(struct world *w);
 /* Another server comes to be, which serves that domain; both speak with each other. */
 void world_add_abroad(struct world *w, struct str domain);
+void world_add_abroad_seeded(struct world *w, struct str domain, enum placement placement,
+                             const char *disk);
 /* Which of the two a user belongs to. */
 struct world *world_of(struct world *w, struct str domain);
 bool world_kill_abroad(struct world *w);

@@ -19,6 +19,7 @@
 #define ROUTER_SECRET "a-secret-for-scenarios-alone"
 #define WORLD_LEDGER  65536
 #define WORLD_NOTES   (4096 * COMPONENT_NOTE_PLACE)
+#define ABROAD_SEED   0x400000u /* its processes' random numbers are other ones */
 /* 2026-01-01T00:00:00Z */
 #define WALL_START 1767225600000
 
@@ -208,11 +209,12 @@ static void free_env(struct world *w, struct process *p)
 static void attach(struct world *w, struct process *p)
 {
     struct link_tcp_config tcp = {
-        .router = {.ip = HOME_IP, .port = ROUTER_PORT},
+        .router = {.port = ROUTER_PORT},
         .user = STR(ROUTER_USER),
         .secret = STR(ROUTER_SECRET),
     };
 
+    (void)snprintf(tcp.router.ip, sizeof(tcp.router.ip), "%s", w->ip);
     if (p->ops == &router_component)
         return;
     if (w->placement == PLACEMENT_PROCESSES)
@@ -311,16 +313,18 @@ bool world_start(struct world *w)
         return true;
     w->started = true;
     w->ledger = ledger_create(ring_create(WORLD_LEDGER, RING_RECORD), (uint64_t)WALL_START);
-    if (w->abroad) {
+    if (w->abroad && !w->resolver) {
         know(w, w->abroad);
         know(w->abroad, w);
-        if (!world_start(w->abroad))
-            return false;
     }
+    if (w->abroad && !world_start(w->abroad))
+        return false;
     bool threads = w->placement == PLACEMENT_THREADS;
     add_processes(w, &router_component, threads ? WORLD_SEATS : 1);
     add_processes(w, &sm_component, threads && w->sms == 1 ? WORLD_SEATS : (unsigned)w->sms);
     add_processes(w, &c2s_component, threads ? WORLD_SEATS : 1);
+    if (w->resolver)
+        add_processes(w, w->resolver, 1);
     if (w->federates)
         add_processes(w, &s2s_component, 1);
     if (!open_stores(w) || !start_all(w))
@@ -500,15 +504,23 @@ static void federate(struct world *w)
 
 void world_add_abroad(struct world *w, struct str domain)
 {
+    world_add_abroad_seeded(w, domain, PLACEMENT_INLINE, NULL);
+}
+
+void world_add_abroad_seeded(struct world *w, struct str domain, enum placement placement,
+                             const char *disk)
+{
     struct world *a = MEM_NEW(struct world);
 
-    a->placement = PLACEMENT_INLINE;
+    a->placement = placement;
     a->ip = ABROAD_IP;
     a->sms = 1;
+    a->seed = w->seed ? w->seed ^ ABROAD_SEED : 0;
+    a->disk = disk;
     a->loop = w->loop;
     a->net = w->net;
     a->log_sink = w->log_sink;
-    a->random = random_create_seeded(20260102);
+    a->random = random_create_seeded(20260102 + w->seed);
     a->parsers = parser_pool_create(a->random);
     set_defaults(a);
     world_add_domain(a, domain);

@@ -9,7 +9,15 @@
 #include "../scenario/scenario.h"
 #include "sim_disk.h"
 
-enum { SIM_CLIENTS = 10, SIM_MESSAGES = 4000, SIM_IQS = 1000, SIM_FAULTS = 256, SIM_NOBODY = -1 };
+enum {
+    SIM_CLIENTS = 10,
+    SIM_SERVERS = 2,
+    SIM_MESSAGES = 4000,
+    SIM_IQS = 1000,
+    SIM_FAULTS = 256,
+    SIM_NOBODY = -1,
+    SIM_RECOVERY_MS = 15000 /* after a start: sessions are found again, lanes released */
+};
 
 /* --- the account: what was sent, and what became of it --- */
 struct sim_message {
@@ -50,14 +58,61 @@ struct sim_iq {
 /* Something was broken from `begun` to `over`, for everybody or for one client. */
 struct sim_fault {
     uint64_t begun, over;
-    int client; /* SIM_NOBODY: not of one client */
-    bool c2s;   /* its clients were disconnected */
-    bool disk;  /* it was full, or could not sync */
-    bool power; /* of the whole machine: what was in memory alone is gone */
-    bool mute;  /* the client went without reading what had been written to it */
+    int client;                      /* SIM_NOBODY: not of one client */
+    const struct sim_server *server; /* NULL: of all */
+    bool abroad;                     /* what goes from server to server alone */
+    bool wire;                       /* connections between them were lost */
+    bool sm;                         /* the session manager died, and c2s did not */
+    bool c2s;                        /* its clients were disconnected */
+    bool disk;                       /* it was full, or could not sync */
+    bool power;                      /* of the whole machine: what was in memory alone is gone */
+    bool mute; /* the client went without reading what had been written to it */
 };
 
 struct sim;
+
+/* --- a server: its world, its disk, and what breaks in it --- */
+struct sim_server {
+    struct sim *sim;
+    struct world *world;
+    const char *domain;
+    struct sim_disk *disk;
+    struct random *disk_random;
+    bool s2s_acks;                         /* what it sends to the other is acknowledged there */
+    struct process *dead[WORLD_PROCESSES]; /* killed and not started again */
+    size_t dead_count;
+    struct sim_fault *fault; /* of the dead */
+    uint64_t start_at;
+    uint64_t resume_ms;           /* so long after its stream broke a session can be resumed */
+    uint64_t outbox_ms;           /* so long what has not been confirmed is in memory alone */
+    uint64_t power;               /* when it went for the last time */
+    bool trap, trap_power;        /* the next writes are the last ones of whoever writes */
+    struct sim_fault *disk_fault; /* NULL: the disk works */
+    struct {
+        struct sim_fault *fault; /* NULL: it answers */
+        bool fails, filled;
+        uint64_t delay, mend_at;
+    } dns;
+    uint64_t mend_at, next_fault;
+    uint32_t fault_pause;
+};
+/* The seed chooses its settings, disk, and how often it breaks. */
+void sim_server_init(struct sim *s, struct world *world, const char *domain);
+void sim_server_finish(struct sim_server *v); /* after its world */
+void sim_server_make_users(struct sim_server *v);
+/* Each millisecond: true when something new has been broken. */
+bool sim_server_breaks(struct sim_server *v);
+void sim_server_mend(struct sim_server *v); /* nothing breaks any more */
+
+/* --- sim_dns.c --- */
+void sim_dns_fill(struct sim_server *v); /* its resolver, if it has one, may have been started */
+void sim_dns_break(struct sim_server *v);
+void sim_dns_mend(struct sim_server *v, bool now); /* else when it is time */
+
+/* --- sim_between.c: the connections between the two servers --- */
+void sim_between_init(struct sim *s);
+bool sim_between_breaks(struct sim *s);
+void sim_between_mend(struct sim *s);
 
 /* --- a client --- */
 enum sim_client_state {
@@ -81,6 +136,7 @@ struct sim_sent {
 };
 struct sim_client {
     struct sim *sim;
+    const struct sim_server *home;
     int index, user; /* a user's first client has the user's number */
     char local[16];  /* of its account */
     char name[16];   /* of itself, its resource */
@@ -94,9 +150,12 @@ struct sim_client {
     struct parser *parser;
     struct scram_client *scram;
     bool header_seen, paused;
-    char session[128]; /* its SM-ID; "": none */
-    uint64_t lost;     /* when it lost the stream of that; 0: it has not */
-    uint32_t heard, told;
+    uint64_t read_again;                                     /* paused: when it reads again */
+    bool inactive;                                           /* XEP-0352 */
+    enum sim_lie { SIM_HONEST, SIM_SILENT, SIM_BEHIND } lie; /* what it says of h */
+    char session[128];                                       /* its SM-ID; "": none */
+    uint64_t lost; /* when it lost the stream of that; 0: it has not */
+    uint32_t heard, said, told;
     struct list unacked; /* struct sim_sent */
     bool asked;
 };
@@ -116,14 +175,21 @@ void sim_client_add(struct sim_client *c);
 void sim_client_read_all(struct sim_client *c);
 void sim_client_ask(struct sim_client *c);            /* <r/> when something is not acknowledged */
 void sim_client_pause(struct sim_client *c, bool on); /* it reads nothing */
+/* It says that nobody looks at it, or that somebody does again (XEP-0352). */
+void sim_client_look_away(struct sim_client *c);
 
 /* --- the world --- */
 struct sim {
     uint64_t seed;
     struct random *random; /* what happens; the world has its own */
-    struct random *disk_random;
     struct world world;
-    struct sim_disk *disk;
+    struct sim_server servers[SIM_SERVERS];
+    int server_count;
+    struct {
+        struct sim_fault *fault; /* NULL: it works */
+        uint64_t mend_at, next_fault;
+        uint32_t fault_pause;
+    } between;
     FILE *trace; /* NULL: nobody reads it */
     FILE *log;
     struct sim_client clients[SIM_CLIENTS];
@@ -138,9 +204,8 @@ struct sim {
     struct sim_fault faults[SIM_FAULTS];
     int fault_count;
     bool writing;              /* clients write */
-    uint64_t resume_ms;        /* so long after its stream broke a session can be resumed */
-    uint64_t power;            /* when it went for the last time */
     unsigned resumed, refused; /* resumptions */
+    uint64_t kills;
     int complaints;
 };
 
@@ -161,14 +226,21 @@ __attribute__((format(printf, 2, 3))) void sim_complain(struct sim *s, const cha
 int sim_account_sent(struct sim *s, int from, int to, bool full);
 void sim_account_came(struct sim *s, int client, const struct stanza *message);
 struct sim_fault *sim_account_fault(struct sim *s, int client);
-/* A client's session, which broke then, cannot be resumed now. */
-void sim_account_refused(struct sim *s, const char *client, uint64_t broke);
+/* A client cannot resume its session, whose stream broke at c->lost. */
+void sim_account_refused(struct sim *s, const struct sim_client *c);
 void sim_account_check(struct sim *s);
+/* From one server to the other. */
+bool sim_crosses(const struct sim *s, const struct sim_message *m);
+/* Whether what a server lost concerns who is at that one; both may be the same. */
+bool sim_account_concerns(const struct sim_fault *f, const struct sim_server *from,
+                          const struct sim_server *to);
 /* For sim_kept.c. NULL: none of the account's. */
 struct sim_message *sim_account_find(struct sim *s, const struct stanza *stanza, stanza_el message);
 /* The id that it has in the archive of `to` (side 0) or of who wrote it (1). */
 void sim_account_id(struct sim *s, struct sim_message *m, int side, struct str id);
 unsigned sim_account_faults(const struct sim *s, const struct sim_message *m, uint64_t end);
+/* Whether its sender's acknowledgement says nothing of its recipient. */
+bool sim_account_unknown(const struct sim *s, const struct sim_message *m);
 void sim_account_print(struct sim *s, const struct sim_message *m, const char *what);
 
 /* --- sim_kept.c --- */

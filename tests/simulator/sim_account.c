@@ -70,8 +70,8 @@ static void note_id(struct sim *s, struct sim_message *m, int side, const struct
                     stanza_el message)
 {
     char by[64];
-    (void)snprintf(by, sizeof(by), "%s@example.net",
-                   user_name(s, side ? s->clients[m->from].user : m->to));
+    int user = side ? s->clients[m->from].user : m->to;
+    (void)snprintf(by, sizeof(by), "%s@%s", user_name(s, user), s->clients[user].home->domain);
     for (stanza_el el = stanza_first(stanza, message); el != STANZA_NONE;
          el = stanza_next(stanza, el))
         if (stanza_is(stanza, el, STR("stanza-id"), NS_STANZA_ID) &&
@@ -86,7 +86,8 @@ static void arrived(struct sim *s, struct sim_message *m, int client, const stru
     if (!m->at[client].copies) {
         m->at[client].first = sim_now(s);
         m->at[client].place = ++s->places;
-    } else if (!marked && message == STANZA_ROOT && m->at[client].directly) {
+    } else if (!marked && message == STANZA_ROOT && m->at[client].directly &&
+               s->clients[client].lie != SIM_BEHIND) {
         m->late_unmarked = true;
     }
     m->at[client].directly = m->at[client].directly || message == STANZA_ROOT;
@@ -157,25 +158,44 @@ struct sim_fault *sim_account_fault(struct sim *s, int client)
 }
 
 /* Only a machine without power forgets a session before its time; and where the disk fails nothing
- * can be resumed, as the row of a session that slept has to go first. */
-void sim_account_refused(struct sim *s, const char *client, uint64_t broke)
+ * can be resumed, as the row of a session that slept has to go first. Who did not read, or tell the
+ * truth of it, or lost both session manager and c2s, may lack what nobody has any more
+ * (src/sm/acks.c), or know too late that its stream broke. */
+void sim_account_refused(struct sim *s, const struct sim_client *c)
 {
     uint64_t now = sim_now(s);
-    if (!broke || s->power + MARGIN_MS >= broke || now - broke + MARGIN_MS >= s->resume_ms)
+    if (!c->lost || c->home->power + MARGIN_MS >= c->lost ||
+        now - c->lost + MARGIN_MS >= c->home->resume_ms || c->lie || c->read_again >= c->bound)
         return;
-    for (int i = 0; i < s->fault_count; i++)
-        if (s->faults[i].disk && s->faults[i].begun <= now && s->faults[i].over >= broke)
+    for (int i = 0; i < s->fault_count; i++) {
+        const struct sim_fault *f = &s->faults[i];
+        if ((f->disk || f->sm) && f->server == c->home && f->begun <= now && f->over >= c->lost)
             return;
-    sim_complain(s, "%s, whose stream broke at %" PRIu64 ", cannot resume its session", client,
-                 broke);
+    }
+    sim_complain(s, "%s, whose stream broke at %" PRIu64 ", cannot resume its session", c->name,
+                 c->lost);
 }
 
 /* --- the judgement --- */
 
+bool sim_crosses(const struct sim *s, const struct sim_message *m)
+{
+    return s->clients[m->from].home != s->clients[m->to].home;
+}
+
+bool sim_account_concerns(const struct sim_fault *f, const struct sim_server *from,
+                          const struct sim_server *to)
+{
+    return (!f->server || f->server == from || f->server == to) && (!f->abroad || from != to);
+}
+
 static bool concerns(const struct sim *s, const struct sim_fault *f, const struct sim_message *m)
 {
+    const struct sim_client *from = &s->clients[m->from], *to = &s->clients[m->to];
     int user = f->client == SIM_NOBODY ? SIM_NOBODY : s->clients[f->client].user;
-    return user == SIM_NOBODY || user == s->clients[m->from].user || user == m->to;
+    if (user == SIM_NOBODY)
+        return sim_account_concerns(f, from->home, to->home);
+    return user == from->user || user == m->to;
 }
 
 unsigned sim_account_faults(const struct sim *s, const struct sim_message *m, uint64_t end)
@@ -187,14 +207,26 @@ unsigned sim_account_faults(const struct sim *s, const struct sim_message *m, ui
     return count;
 }
 
-/* To a client without acknowledgements that went without reading: nobody can know. */
-static bool went_unread(const struct sim *s, const struct sim_message *m)
+/* Between servers of which one is not to speak XEP-0198 an acknowledgement says less
+ * (docs/decisions/0077-s2s-ping.md): that of a ping, that the other one has read it, so that it may
+ * be lost when that one breaks; without pings, too, none at all. */
+static bool half_known(const struct sim *s, const struct sim_fault *f, const struct sim_message *m)
+{
+    const struct sim_server *from = s->clients[m->from].home, *to = s->clients[m->to].home;
+    if (from == to || !concerns(s, f, m))
+        return false;
+    return from->s2s_acks ? !to->s2s_acks && f->server == to : f->wire || f->server == to;
+}
+
+/* That, or to a client without acknowledgements that went without reading: nobody can know. */
+bool sim_account_unknown(const struct sim *s, const struct sim_message *m)
 {
     for (int i = 0; i < s->fault_count; i++) {
         const struct sim_fault *f = &s->faults[i];
         const struct sim_client *c = f->mute ? &s->clients[f->client] : NULL;
-        if (c && !c->acks && c->user == m->to && m->sent <= f->over &&
-            (!m->acked || f->begun <= m->acked + OUTCOME_MS))
+        bool lost = c ? !c->acks && c->user == m->to : half_known(s, f, m);
+        uint64_t unsafe = OUTCOME_MS + (c ? 0 : s->clients[m->to].home->outbox_ms);
+        if (lost && m->sent <= f->over && (!m->acked || f->begun <= m->acked + unsafe))
             return true;
     }
     return false;
@@ -231,6 +263,13 @@ static unsigned most_copies(const struct sim *s, const struct sim_message *m)
     return most;
 }
 
+/* When anything of it came for the last time. */
+static uint64_t end_of(const struct sim_message *m)
+{
+    uint64_t end = m->last > m->returned ? m->last : m->returned;
+    return m->heard > end ? m->heard : end;
+}
+
 /* Where nothing was broken, every client that was there has it once: those it is for, and by a
  * carbon (XEP-0280) those of who wrote it. */
 static void check_everywhere(struct sim *s, const struct sim_message *m)
@@ -242,31 +281,44 @@ static void check_everywhere(struct sim *s, const struct sim_message *m)
         unsigned wanted =
             m->at[i].expected && !(mine && i == m->from && s->clients[i].user != m->to);
         unsigned got = mine && s->clients[i].user != m->to ? m->at[i].sent : m->at[i].copies;
-        if (got < wanted || got > 1) {
+        if (got < wanted || (got > 1 && !sim_account_faults(s, m, end_of(m)))) {
             sim_account_print(s, m, "not once at each");
             sim_complain(s, "... %u times at %s", got, name_of(s, i));
         }
     }
 }
 
-/* G3: what comes again bears the id that it had. A machine that loses its power forgets the ids of
- * the last moment, and an sm that starts while the disk fails makes some that nobody knows later
- * (docs/decisions/0090-ids-that-survive.md). */
+/* A machine that loses its power forgets the ids of the last moment, and an sm that starts while
+ * the disk fails makes some that nobody knows later (docs/decisions/0090-ids-that-survive.md). */
+static bool forgets_ids(const struct sim *s, const struct sim_message *m,
+                        const struct sim_server *home)
+{
+    for (int i = 0; i < s->fault_count; i++) {
+        const struct sim_fault *f = &s->faults[i];
+        if ((f->power || f->disk) && f->server == home && m->sent <= f->over)
+            return true;
+    }
+    return false;
+}
+
+/* G3: what comes again bears the id that it had. What the other server sends again is a message of
+ * its own, with an id and a row of its own (docs/decisions/0091-simulator-of-two.md); how many rows
+ * there may be sim_kept.c knows. */
 static void check_ids(struct sim *s, const struct sim_message *m)
 {
-    for (int i = 0; i < s->fault_count; i++)
-        if ((s->faults[i].power || s->faults[i].disk) && m->sent <= s->faults[i].over)
-            return;
-    if (m->ids[0].other || m->ids[1].other)
-        sim_account_print(s, m, m->ids[0].other ? "with another id" : "sent with another id");
+    bool again = sim_crosses(s, m) && m->kept[0] > 1;
+    if (m->ids[0].other && !again && !forgets_ids(s, m, s->clients[m->to].home))
+        sim_account_print(s, m, "with another id");
+    if (m->ids[1].other && !forgets_ids(s, m, s->clients[m->from].home))
+        sim_account_print(s, m, "sent with another id");
 }
 
 static void check_message(struct sim *s, const struct sim_message *m)
 {
     unsigned fates = m->copies + m->errors;
-    uint64_t end = m->last > m->returned ? m->last : m->returned;
-    end = m->heard > end ? m->heard : end;
-    if (m->acked && !fates && !went_unread(s, m)) /* G1 */
+    uint64_t end = end_of(m);
+    end = m->acked > end ? m->acked : end;                /* carbons alone may have come again */
+    if (m->acked && !fates && !sim_account_unknown(s, m)) /* G1 */
         sim_account_print(s, m, "acknowledged and lost");
     if (!m->acked && !fates && !sim_account_faults(s, m, next_arrival(s, m)))
         sim_account_print(s, m, "lost without a fault");
@@ -292,8 +344,8 @@ static bool may_come_late(const struct sim *s, const struct sim_message *m, int 
         const struct sim_fault *f = &s->faults[i];
         bool its = f->client != SIM_NOBODY && s->clients[f->client].user == m->to;
         if (m->sent <= f->over && f->begun <= m->at[client].first &&
-            (f->disk || (plain && (its || f->c2s)) ||
-             ((!alone || m->full) && (its || f->client == SIM_NOBODY))))
+            (((f->disk || (plain && f->c2s)) && concerns(s, f, m)) || (plain && its) ||
+             ((!alone || m->full) && (its || (f->client == SIM_NOBODY && concerns(s, f, m))))))
             return true;
     }
     return false;

@@ -69,10 +69,10 @@ void sim_client_write(struct sim_client *c, int to, bool full)
         return;
     if (full)
         sim_trace(c->sim, "... at %s", other->name);
-    (void)snprintf(
-        xml, sizeof(xml),
-        "<message to='%s@example.net%s%s' type='chat' id='m%07d'><body>%d</body></message>",
-        other->local, full ? "/" : "", full ? other->name : "", message, message);
+    (void)snprintf(xml, sizeof(xml),
+                   "<message to='%s@%s%s%s' type='chat' id='m%07d'><body>%d</body></message>",
+                   other->local, other->home->domain, full ? "/" : "", full ? other->name : "",
+                   message, message);
     send_stanza(c, message, -1, xml);
 }
 
@@ -87,13 +87,6 @@ void sim_client_add(struct sim_client *c)
                    "<item jid='c%d@example.net'/></query></iq>",
                    iq, iq);
     send_stanza(c, -1, iq, xml);
-}
-
-/* Not of the account: nothing breaks any more. */
-void sim_client_read_all(struct sim_client *c)
-{
-    c->asking = SIM_ASKS_ROSTER;
-    send_stanza(c, -1, -1, "<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>");
 }
 
 static void ask_archive(struct sim_client *c, struct str after)
@@ -159,9 +152,10 @@ static void stream(struct sim_client *c, enum sim_client_state next)
         parser_restart(c->parser);
     c->header_seen = false;
     c->state = next;
-    send_bytes(c, STR("<stream:stream xmlns='jabber:client' "
-                      "xmlns:stream='http://etherx.jabber.org/streams' to='example.net' "
-                      "version='1.0'>"));
+    send_fmt(c,
+             "<stream:stream xmlns='jabber:client' "
+             "xmlns:stream='http://etherx.jabber.org/streams' to='%s' version='1.0'>",
+             c->home->domain);
 }
 
 static void send_base64(struct sim_client *c, const char *before, const struct buffer *raw,
@@ -232,10 +226,34 @@ static void bind(struct sim_client *c)
 
 static void enter(struct sim_client *c)
 {
+    c->inactive = false;
     c->state = SIM_ON;
     c->asked = false;
     c->lost = 0;
     sim_trace(c->sim, "%s is there", c->name);
+}
+
+/* What it says that it has heard (XEP-0198 section 4): perhaps a little less than the truth, never
+ * less than before. */
+static uint32_t heard(struct sim_client *c)
+{
+    uint32_t less = c->lie == SIM_BEHIND ? sim_dice(c->sim, 4) : 0;
+    if (c->heard - c->said > less)
+        c->said = c->heard - less;
+    return c->said;
+}
+
+/* Not of the account: nothing breaks any more. Who never acknowledges would lose its session over a
+ * whole archive (sm.max_unacked). */
+void sim_client_read_all(struct sim_client *c)
+{
+    if (c->lie == SIM_SILENT) {
+        c->lie = SIM_HONEST;
+        if (c->acks)
+            send_fmt(c, "<a xmlns='" SM "' h='%" PRIu32 "'/>", heard(c));
+    }
+    c->asking = SIM_ASKS_ROSTER;
+    send_stanza(c, -1, -1, "<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>");
 }
 
 static void resume_or_bind(struct sim_client *c)
@@ -245,7 +263,7 @@ static void resume_or_bind(struct sim_client *c)
         return;
     }
     c->state = SIM_RESUMING;
-    send_fmt(c, "<resume xmlns='" SM "' previd='%s' h='%" PRIu32 "'/>", c->session, c->heard);
+    send_fmt(c, "<resume xmlns='" SM "' previd='%s' h='%" PRIu32 "'/>", c->session, heard(c));
 }
 
 /* XEP-0198 section 5 */
@@ -255,6 +273,7 @@ static void resumed(struct sim_client *c, const struct stanza *s)
     (void)str_to_u64(stanza_attr(s, STANZA_ROOT, STR("h")), UINT32_MAX, &h);
     sim_trace(c->sim, "%s resumes, h=%" PRIu64, c->name, h);
     c->sim->resumed++;
+    c->heard = c->said; /* the server goes on from there */
     acknowledged(c, (uint32_t)h);
     LIST_EACH (it, &c->unacked) {
         const struct sim_sent *sent = LIST_ENTRY(it, const struct sim_sent, node);
@@ -288,7 +307,7 @@ static void enabled(struct sim_client *c, const struct stanza *s)
 {
     struct str id = stanza_attr(s, STANZA_ROOT, STR("id"));
     (void)snprintf(c->session, sizeof(c->session), "%.*s", STR_ARG(id));
-    c->heard = c->told = 0;
+    c->heard = c->said = c->told = 0;
     begin(c);
 }
 
@@ -328,7 +347,7 @@ static bool negotiate(struct sim_client *c, const struct stanza *s)
         } else if (is(s, "failed")) {
             sim_trace(c->sim, "%s cannot resume", c->name);
             c->sim->refused++;
-            sim_account_refused(c->sim, c->name, c->lost);
+            sim_account_refused(c->sim, c);
             bind(c);
         } else {
             return false;
@@ -351,7 +370,8 @@ static void manage(struct sim_client *c, const struct stanza *s)
 {
     uint64_t h = 0;
     if (is(s, "r")) {
-        send_fmt(c, "<a xmlns='" SM "' h='%" PRIu32 "'/>", c->heard);
+        if (c->lie != SIM_SILENT)
+            send_fmt(c, "<a xmlns='" SM "' h='%" PRIu32 "'/>", heard(c));
     } else if (is(s, "a")) {
         (void)str_to_u64(stanza_attr(s, STANZA_ROOT, STR("h")), UINT32_MAX, &h);
         c->asked = false;
@@ -485,7 +505,7 @@ void sim_client_finish(struct sim_client *c)
 void sim_client_connect(struct sim_client *c)
 {
     struct net_address at = {.port = 5222};
-    (void)snprintf(at.ip, sizeof(at.ip), "%s", c->sim->world.ip);
+    (void)snprintf(at.ip, sizeof(at.ip), "%s", c->home->world->ip);
     parser_destroy(c->parser);
     c->parser = parser_create(c->sim->world.parsers, &limits, &parser_events, c);
     c->header_seen = false;
@@ -506,6 +526,13 @@ void sim_client_leave(struct sim_client *c)
     c->state = SIM_LEAVING;
     c->since = sim_now(c->sim);
     send_bytes(c, STR("</stream:stream>"));
+}
+
+void sim_client_look_away(struct sim_client *c)
+{
+    c->inactive = !c->inactive;
+    send_bytes(c, c->inactive ? STR("<inactive xmlns='urn:xmpp:csi:0'/>")
+                              : STR("<active xmlns='urn:xmpp:csi:0'/>"));
 }
 
 void sim_client_pause(struct sim_client *c, bool on)

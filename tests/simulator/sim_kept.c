@@ -8,6 +8,8 @@
 
 #include "xmpp/namespaces.h"
 
+enum { ARCHIVE_LOOKED_AT = 256 }; /* rows: src/sm/mam_recent.c */
+
 /* --- the roster --- */
 
 int sim_kept_set(struct sim *s, int from)
@@ -66,7 +68,10 @@ static bool broken_between(const struct sim *s, uint64_t from, uint64_t to, int 
 {
     for (int i = 0; i < s->fault_count; i++) {
         const struct sim_fault *f = &s->faults[i];
-        if ((f->client == SIM_NOBODY || f->client == client) && from <= f->over && f->begun <= to)
+        bool its = f->client == SIM_NOBODY
+                       ? sim_account_concerns(f, s->clients[client].home, s->clients[client].home)
+                       : f->client == client;
+        if (its && from <= f->over && f->begun <= to)
             return true;
     }
     return false;
@@ -77,7 +82,8 @@ static void check_iq(struct sim *s, const struct sim_iq *iq)
 {
     int n = (int)(iq - s->iqs);
     unsigned answers = iq->results + iq->errors;
-    bool broken = broken_between(s, iq->sent, iq->sent + 2000, iq->from);
+    uint64_t end = iq->acked > iq->sent + 2000 ? iq->acked : iq->sent + 2000;
+    bool broken = broken_between(s, iq->sent, end, iq->from);
     if (!broken && answers != 1)
         sim_complain(s, "c%d of %s, sent %" PRIu64 ", is answered %u times", n,
                      s->clients[iq->from].name, iq->sent, answers);
@@ -119,9 +125,31 @@ bool sim_kept_archived(struct sim *s, int user, const struct stanza *stanza)
 static bool disk_failed(const struct sim *s, const struct sim_message *m)
 {
     for (int i = 0; i < s->fault_count; i++)
-        if (s->faults[i].disk && s->faults[i].begun <= m->last && m->sent <= s->faults[i].over)
+        if (s->faults[i].disk &&
+            sim_account_concerns(&s->faults[i], s->clients[m->from].home, s->clients[m->to].home) &&
+            s->faults[i].begun <= m->last && m->sent <= s->faults[i].over)
             return true;
     return false;
+}
+
+/* What its sm, in its next life, does not look at any more (docs/decisions/0083-once.md). */
+static bool long_ago(const struct sim *s, const struct sim_message *m, int user)
+{
+    uint64_t end = m->acked > m->last ? m->acked : m->last;
+    unsigned later = 0;
+    for (const struct sim_message *n = m + 1; n < s->messages + s->message_count; n++)
+        later += n->sent <= end && (n->to == user || s->clients[n->from].user == user);
+    return later >= ARCHIVE_LOOKED_AT;
+}
+
+/* How often it may be there: a copy that the other server sends again is archived again
+ * (docs/decisions/0091-simulator-of-two.md). */
+static unsigned may_be_kept(const struct sim *s, const struct sim_message *m, bool senders)
+{
+    unsigned faults = sim_account_faults(s, m, m->last);
+    bool again = !senders && sim_crosses(s, m);
+    bool forgotten = long_ago(s, m, senders ? s->clients[m->from].user : m->to);
+    return 1 + disk_failed(s, m) + (again || forgotten ? faults : 0);
 }
 
 /* G2: what was acknowledged is in the archives of both exactly once. What its sender sent again may
@@ -130,9 +158,9 @@ static void check_archived(struct sim *s, const struct sim_message *m)
 {
     bool own = s->clients[m->from].user == m->to;
     for (int i = 0; i < (own ? 1 : 2); i++) {
-        if (m->acked && !m->errors && !m->kept[i])
+        if (m->acked && !m->errors && !m->kept[i] && !(i == 0 && sim_account_unknown(s, m)))
             sim_account_print(s, m, i ? "not in its sender's archive" : "not archived");
-        if (m->kept[i] > 1u + disk_failed(s, m) && !m->sent_again)
+        if (m->kept[i] > may_be_kept(s, m, i) && !m->sent_again)
             sim_account_print(
                 s, m, i ? "more than once in its sender's archive" : "archived more than once");
     }

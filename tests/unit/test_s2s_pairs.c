@@ -47,6 +47,30 @@ static void a_shared_stream_is_refused(void **state)
     assert_int_equal(w->got_count, 0); /* nothing has come back */
 }
 
+/* XEP-0220 section 2.4: they could not reach our authority for the moment; what waits is not given
+ * up, and our key is shown again. */
+static void they_cannot_ask_us_for_the_moment(void **state)
+{
+    struct world *w = *state;
+
+    send_out(w, "a@their.test", "m1");
+    say(w, &w->out,
+        HEADER("their.test", "home.test") "<stream:features><dialback "
+                                          "xmlns='urn:xmpp:features:dialback'><errors/></dialback>"
+                                          "</stream:features>");
+    say(w, &w->out,
+        "<db:result from='their.test' to='home.test' type='error'><error type='wait'>"
+        "<remote-server-timeout xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></db:result>");
+    send_out(w, "a@their.test", "m2");
+    assert_false(heard(&w->out, "<db:result"));
+    assert_int_equal(w->got_count, 0); /* nothing has come back */
+    loop_sim_advance(w->env.loop, 4000);
+    assert_heard(&w->out, "<db:result from='home.test' to='their.test'>");
+    say(w, &w->out, "<db:result from='their.test' to='home.test' type='valid'/>");
+    assert_heard(&w->out, "id='m1'");
+    assert_heard(&w->out, "id='m2'");
+}
+
 static const char bidi_header[] = "<stream:features><dialback xmlns='urn:xmpp:features:dialback'/>"
                                   "<bidi xmlns='urn:xmpp:features:bidi'/></stream:features>";
 
@@ -231,6 +255,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WORLD_TEST(many_pairs_over_one_stream),
         WORLD_TEST(a_shared_stream_is_refused),
+        WORLD_TEST(they_cannot_ask_us_for_the_moment),
         WORLD_TEST(both_ways_on_our_stream),
         WORLD_TEST(no_stanza_on_our_stream_without_bidi),
         WORLD_TEST(their_key_on_our_stream),
