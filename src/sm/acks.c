@@ -308,6 +308,13 @@ void acks_resume(struct user *user, struct packet *p)
     struct session *session = known ? acks_find(user, rest) : NULL;
     struct acks *acks = session ? session->acks : NULL;
     uint32_t news = acks ? h - (acks->out - acks->waiting) : 0;
+    if (session && session->presence_due) { /* its new stream is over, too: it is what it was */
+        user_hold(user);
+        session_close(session, SESSION_REPLACED, STR_NULL);
+        sleeper_resume(user, p, rest, h);
+        user_release(user);
+        return;
+    }
     if (known && !session) {
         sleeper_resume(user, p, rest, h);
         return;
@@ -321,7 +328,7 @@ void acks_resume(struct user *user, struct packet *p)
         session_answer(sm, p, SESSION_RESUME, (struct str){text, (size_t)len});
         return;
     }
-    if (!acks || behind || session->presence_due) {
+    if (!acks || behind) {
         session_answer(sm, p, SESSION_RESUME, STR("item-not-found"));
         return;
     }

@@ -121,9 +121,12 @@ static enum flight_lane lane_of(const struct sm *sm, const struct jid *to)
 
 bool flight_guards(const struct sm *sm, const struct packet *p)
 {
-    return sm->flights.s2s.count > 0 &&
-           sm->flights.guarded < (size_t)sm->c->env->config->router_max_queue &&
-           send_kind_of(p->stanza) == SEND_MESSAGE && lane_of(sm, p->to) == FLIGHT_REMOTE;
+    const struct flights *flights = &sm->flights;
+    if (flights->guarded >= (size_t)sm->c->env->config->router_max_queue ||
+        send_kind_of(p->stanza) != SEND_MESSAGE)
+        return false;
+    /* What comes while the outbox is read goes behind what is in there. */
+    return flights->load_upto || (flights->s2s.count > 0 && lane_of(sm, p->to) == FLIGHT_REMOTE);
 }
 
 void flight_route(struct sm *sm, struct packet *p)

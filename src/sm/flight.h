@@ -31,7 +31,8 @@ struct flight {
     bool counted;            /* among what its session has unacknowledged: sent after <enable/> */
 };
 
-/* A message that nobody waits for is to fly all the same. */
+/* A message that nobody waits for is to fly all the same: to another server, or while the outbox is
+ * read. */
 bool flight_guards(const struct sm *sm, const struct packet *p);
 /* Through the router, to any address; p is moved, its promise waits for the receipt. */
 void flight_route(struct sm *sm, struct packet *p);

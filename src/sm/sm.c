@@ -280,6 +280,14 @@ static void on_session_packet(struct sm *sm, struct packet *p)
 
 /* --- what we sent came back because nobody is there --- */
 
+/* Others may have had it: what they get now says that it is late (XEP-0203). */
+static void return_undelivered(struct sm *sm, struct packet *p, uint64_t number)
+{
+    if (deliver_addresses(p))
+        send_delay(sm, p, jid_domain(p->to), loop_wall(sm->loop), NULL);
+    deliver_returned(sm, p, number);
+}
+
 /* The router turned it round: the whole c2s has gone. Or our own link did, which is lost: it goes
  * when the session is heard of again. */
 static void back_from_c2s(struct sm *sm, struct packet *p)
@@ -297,8 +305,7 @@ static void back_from_c2s(struct sm *sm, struct packet *p)
     p->c2s.len = p->sm.len = 0;
     uint64_t number = p->receipt.number;
     p->receipt.number = 0;
-    deliver_addresses(p);
-    deliver_returned(sm, p, number);
+    return_undelivered(sm, p, number);
 }
 
 /* False: there is nobody to be told. */
@@ -373,11 +380,10 @@ static void on_packet(struct component *c, struct packet *p)
     } else if (p->kind == PACKET_STANZA && p->sm.len) {
         on_client_stanza(sm, p);
     } else if (p->kind == PACKET_STANZA && hash_get(&sm->peers, p->route_from)) {
-        deliver_addresses(p);
         if (answers && send_kind_of(p->stanza) == SEND_PRESENCE)
             packet_destroy(p);
         else
-            deliver_returned(sm, p, answers);
+            return_undelivered(sm, p, answers);
     } else if (p->kind == PACKET_STANZA) {
         sm->counters.from_router++;
         if (p->receipt.number && !owed_take(sm, p)) {

@@ -466,6 +466,11 @@ static bool do_start(struct run *r, struct str rest)
     return world_start_one(&r->world, rest) || fail(r, "cannot start it");
 }
 
+static bool do_begin(struct run *r, struct str rest)
+{
+    return world_start_now(&r->world, rest) || fail(r, "cannot start it");
+}
+
 static bool do_stop(struct run *r, struct str rest)
 {
     return world_stop(&r->world, rest) || fail(r, "cannot stop it");
@@ -558,6 +563,7 @@ static const struct {
     {"reload", false, do_reload},   {"reload-refused", false, do_reload_refused},
     {"ordered", false, do_ordered}, {"log", false, do_log},
     {"repeat", false, do_repeat},   {"imported", false, do_imported},
+    {"begin", false, do_begin},
 };
 
 /* ---- NAME> NAME< NAME! ---- */

@@ -3,6 +3,8 @@
  * G3). The linker puts a look at the tables behind every commit (--wrap). */
 #include "sm_world.h"
 
+#include "sm/flight.h"
+#include "sm/sm.h"
 #include "store/driver.h"
 #include "store/users.h"
 
@@ -64,15 +66,21 @@ static void session_action(struct client *c, enum session_action action, const c
     world_settle(c->world);
 }
 
+static struct stanza *parsed(struct sm_world *w, const char *xml)
+{
+    enum parser_status status;
+    struct parser_limits limits = {
+        .stanza_bytes = 10000, .depth = 10, .attributes = 10, .namespaces = 10, .children = 10};
+    struct stanza *s = parser_document(w->env.parsers, str_of(xml), &limits, &status);
+    assert_non_null(s);
+    return s;
+}
+
 /* As c2s sends it for a client with XEP-0198. */
 static void send_asking(struct client *c, const char *xml)
 {
     struct packet *p = packet_create(PACKET_STANZA, STR("sm"), STR("c2s"));
-    enum parser_status status;
-    struct parser_limits limits = {
-        .stanza_bytes = 10000, .depth = 10, .attributes = 10, .namespaces = 10, .children = 10};
-    p->stanza = parser_document(c->world->env.parsers, str_of(xml), &limits, &status);
-    assert_non_null(p->stanza);
+    p->stanza = parsed(c->world, xml);
     p->from = jid_ref(c->jid);
     p->c2s = c->c2s;
     p->sm = c->sm;
@@ -145,12 +153,54 @@ static void written_for_a_sleeper(void **state)
     assert_int_equal(rows_most, 1);
 }
 
+static bool got(const struct client *c, const char *part)
+{
+    for (size_t i = c->in.taken; i < c->in.count; i++)
+        if (strstr(c->in.texts[i], part))
+            return true;
+    return false;
+}
+
+/* What nobody waits for, and comes while the outbox is read, does not go before what is in there.
+ */
+static void behind_the_outbox(void **state)
+{
+    struct sm_world *w = *state;
+    struct client *romeo = client_online(w, "romeo@example.net/orchard");
+    struct client *juliet = client_online(w, JULIET "/balcony");
+    struct sm *sm = w->sm->state;
+    sm->flights.load_upto = 1;
+    sm->flights.held[FLIGHT_LOCAL] = true;
+    client_send(romeo, "<message to='" JULIET "' type='chat' id='1'><body>hi</body></message>");
+    client_nothing(juliet);
+    sm->flights.load_upto = 0;
+    flight_restored(sm);
+    flight_go(sm);
+    world_settle(w);
+    assert_true(got(juliet, "<body>hi</body>"));
+}
+
+/* A session that was among several has gone: who gets its copy may have had it (XEP-0203). */
+static void returned_is_late(void **state)
+{
+    struct sm_world *w = *state;
+    struct client *juliet = client_online(w, JULIET "/balcony");
+    struct packet *p = packet_create(PACKET_STANZA, STR("sm"), STR("c2s"));
+    p->stanza = parsed(w, "<message xmlns='jabber:client' to='" JULIET "/gone' type='chat' id='1' "
+                          "from='romeo@example.net/orchard'><body>hi</body></message>");
+    link_send(w->c2s, p);
+    world_settle(w);
+    assert_true(got(juliet, "urn:xmpp:delay"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(written_for_the_recipient, setup, world_teardown),
         cmocka_unit_test_setup_teardown(for_several_sessions, setup, world_teardown),
         cmocka_unit_test_setup_teardown(written_for_a_sleeper, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(behind_the_outbox, setup, world_teardown),
+        cmocka_unit_test_setup_teardown(returned_is_late, setup, world_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
