@@ -414,7 +414,8 @@ static bool start_one(struct runner *r, const struct component_ops *ops, const c
     struct component *c = component_create(ops, env, id);
 
     r->components[r->count++] = c;
-    env->board = survivors_board(r->options, ops, id, &env->log);
+    if (ops->board) /* of the one component of this seat that wants one */
+        env->board = survivors_board(r->options, ops, id, &env->log);
     if (!attach(r, c) || component_start(c) != ERR_OK)
         return false;
     for (unsigned i = 0; ops->attach && i < seat; i++) /* routers come first */

@@ -60,7 +60,7 @@ struct board *survivors_board(const struct runner_options *o, const struct compo
     struct board *board = NULL;
 
     (void)snprintf(path, sizeof(path), "%s/run/%s.board", o->data_dir, id);
-    if (ops->board && board_open(path, board_boot(boot), ops->board, &board) != ERR_OK)
+    if (board_open(path, board_boot(boot), ops->board, &board) != ERR_OK)
         log_warn(log,
                  "cannot open %s: %s; should this process be killed, clients cannot resume their "
                  "sessions (XEP-0198) and log in anew",

@@ -12,7 +12,7 @@
 struct ledger *survivors_ledger(const struct runner_options *o, const struct log *log);
 /* DATA/run/NAME.notes, for all components that want some: env->notes. NULL: none. */
 struct ring *survivors_notes(const struct runner_options *o, const struct log *log);
-/* DATA/run/ID.board of one component: env->board. NULL: none. */
+/* DATA/run/ID.board of one component that wants one: env->board. NULL: none. */
 struct board *survivors_board(const struct runner_options *o, const struct component_ops *ops,
                               const char *id, const struct log *log);
 
