@@ -156,7 +156,8 @@ static bool begin(const struct board *b, struct str boot)
     if (ftruncate(b->fd, 0) != 0 || !have_header(b->fd))
         return false;
     memset(b->header, 0, MAPPED_PAGE);
-    memcpy(b->header->boot, boot.data, boot.len < BOARD_BOOT ? boot.len : 0);
+    if (boot.len > 0 && boot.len < BOARD_BOOT)
+        memcpy(b->header->boot, boot.data, boot.len);
     memcpy(b->header->magic, magic, sizeof(magic));
     return true;
 }
