@@ -1,6 +1,6 @@
 """SQL that fills an archive (XEP-0313) with many messages at once, in the tables of each server.
 
-All are of the account u0, a second apart and up to now, from a hundred correspondents. What a message looks like is what each server
+All are of the account u0, a second apart and up to an hour ago (what was measured before stands in the same archive), from a hundred correspondents. What a message looks like is what each server
 writes when it archives one itself.
 """
 import sqlite3
@@ -22,7 +22,7 @@ def rows(count, insert, columns):
 
 def begin(count):
     """Seconds since 1970 of the first row."""
-    return int(time.time()) - count
+    return int(time.time()) - 3600 - count
 
 
 def microseconds(count):
