@@ -26,8 +26,8 @@ def order(server, node, text):
         answer = await admin.run(node, delay='0', announcement=text)
         assert answer['command']['status'] == 'completed'
         assert (await romeo.message())['body'] == text
-        await asyncio.wait_for(romeo.gone.wait(), WAIT)
-        admin.abort()
+        for person in (romeo, admin):
+            await asyncio.wait_for(person.gone.wait(), WAIT)
 
     asyncio.run(go())
     return codes(server)
