@@ -157,6 +157,7 @@ void mam_write_start(struct sm *sm)
 {
     struct mam_writer *w = MEM_NEW(struct mam_writer);
     w->sm = sm;
+    w->newest = store_sequence(sm->store); /* an id of a former life is late, also as the first */
     list_init(&w->refused);
     loop_timer_init(&w->again, sm->loop, on_again);
     sm->state[FEATURE_mam] = w;
