@@ -310,3 +310,12 @@ def own_server(placement):
     yield make
     for s in made:
         s.remove()
+
+
+@pytest.fixture
+def verona(own_server):
+    """Started, with three accounts."""
+    server = own_server().start()
+    for name in ('romeo', 'juliet', 'nurse'):
+        server.user(name)
+    return server

@@ -65,14 +65,6 @@ def kill_all(server):
         server.processes[name].kill()
 
 
-@pytest.fixture
-def verona(own_server):
-    server = own_server().start()
-    for name in ('romeo', 'juliet', 'nurse'):
-        server.user(name)
-    return server
-
-
 def test_resumed_after_kill_9(verona):
     phones = {name: Phone(verona, name) for name in ('romeo', 'juliet', 'nurse')}
     romeo, juliet = phones['romeo'], phones['juliet']

@@ -3,7 +3,6 @@
 import asyncio
 from datetime import datetime, timedelta, timezone
 
-import pytest
 from cut import Cuttable
 from slixmpp import JID
 from slixmpp.xmlstream import ET
@@ -30,14 +29,6 @@ class Reader(Person):
 
     async def bodies(self, **query):
         return [m['mam_result']['forwarded']['stanza']['body'] async for m in self['xep_0313'].iterate(**query)]
-
-
-@pytest.fixture
-def verona(own_server):
-    server = own_server().start()
-    for name in ('romeo', 'juliet', 'nurse'):
-        server.user(name)
-    return server
 
 
 def restart(server):

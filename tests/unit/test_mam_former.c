@@ -298,6 +298,30 @@ static void stored_behind_what_was_shown(void **state)
         assert_null(strstr(crypt->in.texts[crypt->in.taken], "message-3"));
 }
 
+/* The index by correspondents (XEP-0313 section 4.1.1) is brought back behind a row that comes
+ * late, also by the first row of a life. */
+static void found_by_whom_it_was_with(void **state)
+{
+    static const char with[] =
+        "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'>"
+        "<value>urn:xmpp:mam:2</value></field><field var='with'><value>" ROMEO
+        "</value></field></x>";
+    struct fixture *f = *state;
+    losing = true;
+    say(f->romeo, "message-1");
+    losing = false;
+    say(f->romeo, "message-2");
+    loop_sim_advance(f->w->env.loop, 1000);
+    query(f->juliet, with);
+    assert_int_equal(f->juliet->in.count - f->juliet->in.taken, 1 + 1);
+    kill_sm(f);
+    come(f);
+    say(f->romeo, "message-1");
+    loop_sim_advance(f->w->env.loop, 1000);
+    query(f->juliet, with);
+    assert_int_equal(f->juliet->in.count - f->juliet->in.taken, 2 + 1);
+}
+
 /* The power was lost, or the file could not be had. */
 static void without_notes(void **state)
 {
@@ -323,6 +347,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(comes_with_its_id, setup, teardown),
         cmocka_unit_test_setup_teardown(a_page_begins_behind_it, setup, teardown),
         cmocka_unit_test_setup_teardown(stored_behind_what_was_shown, setup, teardown),
+        cmocka_unit_test_setup_teardown(found_by_whom_it_was_with, setup, teardown),
         cmocka_unit_test_setup_teardown(without_notes, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
