@@ -86,8 +86,8 @@ static int teardown(void **state)
     struct fixture *f = *state;
     struct ring *notes = f->w->env.notes;
     *state = f->w;
+    store_close(f->keep); /* before the loop that it runs on */
     world_teardown(state);
-    store_close(f->keep);
     ring_close(notes);
     free(f);
     return 0;
