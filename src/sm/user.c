@@ -346,6 +346,9 @@ static void on_deleted(void *arg, enum error e, const struct store_rows *rows)
     if (e) {
         struct packet *request = user->deletion;
         user->deletion = NULL;
+        log_error(&user->sm->c->log,
+                  "cannot delete what %s has stored: %s; delete the account again", user->jid->text,
+                  error_text(e));
         session_answer(user->sm, request, SESSION_DELETE, STR("internal-server-error"));
     } else {
         finish_deletion(user);
@@ -360,11 +363,17 @@ void user_delete_wait(struct user *user)
     user->reads++;
 }
 
-void user_delete_done(struct user *user)
+void user_delete_done(struct user *user, enum error e)
 {
+    if (e)
+        user->deletion_error = e;
     if (--user->reads)
         return;
-    store_commit(users_delete(store_begin(user->sm->store), jid_full(user->jid)), on_deleted, user);
+    if (user->deletion_error)
+        on_deleted(user, user->deletion_error, NULL);
+    else
+        store_commit(users_delete(store_begin(user->sm->store), jid_full(user->jid)), on_deleted,
+                     user);
 }
 
 void user_delete(struct user *user, struct packet *p)
@@ -372,7 +381,8 @@ void user_delete(struct user *user, struct packet *p)
     user_hold(user); /* until on_deleted */
     user->state = USER_DELETING;
     user->deletion = p;
+    user->deletion_error = ERR_OK;
     user_delete_wait(user);
     path_run(&user->sm->path, PATH_USER_DELETE, &(struct path_event){.sm = user->sm, .user = user});
-    user_delete_done(user);
+    user_delete_done(user, ERR_OK);
 }

@@ -77,6 +77,7 @@ struct user {
     struct user_carbons carbons;
     struct push *pushes;     /* XEP-0357: sm/push.h; NULL: none */
     struct packet *deletion; /* the request to answer when the account has gone */
+    enum error deletion_error;
 };
 
 /* The user in memory, or NULL. */
@@ -105,9 +106,10 @@ void user_welcome(struct user *user);
  */
 void user_create(struct user *user, struct packet *p);
 void user_delete(struct user *user, struct packet *p);
-/* For handlers of PATH_USER_DELETE: the rows stay until everybody has said `done`. */
+/* For handlers of PATH_USER_DELETE: the rows stay until everybody has said `done`, and if it did
+ * not go well for one of them the account stays, too. */
 void user_delete_wait(struct user *user);
-void user_delete_done(struct user *user);
+void user_delete_done(struct user *user, enum error e);
 
 void user_unload_timer(struct loop_timer *timer);
 void user_unload_idle(struct sm *sm); /* all that have no session, now */

@@ -12,8 +12,13 @@ void __real_store_commit_later(struct store_txn *t, uint32_t within, store_fn fn
 void __wrap_store_commit_later(struct store_txn *t, uint32_t within, store_fn fn, void *arg);
 void __real_users_get(struct store *s, struct str owner, store_fn fn, void *arg);
 void __wrap_users_get(struct store *s, struct str owner, store_fn fn, void *arg);
+void __real_queue_load(struct store *s, struct str owner, uint64_t after, uint32_t limit,
+                       store_fn fn, void *arg);
+void __wrap_queue_load(struct store *s, struct str owner, uint64_t after, uint32_t limit,
+                       store_fn fn, void *arg);
 
 static enum error failing; /* what every commit and every read of a user gives; OK: the real ones */
+static enum error failing_queue; /* what every read of a queue gives */
 static struct loop *loop;
 
 struct later {
@@ -25,7 +30,7 @@ struct later {
 static void on_later(struct loop_task *task)
 {
     struct later *later = MEM_CONTAINER(task, struct later, task);
-    later->fn(later->arg, failing, NULL);
+    later->fn(later->arg, failing ? failing : failing_queue, NULL);
     free(later);
 }
 
@@ -93,9 +98,18 @@ void __wrap_users_get(struct store *s, struct str owner, store_fn fn, void *arg)
         __real_users_get(s, owner, fn, arg);
 }
 
+void __wrap_queue_load(struct store *s, struct str owner, uint64_t after, uint32_t limit,
+                       store_fn fn, void *arg)
+{
+    if (failing_queue)
+        fail_later(fn, arg);
+    else
+        __real_queue_load(s, owner, after, limit, fn, arg);
+}
+
 static int setup(void **state)
 {
-    failing = ERR_OK;
+    failing = failing_queue = ERR_OK;
     world_setup(state);
     loop = ((struct sm_world *)*state)->env.loop;
     return 0;
@@ -103,7 +117,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    failing = ERR_OK;
+    failing = failing_queue = ERR_OK;
     return world_teardown(state);
 }
 
@@ -315,6 +329,23 @@ static void accounts(void **state)
     assert_int_equal(romeo->last, SESSION_ENDED);
 }
 
+/* An account whose messages cannot be read stays: they would be gone, and nobody told. */
+static void account_with_messages(void **state)
+{
+    struct sm_world *w = *state;
+    struct client *romeo = client_online(w, "romeo@example.net/orchard");
+    account_action(w, SESSION_CREATE, "juliet@example.net");
+    client_send(romeo, "<message to='juliet@example.net' id='1'><body>hi</body></message>");
+    failing_queue = ERR_STORE;
+    account_action(w, SESSION_DELETE, "juliet@example.net");
+    assert_true(w->answer_failed);
+    client_nothing(romeo);
+    failing_queue = ERR_OK;
+    account_action(w, SESSION_DELETE, "juliet@example.net");
+    assert_false(w->answer_failed);
+    next_has(romeo, "<service-unavailable");
+}
+
 /* The end of the instance at any moment of everything that waits for the store. */
 static void stopping_in_the_middle(void **state)
 {
@@ -360,6 +391,7 @@ int main(void)
         cmocka_unit_test(stopping_in_the_middle),
         FAILING_TEST(loading),
         FAILING_TEST(accounts),
+        FAILING_TEST(account_with_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

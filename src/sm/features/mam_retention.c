@@ -231,7 +231,7 @@ static void on_next(void *arg, enum error e, const struct store_rows *rows)
     if (e == ERR_CANCELLED)
         return;
     if (!count) {
-        user_delete_done(user);
+        user_delete_done(user, e);
         return;
     }
     struct store_txn *t = store_begin(user->sm->store);

@@ -540,8 +540,9 @@ static void on_returned(void *arg, enum error e, const struct store_rows *rows)
         return_page(user);
         return;
     }
-    user->offline.empty = true;
-    user_delete_done(user);
+    if (!e)
+        user->offline.empty = true;
+    user_delete_done(user, e);
 }
 
 static enum path_result at_user_delete(struct path_event *e)
