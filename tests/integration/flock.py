@@ -325,7 +325,7 @@ class Flock:
                 self.wrong.append(f'no. {self.latest[pair]} overtook {m}')
             self.latest[pair] = m.number
         else:
-            m.unmarked += not marked
+            m.unmarked += not marked  # G3: a later copy says that it is one (XEP-0203)
         m.copies.append(sid)
         if len(m.copies) > 1 + self.kills - m.kills:
             self.wrong.append(f'{len(m.copies)} times after {self.kills - m.kills} deaths: {m}')
@@ -388,7 +388,8 @@ class Flock:
             if len(set(m.copies)) > 1:  # G3: delivered before its row was written, or not
                 sums['twice, other id'] += 1
                 wrong.append(f'came again with another id: {m}')
-            sums['later copy not marked'] += m.unmarked
+            if m.unmarked:
+                wrong.append(f'came again without <delay/>: {m}')
             sums['errors'] += m.errors
             if m.errors:
                 wrong.append(f'came back: {m}')

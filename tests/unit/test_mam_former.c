@@ -119,6 +119,14 @@ static const char *next_id(struct client *c)
     return "";
 }
 
+/* Did the message that next_id has just seen say that it is late (XEP-0203)? */
+static void marked(const struct client *c, bool wanted)
+{
+    const char *text = c->in.texts[c->in.taken - 1];
+    if ((strstr(text, "<delay ") != NULL) != wanted)
+        fail_msg("%s delay in %s", wanted ? "no" : "a", text);
+}
+
 static void same(const char *a, const char *b, bool wanted)
 {
     if ((strncmp(a, b, ID_LEN) == 0) != wanted)
@@ -172,9 +180,12 @@ static void bears_its_id_again(void **state)
     say(f->romeo, "message-2");
     say(f->romeo, "message-3");
     same(next_id(f->juliet), one, true);
+    marked(f->juliet, true); /* reliability.md G3 */
     same(next_id(f->juliet), two, true);
+    marked(f->juliet, true);
     const char *three = next_id(f->juliet);
     same(three, two, false);
+    marked(f->juliet, false);
     say(f->romeo, "message-2"); /* from its c2s, too */
     same(next_id(f->juliet), two, true);
     archive_is(f->juliet, (const char *const[]){one, two, three, NULL});

@@ -42,12 +42,13 @@ static void keep(struct user *user, const struct packet *p, struct mam_id id,
     mam_retract(user, p, with, sent);
 }
 
-/* Its id there, which it may have from a former life of ours. */
-static struct mam_id archive(struct user *user, const struct packet *p, bool sent)
+/* Its id there, which it may have from a former life of ours: *ret_again. */
+static struct mam_id archive(struct user *user, const struct packet *p, bool sent, bool *ret_again)
 {
     bool there;
     struct mam_face face = mam_face_of(user, jid_full(p->from), p->stanza);
     struct mam_id id = mam_recent_take(user, p, &face, sent, &there);
+    *ret_again = id.time != 0;
     if (there)
         return id;
     if (id.time) { /* and perhaps not written any more */
@@ -75,10 +76,11 @@ static void archive_anew(struct user *user, const struct packet *p, struct mam_i
 struct mam_id mam_sent(struct user *user, struct packet *p)
 {
     struct mam_id none = {0};
+    bool again;
     if (!mam_enabled(user->sm) || jid_eq_bare(p->to, user->jid) ||
         !mam_keeps(user, p->stanza, p->to))
         return none;
-    return archive(user, p, true);
+    return archive(user, p, true, &again);
 }
 
 static struct stanza *stamped(const struct user *user, const struct stanza *s, struct mam_id id)
@@ -93,12 +95,15 @@ void mam_received(struct user *user, struct packet *p)
 {
     if (!mam_enabled(user->sm) || !mam_keeps(user, p->stanza, p->from))
         return;
+    bool again;
     struct mam_id id = mam_id_of(user, jid_full(p->from), p->stanza);
     if (id.time) {
         archive_anew(user, p, id);
         return;
     }
-    id = archive(user, p, false);
+    id = archive(user, p, false, &again);
+    if (again) /* its client has sent it again: reliability.md C.1 G3 */
+        send_delay(user->sm, p, jid_domain(user->jid), (int64_t)(id.time / 1000), NULL);
     struct stanza *s = stamped(user, p->stanza, id);
     stanza_unref(p->stanza);
     p->stanza = s;
