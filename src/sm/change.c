@@ -128,8 +128,10 @@ static void undo(struct change *c)
 static void answer(struct change *c, enum error e)
 {
     struct sm *sm = c->user->sm;
-    struct session *session = session_find(sm, &c->origin_session);
     struct packet *p = c->origin;
+    struct session *session = session_find(sm, &c->origin_session);
+    if (!session && p->sm.len) /* its client may have come back to it by another stream */
+        session = session_of(c->user, jid_resource(p->from));
     c->origin = NULL;
     if (e) {
         send_error(sm, session, p, send_condition(e), NULL);

@@ -174,7 +174,8 @@ void flight_restored(struct sm *sm)
 static void keep_for_sleeper(struct sm *sm, struct flight *f)
 {
     const struct promise *promise = f->packet->promise;
-    if (!f->row && owed_durable(f->packet->stanza) && !offline_has(promise) && !outbox_has(promise))
+    bool kept = owed_durable(f->packet->stanza) || (promise && owed_answer(f->packet->stanza));
+    if (!f->row && kept && !offline_has(promise) && !outbox_has(promise))
         outbox_write(sm, f);
 }
 
@@ -187,7 +188,7 @@ void flight_sleep(struct session *session)
 void flight_deliver(struct session *session, struct packet *p)
 {
     struct sm *sm = session->user->sm;
-    if (p->promise && !owed_durable(p->stanza))
+    if (p->promise && !owed_durable(p->stanza) && !owed_answer(p->stanza))
         owed_drop(p);
     if (!session->acks && !p->promise && !session->stale) {
         component_send(sm->c, p);
@@ -478,6 +479,8 @@ void flight_init(struct sm *sm)
     flights->held[FLIGHT_LOCAL] = flights->held[FLIGHT_REMOTE] =
         true; /* until the outbox is read */
     loop_timer_init(&flights->release, sm->loop, on_release);
+    outbox_former_init(sm);
+    outbox_answers_init(sm);
     outbox_init(sm);
     outbox_heir_init(sm);
     outbox_watch_others(sm);
@@ -490,6 +493,8 @@ void flight_finish(struct sm *sm)
     loop_timer_stop(&sm->flights.writer);
     loop_timer_stop(&sm->flights.heir);
     loop_timer_stop(&sm->flights.reread);
+    outbox_former_finish(sm);
+    outbox_answers_finish(sm);
     for (size_t i = 0; (f = hash_next(&sm->flights.table, &i));) {
         hash_del(&sm->flights.table, number_key(f));
         packet_destroy(f->packet);

@@ -11,6 +11,7 @@
 #include "sm/flight.h"
 #include "sm/iq.h"
 #include "sm/mam.h"
+#include "sm/outbox.h"
 #include "sm/owed.h"
 #include "sm/presence.h"
 #include "sm/push.h"
@@ -77,12 +78,18 @@ static void client_iq(struct session *session, struct packet *p)
 
 static void client_message(struct session *session, struct packet *p)
 {
+    struct sm *sm = session->user->sm;
     if (!p->to) /* RFC 6120 section 10.3.1 */
         p->to = jid_ref(session->user->jid);
     struct mam_id id = mam_sent(session->user, p);
     if (session->user->carbons.enabled)
         carbons_sent(session, p, id);
-    send_packet(session->user->sm, p);
+    if (outbox_comes_again(sm, p)) {
+        fate_end(sm, p, FATE_STORED);
+        packet_destroy(p);
+        return;
+    }
+    send_packet(sm, p);
 }
 
 static void client_stanza(struct session *session, struct packet *p)
@@ -362,6 +369,8 @@ void input_packet(struct component *c, struct packet *p)
     } else if (p->kind == PACKET_STANZA) {
         sm->counters.from_router++;
         if (p->receipt.number && !owed_take(sm, p)) {
+            packet_destroy(p);
+        } else if (deliver_addresses(p) && outbox_comes_again(sm, p)) {
             packet_destroy(p);
         } else {
             fate_take(sm, p, FATE_FROM_ROUTER);

@@ -254,20 +254,29 @@ void outbox_restore(struct sm *sm, struct jid *owner, uint64_t id, struct str xm
 {
     struct packet *p = packet_create(PACKET_STANZA, STR_NULL, STR_NULL);
     p->stanza = stored_parse(sm->c->env->parsers, xml);
+    p->trace = trace;
     char text[LEDGER_ID + 1];
-    if (!p->stanza || !deliver_addresses(p)) {
+    /* Answers of the server to an iq may have no `from` (RFC 6120 section 10.3.3). */
+    bool readable = p->stanza && (owed_answer(p->stanza) || deliver_addresses(p));
+    if (!readable)
         log_error(&sm->c->log, "message %s in the outbox of %s cannot be read any more: dropped",
                   ledger_id_text(trace, text), owner->text);
+    if (!readable || !outbox_former(sm, p)) {
         delete_row(sm, owner, id);
         packet_destroy(p);
         return;
     }
+    struct promise *row = &row_create(sm, owner, id, NULL)->promise;
+    if (owed_answer(p->stanza)) {
+        p->promise = row;
+        outbox_answer(sm, p);
+        return;
+    }
     sm->counters.outbox_sent++;
-    p->trace = trace;
     fate_take(sm, p, FATE_FROM_READ);
     fate_note(sm, LEDGER_READ, p, jid_full(owner), STR("the outbox"));
     /* The sequence is a clock of microseconds. */
-    flight_restore(sm, p, owner, &row_create(sm, owner, id, NULL)->promise, (int64_t)(id / 1000));
+    flight_restore(sm, p, owner, row, (int64_t)(id / 1000));
 }
 
 /* The sm on the loops of one process have one name there, and divide the rows among themselves: so
@@ -306,6 +315,7 @@ static void on_reread(struct loop_timer *timer)
 {
     struct sm *sm = MEM_CONTAINER(timer, struct sm, flights.reread);
     sm->flights.load_upto = sm->flights.reread_upto;
+    sm->flights.reread_upto = 0;
     sm->flights.held[FLIGHT_LOCAL] = sm->flights.held[FLIGHT_REMOTE] = true;
     load_page(sm);
 }

@@ -33,6 +33,27 @@ void outbox_restore(struct sm *sm, struct jid *owner, uint64_t id, struct str xm
 void outbox_watch_others(struct sm *sm);
 void outbox_heir_init(struct sm *sm);
 
+/* --- outbox_former.c --- */
+void outbox_former_init(struct sm *sm);
+void outbox_former_finish(struct sm *sm);
+/* A row that is not of this life has been read, p being its message. False: that goes on already,
+ * by another row or because its sender has sent it again; this row is one too many. */
+bool outbox_former(struct sm *sm, const struct packet *p);
+/* Its sender, who was not told that a row is there, sends p again: true when that row has been
+ * read. Then p has been dealt with. */
+bool outbox_comes_again(struct sm *sm, const struct packet *p);
+
+/* --- outbox_answers.c --- */
+void outbox_answers_init(struct sm *sm);
+void outbox_answers_finish(struct sm *sm);
+/* What the server had answered to an iq, and its client may not have got: an error (reliability.md
+ * C.1 c). It waits for the session to be resumed. p and its promise, the row, are moved. */
+void outbox_answer(struct sm *sm, struct packet *p);
+/* The session goes on from a former life of ours: it gets its answers. */
+void outbox_answers_send(struct session *session);
+/* The client that has this address now is not the one that asked; NULL: all that are too old. */
+void outbox_answers_drop(struct sm *sm, const struct jid *to);
+
 /* --- outbox.c --- */
 /* Begins to read what is there. */
 void outbox_init(struct sm *sm);

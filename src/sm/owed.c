@@ -70,6 +70,11 @@ bool owed_durable(const struct stanza *s)
     return str_is(type, "error") || (!str_is(type, "headline") && offline_keeps(s));
 }
 
+bool owed_answer(const struct stanza *s)
+{
+    return send_kind_of(s) == SEND_IQ && str_is(send_type(s), "error");
+}
+
 void owed_drop(struct packet *p)
 {
     promise_unref(p->promise);

@@ -12,6 +12,9 @@
 bool owed_take(struct sm *sm, struct packet *p);
 /* The stanza of this packet is not durable by its type (C.1 d): handled as soon as it is routed. */
 bool owed_durable(const struct stanza *s);
+/* It is an error that answers an iq: no `h` covers that iq before the client has the answer, or the
+ * outbox has (C.1 c). What an `h` covers without an answer, all having died, has been done. */
+bool owed_answer(const struct stanza *s);
 /* Nobody needs to wait for this one any more. */
 void owed_drop(struct packet *p);
 /* The number of the flight (flight.h) that brought this promise's stanza here, when it was one of

@@ -137,9 +137,12 @@ bool send_error_to(struct sm *sm, struct session *session, const struct packet *
     sm->counters.errors++;
     fate_note(sm, LEDGER_BOUNCED, p, p->to ? jid_full(p->to) : STR_NULL,
               stanza_error_element(condition));
-    /* Who waits for the stanza waits for its error now (reliability.md C.1 c). */
+    /* Who waits for the stanza waits for its error now (reliability.md C.1 c); a question, which
+     * changes nothing, can be asked again. */
     if (session) {
-        struct packet *back = for_session(session, error, p->to, p->from, p->promise);
+        bool question = send_kind_of(p->stanza) == SEND_IQ && str_is(send_type(p->stanza), "get");
+        struct packet *back =
+            for_session(session, error, p->to, p->from, question ? NULL : p->promise);
         back->trace = p->trace;
         to_client(session, back, LEDGER_DELIVERED);
     } else if (p->to) {

@@ -9,6 +9,7 @@
 #include "sm/carbons.h"
 #include "sm/csi.h"
 #include "sm/mam.h"
+#include "sm/outbox.h"
 #include "sm/presence.h"
 
 struct session *session_find(const struct sm *sm, const struct session_id *id)
@@ -325,6 +326,10 @@ static void begin(struct user *user, struct packet *p, const struct mam_ends *en
     path_run(&sm->path, PATH_SESSION_START,
              &(struct path_event){.sm = sm, .user = user, .session = s});
     answer_started(s, p, ends);
+    if (b.resumed && s->acks)
+        outbox_answers_send(s);
+    else
+        outbox_answers_drop(sm, s->jid);
     user_release(user);
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include "base/mem.h"
 #include "link/traits.h"
+#include "sm/outbox.h"
 #include "sm/presence.h"
 #include "sm/slot.h"
 #include "sm/stored.h"
@@ -140,6 +141,7 @@ static void on_expire(struct loop_timer *timer)
 {
     struct sm *sm = MEM_CONTAINER(timer, struct sm, expire);
     store_commit(sessions_expire(store_begin(sm->store), now_of(sm) - KEPT_LATE), NULL, NULL);
+    outbox_answers_drop(sm, NULL);
     loop_timer_start(timer, EXPIRE_MS);
 }
 
@@ -213,6 +215,7 @@ static void restore(struct wish *w)
                                               (struct str){text, (size_t)len});
     jid_unref(jid);
     acks_go_on(session, w->packet);
+    outbox_answers_send(session);
     show(session, w->presence ? str_of(w->presence) : STR_NULL);
 }
 

@@ -52,6 +52,7 @@ struct sim_message {
 struct sim_iq {
     int from; /* a client */
     uint64_t sent, acked;
+    uint64_t last; /* answer */
     uint16_t results, errors;
     bool kept; /* it is in the roster at the end */
 };
