@@ -8,6 +8,7 @@
  */
 #include <stdlib.h>
 #include "base/mem.h"
+#include "sm/durable.h"
 #include "sm/mam.h"
 #include "sm/send.h"
 #include "store/users.h"
@@ -139,7 +140,7 @@ struct mam_id mam_recent_take(struct user *user, const struct packet *p,
     int64_t row = id.time ? find_id(user, id) : find_row(user, p, face, sent);
     if (row < 0)
         return id;
-    *ret_there = true;
+    *ret_there = durable(user->sm); /* else it is written once more, and waited for */
     id = user->mam_recent->rows[row].id;
     if (!face->has_id)
         user->mam_recent->rows[row].id.time = 0;

@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 #include "base/mem.h"
+#include "sm/durable.h"
 #include "sm/outbox.h"
 #include "sm/owed.h"
 #include "sm/send.h"
@@ -72,7 +73,7 @@ bool outbox_comes_again(struct sm *sm, const struct packet *p)
     const struct former *known = hash_get(&flights->former, key_of(&f));
     if (!known && reading)
         enter(sm, &f);
-    return known && known->row;
+    return known && known->row && durable(sm);
 }
 
 static void forget(struct sm *sm)

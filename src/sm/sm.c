@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "component/database.h"
 #include "sm/acks.h"
+#include "sm/durable.h"
 #include "sm/flight.h"
 #include "sm/input.h"
 #include "sm/sleeper.h"
@@ -122,6 +123,7 @@ static enum error sm_start(struct component *c)
     if (e)
         return e;
     sm->receipts = receipts_create(c, flight_handled, sm);
+    durable_init(sm);
     flight_init(sm);
     sleeper_init(sm);
     slot_init(sm);

@@ -40,14 +40,14 @@ struct flights {
     uint64_t loaded;           /* of the outbox: the last id read */
     uint64_t reread_upto;      /* load_upto, while the database could not be read */
     struct loop_timer reread;
-    uint64_t load_upto; /* ids up to here are of our former lives; 0: all read */
+    uint64_t load_upto;       /* ids up to here are of our former lives; 0: all read */
     struct hash former;       /* of the outbox, not written in this life: outbox_former.c */
     struct loop_timer forget; /* it */
     struct list answers;      /* to iqs of sessions that may be resumed: outbox_answers.c */
     bool lost;                /* the link has been lost once */
-    struct hash s2s;    /* names of those who speak with other servers, as they have told us */
-    bool federates;     /* there should be one */
-    size_t guarded;     /* bytes of the messages in flight that nobody waits for */
+    struct hash s2s; /* names of those who speak with other servers, as they have told us */
+    bool federates;  /* there should be one */
+    size_t guarded;  /* bytes of the messages in flight that nobody waits for */
 };
 
 /* What is on the board (slot.h). */
@@ -94,6 +94,9 @@ struct sm {
     struct loop_timer leave;  /* runs while sessions of domains that are gone end */
     struct receipts *receipts;
     struct flights flights;
+    struct {
+        bool yes, asked;
+    } durable; /* durable.h */
     struct path path;
     struct sm_counters counters;
     struct fate_account account; /* of messages */
