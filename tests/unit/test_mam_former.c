@@ -20,6 +20,8 @@ struct fixture {
 };
 
 static bool losing;
+static unsigned written; /* rows */
+static bool failing;     /* all other writes */
 
 void __real_store_commit_later(struct store_txn *t, uint32_t within, store_fn fn, void *arg);
 void __wrap_store_commit_later(struct store_txn *t, uint32_t within, store_fn fn, void *arg);
@@ -27,11 +29,22 @@ void __wrap_store_commit_later(struct store_txn *t, uint32_t within, store_fn fn
 void __wrap_store_commit_later(struct store_txn *t, uint32_t within, store_fn fn, void *arg)
 {
     if (!losing) {
+        written++;
         __real_store_commit_later(t, within, fn, arg);
         return;
     }
     assert_null(fn); /* nobody waits for it here */
     store_discard(t);
+}
+
+void __real_store_commit(struct store_txn *t, store_fn fn, void *arg);
+void __wrap_store_commit(struct store_txn *t, store_fn fn, void *arg);
+
+void __wrap_store_commit(struct store_txn *t, store_fn fn, void *arg)
+{
+    if (failing)
+        t->result = ERR_STORE;
+    __real_store_commit(t, fn, arg);
 }
 
 static void start_sm(struct sm_world *w)
@@ -349,6 +362,28 @@ static void without_notes(void **state)
     archive_is(f->juliet, (const char *const[]){again, NULL});
 }
 
+/* What a former life wrote may be there and not on the disk: it is written again, and waited for,
+ * until a commit of this life says that it is. */
+static void not_taken_for_written(void **state)
+{
+    struct fixture *f = *state;
+    say(f->romeo, "message-1");
+    const char *one = next_id(f->juliet);
+    loop_sim_advance(f->w->env.loop, 1000);
+    failing = true;
+    kill_sm(f);
+    come(f);
+    failing = false;
+    written = 0;
+    say(f->romeo, "message-1");
+    assert_int_equal(written, 2);
+    same(next_id(f->juliet), one, true);
+    say(f->romeo, "message-1");
+    assert_int_equal(written, 2);
+    same(next_id(f->juliet), one, true);
+    archive_is(f->juliet, (const char *const[]){one, NULL});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +395,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(stored_behind_what_was_shown, setup, teardown),
         cmocka_unit_test_setup_teardown(found_by_whom_it_was_with, setup, teardown),
         cmocka_unit_test_setup_teardown(without_notes, setup, teardown),
+        cmocka_unit_test_setup_teardown(not_taken_for_written, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
