@@ -336,8 +336,10 @@ static void on_data(void *owner, const char *bytes, size_t len)
         list_push(&s->blocked, &c->link_node);
     }
     /* Who does not take its answers gets no new ones (reliability.md B 39: self-amplification). */
-    if (conn_queued(c->conn) > queue_half(s))
+    if (conn_queued(c->conn) > queue_half(s)) {
         client_pause(c, CLIENT_PAUSE_OUTPUT);
+        conn_drain_below(c->conn, queue_half(s)); /* its own bound is for bursts, and far off */
+    }
 }
 
 static void on_drain(void *owner)

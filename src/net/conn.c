@@ -207,8 +207,10 @@ static void on_turn(struct loop_task *task)
         close_step(c);
         return;
     }
-    if (c->owes_drain && !c->reported && conn_queued(c) < c->max_queue / 2) {
+    size_t below = c->drain_below ? c->drain_below : c->max_queue / 2;
+    if (c->owes_drain && !c->reported && conn_queued(c) < below) {
         c->owes_drain = false;
+        c->drain_below = 0;
         if (c->events && c->events->on_drain)
             c->events->on_drain(c->owner);
     }
@@ -351,6 +353,13 @@ static void queued_more(struct conn *c)
         conn_impl_defer(c);
     if (!c->owes_drain && conn_queued(c) > c->max_queue / 2)
         c->owes_drain = true;
+}
+
+void conn_drain_below(struct conn *c, size_t queued)
+{
+    c->owes_drain = true;
+    c->drain_below = queued;
+    conn_impl_defer(c);
 }
 
 enum error conn_write(struct conn *c, const void *bytes, size_t len)

@@ -75,7 +75,7 @@ struct conn_events {
      * line. After it the owner must call conn_close. */
     void (*on_close)(void *owner, enum error e, const char *why);
     /* What was queued has fallen below half of the maximum again, after conn_write said FULL or
-     * conn_queued was over it. May be NULL. */
+     * conn_queued was over it; or below what conn_drain_below said. May be NULL. */
     void (*on_drain)(void *owner);
 };
 
@@ -93,6 +93,8 @@ enum error conn_write(struct conn *c, const void *bytes, size_t len);
 char *conn_reserve(struct conn *c, size_t len);
 void conn_commit(struct conn *c, size_t len);
 size_t conn_queued(const struct conn *c);
+/* on_drain comes, once, when less than that is queued, in a later turn. */
+void conn_drain_below(struct conn *c, size_t queued);
 /* Another bound of unsent bytes, e.g. for one piece that is larger than the bound was. */
 void conn_set_max_queue(struct conn *c, size_t max_queue);
 void conn_pause(struct conn *c); /* stop reading: back-pressure; counts, so resume as often */
