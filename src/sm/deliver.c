@@ -11,6 +11,8 @@
 #include "sm/iq.h"
 #include "sm/mam.h"
 #include "sm/offline.h"
+#include "sm/outbox.h"
+#include "sm/owed.h"
 #include "sm/peer_lists.h"
 #include "sm/presence.h"
 #include "sm/push.h"
@@ -108,6 +110,8 @@ static void deliver_by_rule(struct user *user, struct packet *p, bool copies)
         send_session_packet(match, p);
         break;
     case DELIVER_ALL:
+        if (!p->promise && user->session_count > 1 && owed_durable(p->stanza))
+            owed_join(user->sm, p);
         deliver_to_all(user, p);
         break;
     case DELIVER_STORE:
@@ -278,6 +282,27 @@ static bool to_newcomers(const struct user *user, const struct packet *p, uint64
     return any;
 }
 
+/* Each session had a copy, and several may come back: what has been done about one of them is done.
+ */
+static void return_copy(struct user *user, struct packet *p, uint64_t number)
+{
+    struct sm *sm = user->sm;
+    uint64_t none = 0, *done = outbox_returned(p->promise);
+    done = done ? done : &none;
+    if (*done == OUTBOX_STORED) {
+        fate_drop(sm, p, FATE_REASON_OTHERS);
+    } else if (to_newcomers(user, p, number && *done > number ? *done : number)) {
+        *done = receipts_number(sm->receipts);
+        fate_end(sm, p, FATE_DELIVERED);
+        packet_destroy(p);
+    } else if (anybody(user)) {
+        fate_drop(sm, p, FATE_REASON_OTHERS);
+    } else {
+        *done = OUTBOX_STORED;
+        deliver_by_rule(user, p, false);
+    }
+}
+
 /* What an account says to one of its own sessions: results from its archive. */
 static bool from_own_account(const struct packet *p)
 {
@@ -313,13 +338,9 @@ void deliver_returned(struct sm *sm, struct packet *p, uint64_t number)
         return;
     }
     user_hold(user);
-    if (jid_is_bare(p->to) && to_newcomers(user, p, number)) {
-        fate_end(sm, p, FATE_DELIVERED);
-        packet_destroy(p);
-    } else if (jid_is_bare(p->to) && anybody(user)) {
-        fate_drop(sm, p, FATE_REASON_OTHERS);
-    } else {
+    if (jid_is_bare(p->to))
+        return_copy(user, p, number);
+    else
         deliver_by_rule(user, p, false);
-    }
     user_release(user);
 }

@@ -188,9 +188,11 @@ void flight_sleep(struct session *session)
 void flight_deliver(struct session *session, struct packet *p)
 {
     struct sm *sm = session->user->sm;
-    if (p->promise && !owed_durable(p->stanza) && !owed_answer(p->stanza))
+    bool plain = !session->acks && !session->stale;
+    if (p->promise &&
+        ((plain && !owed_waited(p->promise)) || (!owed_durable(p->stanza) && !owed_answer(p->stanza))))
         owed_drop(p);
-    if (!session->acks && !p->promise && !session->stale) {
+    if (plain && !p->promise) {
         component_send(sm->c, p);
         return;
     }

@@ -28,6 +28,7 @@ struct row {
     struct jid *owner;
     uint64_t id;
     struct stanza *stanza; /* in it; NULL: it is of a former life */
+    uint64_t returned;     /* outbox_returned */
     bool failed;           /* it was not written */
 };
 
@@ -55,6 +56,13 @@ bool outbox_has(const struct promise *promise)
 static struct row *row_of(struct promise *promise)
 {
     return outbox_has(promise) ? MEM_CONTAINER(promise, struct row, promise) : NULL;
+}
+
+uint64_t *outbox_returned(struct promise *promise)
+{
+    struct promise **shared = owed_row(promise);
+    struct row *row = row_of(shared ? *shared : promise);
+    return row ? &row->returned : owed_returned(promise);
 }
 
 static struct row *row_create(struct sm *sm, struct jid *owner, uint64_t id, struct stanza *s)
@@ -201,6 +209,8 @@ void outbox_write(struct sm *sm, struct flight *f)
         row = row_create(
             sm, f->owner,
             source && source->row ? row_of(source->row)->id : store_sequence(sm->store), p->stanza);
+        const uint64_t *returned = outbox_returned(p->promise);
+        row->returned = returned ? *returned : 0;
         outbox_hand_over(sm, p, t);
         push_row(row, p, t);
     }
@@ -241,7 +251,7 @@ void outbox_watch(struct sm *sm, struct flight *f)
     const struct promise *promise = f->packet->promise;
     list_remove(&f->young);
     /* What came from the offline queue or from the outbox is still there. */
-    if (!promise || offline_has(promise) || outbox_has(promise))
+    if (!promise || !owed_waited(promise) || offline_has(promise) || outbox_has(promise))
         return;
     list_push(&sm->flights.young, &f->young);
     if (!loop_timer_running(&sm->flights.writer))

@@ -17,6 +17,13 @@ void outbox_write(struct sm *sm, struct flight *f); /* now */
 /* The promise is a row's: its message is in the outbox until that is kept. NULL: no. */
 bool outbox_has(const struct promise *promise);
 
+/* Copies of a message that went to several sessions of one user and came back: who came to take
+ * messages under a greater number than this (receipts_number) has had none of them. OUTBOX_STORED:
+ * one of them is in the offline queue, and the others need not be. NULL: a copy that has no others.
+ */
+#define OUTBOX_STORED UINT64_MAX
+uint64_t *outbox_returned(struct promise *promise);
+
 /* p is about to be written for its recipient by `t`: what the outbox had of it until now goes in
  * the same transaction. Returns what outbox_handed_over wants when that is over. */
 uint64_t outbox_hand_over(struct sm *sm, const struct packet *p, struct store_txn *t);

@@ -10,6 +10,13 @@
 /* For a packet whose receipt.number is set: takes the receipt off and puts a promise on. A later
  * copy of a message gets its <delay/> (XEP-0203). False: the stanza came before, drop it. */
 bool owed_take(struct sm *sm, struct packet *p);
+/* For a message to several sessions that nobody waits for, and which has no promise: by this one its
+ * copies know of each other. */
+void owed_join(struct sm *sm, struct packet *p);
+/* False: owed_join's. */
+bool owed_waited(const struct promise *promise);
+/* What has become of copies that came back: outbox_returned. NULL when the promise is not ours. */
+uint64_t *owed_returned(struct promise *promise);
 /* The stanza of this packet is not durable by its type (C.1 d): handled as soon as it is routed. */
 bool owed_durable(const struct stanza *s);
 /* It is an error that answers an iq: no `h` covers that iq before the client has the answer, or the
