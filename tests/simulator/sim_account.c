@@ -159,8 +159,8 @@ struct sim_fault *sim_account_fault(struct sim *s, int client)
 
 /* Only a machine without power forgets a session before its time; and where the disk fails nothing
  * can be resumed, as the row of a session that slept has to go first. Who did not read, or tell the
- * truth of it, or lost both session manager and c2s, may lack what nobody has any more
- * (src/sm/acks.c), or know too late that its stream broke. */
+ * truth of it, may lack what nobody has any more (src/sm/acks.c), or know too late that its stream
+ * broke. */
 void sim_account_refused(struct sim *s, const struct sim_client *c)
 {
     uint64_t now = sim_now(s);
@@ -169,7 +169,7 @@ void sim_account_refused(struct sim *s, const struct sim_client *c)
         return;
     for (int i = 0; i < s->fault_count; i++) {
         const struct sim_fault *f = &s->faults[i];
-        if ((f->disk || f->sm) && f->server == c->home && f->begun <= now && f->over >= c->lost)
+        if (f->disk && f->server == c->home && f->begun <= now && f->over >= c->lost)
             return;
     }
     sim_complain(s, "%s, whose stream broke at %" PRIu64 ", cannot resume its session", c->name,
