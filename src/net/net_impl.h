@@ -60,9 +60,9 @@ struct conn {
     struct net *net;
     const struct conn_events *events; /* NULL from conn_close on */
     void *owner;
-    struct outqueue wire; /* bytes as they go to the transport */
+    struct outqueue wire;          /* bytes as they go to the transport */
     size_t max_queue, drain_below; /* 0: half of the maximum */
-    struct loop_task turn;   /* at the end of the turn: write, then finish closing */
+    struct loop_task turn;         /* at the end of the turn: write, then finish closing */
     struct loop_timer timer; /* connecting, TLS handshake, or closing: whichever is under way */
     struct tls_layer *tls;
     enum error failure; /* what conn_connect met at once; told in the next turn */

@@ -189,8 +189,8 @@ void flight_deliver(struct session *session, struct packet *p)
 {
     struct sm *sm = session->user->sm;
     bool plain = !session->acks && !session->stale;
-    if (p->promise &&
-        ((plain && !owed_waited(p->promise)) || (!owed_durable(p->stanza) && !owed_answer(p->stanza))))
+    if (p->promise && ((plain && !owed_waited(p->promise)) ||
+                       (!owed_durable(p->stanza) && !owed_answer(p->stanza))))
         owed_drop(p);
     if (plain && !p->promise) {
         component_send(sm->c, p);

@@ -12,7 +12,7 @@ struct owed {
     struct sm *sm;
     struct jid *origin; /* NULL: nobody waits */
     uint64_t number;
-    uint64_t returned; /* outbox_returned */
+    uint64_t returned;       /* outbox_returned */
     struct acks_place place; /* in the sender's stream */
     struct promise *row;     /* in the outbox; NULL: none yet */
 };

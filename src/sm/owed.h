@@ -10,8 +10,8 @@
 /* For a packet whose receipt.number is set: takes the receipt off and puts a promise on. A later
  * copy of a message gets its <delay/> (XEP-0203). False: the stanza came before, drop it. */
 bool owed_take(struct sm *sm, struct packet *p);
-/* For a message to several sessions that nobody waits for, and which has no promise: by this one its
- * copies know of each other. */
+/* For a message to several sessions that nobody waits for, and which has no promise: by this one
+ * its copies know of each other. */
 void owed_join(struct sm *sm, struct packet *p);
 /* False: owed_join's. */
 bool owed_waited(const struct promise *promise);
