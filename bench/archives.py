@@ -30,9 +30,10 @@ def microseconds(count):
 
 
 def jackdaw(domain, count):
-    columns = (f"'u0@{domain}', {microseconds(count)}, i, 'u' || (1 + i % 100) || '@{domain}', 'r0', 0, 'm' || i, 300, "
+    columns = (f"'u' || (1 + i % 100) || '@{domain}', 'r0', 'u0@{domain}', 'r0', 0, {microseconds(count)}, i, 'm' || i, 300, "
                + message(domain, ' xmlns="jabber:client"'))
-    return rows(count, '"mam" ("collection-owner", "object-sequence", "mark", "with", "resource", "sent", "stanza", "size", "xml")', columns)
+    return rows(count, '"mam" ("from", "from-resource", "to", "to-resource", "sent-mark", "received-at", "received-mark", "stanza", "size",'
+                ' "xml")', columns)
 
 
 def prosody(domain, count):

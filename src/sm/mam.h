@@ -74,8 +74,9 @@ struct str mam_ends_write(const struct mam_ends *ends, char out[MAM_ENDS_TEXT]);
 
 /* --- mam_write.c: see there --- */
 
-void mam_write(struct user *user, const struct packet *p, struct mam_id id, struct jid *with,
-               bool sent);
+/* The user has sent it, or gets it. */
+void mam_write(struct user *user, const struct packet *p, const struct mam_face *face,
+               struct mam_id id, bool sent);
 /* It is not to be written after all, if it has not been; time 0: nothing of the user's is. */
 void mam_unwrite(struct user *user, uint64_t time);
 void mam_write_start(struct sm *sm);

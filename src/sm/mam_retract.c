@@ -174,7 +174,7 @@ static void on_found(void *arg, enum error e, const struct store_rows *rows)
 static void on_indexed(void *arg, enum error e)
 {
     struct retraction *r = arg;
-    struct mam_row what = {.with = jid_bare(r->with), .sent = r->sent, .stanza = id_of(r)};
+    struct mam_sought what = {.with = jid_bare(r->with), .sent = r->sent, .stanza = id_of(r)};
     if (e)
         on_found(r, e, NULL);
     else

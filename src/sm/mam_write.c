@@ -13,20 +13,29 @@ enum { AWAITED_MS = 10, UNAWAITED_MS = 100, AGAIN_MS = 2000 };
 
 #define XML_STACK 2048u /* bytes of a message that need no allocation of their own */
 
+#define SENT 1024u /* rows of messages sent that may be joined: those of a turn of the loop */
+
+/* The newest row of a message sent with such a hash. The store holds it while the round lasts. */
+struct sent_row {
+    uint64_t round;
+    struct store_txn *txn;
+    struct entry *entry; /* NULL: nobody waits for it */
+};
+
 struct mam_writer {
     struct sm *sm;
     uint64_t newest;     /* id written */
     struct list refused; /* struct entry, oldest first */
     struct loop_timer again;
     bool failing; /* said once */
+    struct sent_row sent[SENT];
 };
 
-/* What is to be written. */
+/* What is to be written. Owners are who it is from, who it is to, or both. */
 struct message {
-    struct jid *owner, *with;
+    struct jid *from, *to;
     struct stanza *stanza;
-    struct mam_id id;
-    bool sent;
+    struct mam_id sent, received; /* time 0: not into that archive */
     struct str xml;
 };
 
@@ -34,7 +43,7 @@ struct message {
 struct entry {
     struct list node; /* in writer->refused */
     struct mam_writer *writer;
-    struct promise *promise;
+    struct promise *promise, *joined; /* `joined` may be NULL */
     struct message message;
     char xml[];
 };
@@ -43,37 +52,57 @@ static void drop(struct entry *entry)
 {
     list_remove(&entry->node);
     promise_unref(entry->promise);
-    jid_unref(entry->message.owner);
-    jid_unref(entry->message.with);
+    promise_unref(entry->joined);
+    jid_unref(entry->message.from);
+    jid_unref(entry->message.to);
     stanza_unref(entry->message.stanza);
     free(entry);
 }
 
-/* Ids are made in order; one that is not the newest comes late, and indexes may be beyond it. */
-static struct store_txn *add_row(struct mam_writer *w, const struct message *m)
+static struct str resource_of(const struct jid *jid)
 {
-    struct str stanza = stanza_attr(m->stanza, STANZA_ROOT, STR("id")), owner = jid_full(m->owner);
-    struct mam_row row = {
-        .id = m->id.time,
-        .mark = m->id.mark,
-        .with = jid_bare(m->with),
-        .resource = jid_is_bare(m->with) ? STR("") : jid_resource(m->with),
-        .sent = m->sent,
+    return jid_is_bare(jid) ? STR("") : jid_resource(jid);
+}
+
+static struct mam_row row_of(const struct message *m)
+{
+    struct str stanza = stanza_attr(m->stanza, STANZA_ROOT, STR("id"));
+    return (struct mam_row){
+        .from = jid_bare(m->from),
+        .from_resource = resource_of(m->from),
+        .to = jid_bare(m->to),
+        .to_resource = resource_of(m->to),
         .stanza = stanza.data ? stanza : STR(""),
         .xml = m->xml,
+        .sent = {m->sent.time, m->sent.mark},
+        .received = {m->received.time, m->received.mark},
     };
-    struct store_txn *t = mam_add(store_begin(w->sm->store), owner, &row);
-    if (row.id <= w->newest)
-        return mam_index_rewind(t, owner, row.id);
-    w->newest = row.id;
+}
+
+/* Ids are made in order; one that is not the newest comes late, and indexes may be beyond it. */
+static void follow(struct mam_writer *w, struct store_txn *t, struct str owner, uint64_t id)
+{
+    if (id > w->newest)
+        w->newest = id;
+    else if (id)
+        mam_index_rewind(t, owner, id);
+}
+
+static struct store_txn *add_row(struct mam_writer *w, const struct message *m)
+{
+    struct mam_row row = row_of(m);
+    struct store_txn *t = mam_add(store_begin(w->sm->store), &row);
+    follow(w, t, row.from, row.sent.id);
+    follow(w, t, row.to, row.received.id);
     return t;
 }
 
 static void on_written(void *arg, enum error e, const struct store_rows *rows);
 
-static void submit(struct entry *entry)
+static struct store_txn *submit(struct entry *entry)
 {
-    store_commit_later(add_row(entry->writer, &entry->message), AWAITED_MS, on_written, entry);
+    return store_commit_later(add_row(entry->writer, &entry->message), AWAITED_MS, on_written,
+                              entry);
 }
 
 static void on_written(void *arg, enum error e, const struct store_rows *rows)
@@ -86,11 +115,12 @@ static void on_written(void *arg, enum error e, const struct store_rows *rows)
         w->failing = false;
         return;
     }
+    struct str owner = jid_bare(entry->message.sent.time ? entry->message.from : entry->message.to);
     if (!w->failing)
         log_error(&w->sm->c->log,
-                  "cannot write to the archive of %s: %s. It is tried again; senders get no "
+                  "cannot write to the archive of %.*s: %s. It is tried again; senders get no "
                   "acknowledgement before",
-                  entry->message.owner->text, error_text(e));
+                  (int)owner.len, owner.data, error_text(e));
     w->failing = true;
     list_push(&w->refused, &entry->node);
     if (!loop_timer_running(&w->again))
@@ -108,37 +138,65 @@ static void on_again(struct loop_timer *timer)
         submit(LIST_ENTRY(node, struct entry, node));
 }
 
-static void submit_awaited(struct mam_writer *w, const struct message *m, struct promise *promise)
+static struct entry *make_entry(struct mam_writer *w, const struct message *m,
+                                struct promise *promise)
 {
     struct entry *entry = mem_alloc(sizeof *entry + m->xml.len);
     entry->writer = w;
     entry->promise = promise_ref(promise);
+    entry->joined = NULL;
     entry->message = *m;
-    entry->message.owner = jid_ref(m->owner);
-    entry->message.with = jid_ref(m->with);
+    entry->message.from = jid_ref(m->from);
+    entry->message.to = jid_ref(m->to);
     entry->message.stanza = stanza_ref(m->stanza);
     entry->message.xml.data = memcpy(entry->xml, m->xml.data, m->xml.len);
     list_init(&entry->node);
-    submit(entry);
+    return entry;
 }
 
-void mam_write(struct user *user, const struct packet *p, struct mam_id id, struct jid *with,
-               bool sent)
+/* Into the row that waits for its sender's archive. Not with an id of a former life: the database
+ * may have one of the two already, and would take neither. */
+static bool join(struct mam_writer *w, const struct message *m, struct promise *promise,
+                 const struct sent_row *with)
+{
+    struct mam_row row = row_of(m);
+    if (with->round != store_round(w->sm->store) || (promise && !with->entry) ||
+        m->received.time <= w->newest || !mam_join(with->txn, &row))
+        return false;
+    w->newest = m->received.time;
+    if (with->entry) {
+        with->entry->message.received = m->received;
+        with->entry->joined = promise ? promise_ref(promise) : NULL;
+    }
+    return true;
+}
+
+static void add(struct mam_writer *w, const struct message *m, struct promise *promise,
+                struct sent_row *place)
+{
+    bool fresh = m->sent.time > w->newest;
+    struct entry *entry = promise ? make_entry(w, m, promise) : NULL;
+    struct store_txn *held =
+        entry ? submit(entry) : store_commit_later(add_row(w, m), UNAWAITED_MS, NULL, NULL);
+    if (held && fresh)
+        *place = (struct sent_row){store_round(w->sm->store), held, entry};
+}
+
+void mam_write(struct user *user, const struct packet *p, const struct mam_face *face,
+               struct mam_id id, bool sent)
 {
     struct mam_writer *w = user->sm->state[FEATURE_mam];
+    struct sent_row *place = &w->sent[(face->from ^ face->id ^ face->body) % SENT];
     struct stanza_stamp base = {.xmlns = stanza_ns(p->stanza, STANZA_ROOT)};
     size_t size = packet_payload_size(p, &base);
     char stack[XML_STACK], *xml = size <= sizeof stack ? stack : mem_alloc(size);
-    struct message m = {.owner = user->jid,
-                        .with = with,
+    struct message m = {.from = p->from,
+                        .to = p->to,
                         .stanza = p->stanza,
-                        .id = id,
-                        .sent = sent,
                         .xml = {xml, packet_payload_write(p, &base, xml)}};
-    if (p->promise)
-        submit_awaited(w, &m, p->promise);
-    else
-        store_commit_later(add_row(w, &m), UNAWAITED_MS, NULL, NULL);
+    *(sent ? &m.sent : &m.received) = id;
+    if (sent || !join(w, &m, p->promise, place))
+        add(w, &m, p->promise, place);
     if (xml != stack)
         free(xml);
 }
@@ -148,7 +206,12 @@ void mam_unwrite(struct user *user, uint64_t time)
     struct mam_writer *w = user->sm->state[FEATURE_mam];
     LIST_EACH_SAFE (it, &w->refused) {
         struct entry *entry = LIST_ENTRY(it, struct entry, node);
-        if (jid_eq(entry->message.owner, user->jid) && (!time || entry->message.id.time == time))
+        struct message *m = &entry->message;
+        if (jid_eq_bare(m->from, user->jid) && (!time || m->sent.time == time))
+            m->sent.time = 0;
+        if (jid_eq_bare(m->to, user->jid) && (!time || m->received.time == time))
+            m->received.time = 0;
+        if (!m->sent.time && !m->received.time)
             drop(entry);
     }
 }

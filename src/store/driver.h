@@ -54,6 +54,8 @@ struct store_txn *store_add_blob(struct store_txn *t, const void *bytes, size_t 
 struct store_txn *store_add_int(struct store_txn *t, int64_t number);
 /* A read is a request of one SELECT: store_read(store_add(store_begin(s), ...), fn, arg). */
 void store_read(struct store_txn *t, store_fn fn, void *arg);
+/* The request ends with numbers, the last of which becomes this one; or the last but `behind`. */
+void store_set_int(struct store_txn *t, size_t behind, int64_t number);
 
 /* A list of requests by their `next`. */
 struct txn_list {
@@ -140,6 +142,7 @@ struct store {
     struct txn_list
         held; /* of store_commit_later, until `release` is due or somebody comes who cannot wait */
     size_t held_count;
+    uint64_t round; /* of what is held: grows when that is released */
     struct loop_timer release;
     uint64_t release_due;
 };

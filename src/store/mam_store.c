@@ -5,13 +5,49 @@
 
 enum { FIND_DEPTH = 10000 }; /* messages of one correspondence that a retraction looks at */
 
-struct store_txn *mam_add(struct store_txn *t, struct str owner, const struct mam_row *row)
+struct store_txn *mam_add(struct store_txn *t, const struct mam_row *row)
 {
-    store_add_text(store_add(t, SQL_MAM_ADD), owner);
-    store_add_int(store_add_int(t, (int64_t)row->id), (int64_t)row->mark);
-    store_add_text(store_add_text(t, row->with), row->resource);
-    store_add_text(store_add_int(t, row->sent), row->stanza);
-    return store_add_text(store_add_int(t, (int64_t)row->xml.len), row->xml);
+    store_add_text(store_add_text(store_add(t, SQL_MAM_ADD), row->from), row->from_resource);
+    store_add_text(store_add_text(t, row->to), row->to_resource);
+    store_add_int(store_add_text(t, row->stanza), (int64_t)row->xml.len);
+    store_add_int(store_add_text(t, row->xml), (int64_t)row->sent.id);
+    store_add_int(store_add_int(t, (int64_t)row->sent.mark), (int64_t)row->received.id);
+    return store_add_int(t, (int64_t)row->received.mark);
+}
+
+static bool next_is(struct request_cursor *c, struct str text)
+{
+    struct value v;
+    return request_next_value(c, &v) && v.type == VALUE_TEXT && str_eq(v.bytes, text);
+}
+
+static bool next_is_number(struct request_cursor *c, uint64_t *ret)
+{
+    struct value v;
+    if (!request_next_value(c, &v) || v.type != VALUE_INT)
+        return false;
+    *ret = (uint64_t)v.number;
+    return true;
+}
+
+bool mam_join(struct store_txn *t, const struct mam_row *row)
+{
+    struct request_cursor c;
+    enum store_statement id;
+    uint64_t size, sent, mark, received;
+    request_cursor_init(&c, t);
+    if (t->statements != 1 || !request_next_statement(&c, &id) || id != SQL_MAM_ADD)
+        return false;
+    if (!next_is(&c, row->from) || !next_is(&c, row->from_resource) || !next_is(&c, row->to) ||
+        !next_is(&c, row->to_resource) || !next_is(&c, row->stanza) || !next_is_number(&c, &size) ||
+        !next_is(&c, row->xml))
+        return false;
+    if (!next_is_number(&c, &sent) || !next_is_number(&c, &mark) ||
+        !next_is_number(&c, &received) || received)
+        return false;
+    store_set_int(t, 1, (int64_t)row->received.id);
+    store_set_int(t, 0, (int64_t)row->received.mark);
+    return true;
 }
 
 /* A statement's first four or six values. */
@@ -54,7 +90,8 @@ void mam_get(struct store *s, struct str owner, uint64_t id, store_fn fn, void *
     store_read(store_add_int(t, (int64_t)id), fn, arg);
 }
 
-void mam_find(struct store *s, struct str owner, const struct mam_row *what, store_fn fn, void *arg)
+void mam_find(struct store *s, struct str owner, const struct mam_sought *what, store_fn fn,
+              void *arg)
 {
     struct store_txn *t = store_add_text(store_add(store_begin(s), SQL_MAM_FIND), owner);
     store_add_int(store_add_text(t, what->with), what->sent);
@@ -70,19 +107,35 @@ static struct store_txn *of_id(struct store_txn *t, enum store_statement stateme
 
 struct store_txn *mam_replace(struct store_txn *t, struct str owner, uint64_t id, struct str xml)
 {
-    return store_add_text(of_id(t, SQL_MAM_REPLACE, owner, id), xml);
+    store_add_text(of_id(t, SQL_MAM_REPLACE_SENT, owner, id), xml);
+    return store_add_text(of_id(t, SQL_MAM_REPLACE_RECEIVED, owner, id), xml);
+}
+
+static struct store_txn *delete_range(struct store_txn *t, struct str owner, uint64_t from,
+                                      uint64_t upto)
+{
+    static const enum store_statement all[] = {SQL_MAM_DELETE_SENT, SQL_MAM_DELETE_RECEIVED,
+                                               SQL_MAM_LEAVE_SENT, SQL_MAM_LEAVE_RECEIVED};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        store_add_int(of_id(t, all[i], owner, from), (int64_t)upto);
+    return t;
 }
 
 struct store_txn *mam_delete(struct store_txn *t, struct str owner, uint64_t id)
 {
     mam_index_delete_with(t, owner, id, id);
-    return of_id(t, SQL_MAM_DELETE, owner, id);
+    return delete_range(t, owner, id, id);
 }
 
 struct store_txn *mam_delete_upto(struct store_txn *t, struct str owner, uint64_t id)
 {
     mam_index_delete_with(t, owner, 0, id);
-    return of_id(t, SQL_MAM_DELETE_UPTO, owner, id);
+    return delete_range(t, owner, 0, id);
+}
+
+struct store_txn *mam_delete_all(struct store_txn *t, struct str owner)
+{
+    return delete_range(t, owner, 0, INT64_MAX);
 }
 
 void mam_sizes(struct store *s, struct str owner, uint64_t after, uint32_t limit, store_fn fn,

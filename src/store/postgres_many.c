@@ -9,7 +9,8 @@ enum {
 };
 
 /* Of MAM_ADD's values: which are numbers. A request with any other type goes alone. */
-static const bool numbers[POSTGRES_MANY_COLUMNS] = {[1] = true, [2] = true, [5] = true, [7] = true};
+static const bool numbers[POSTGRES_MANY_COLUMNS] = {
+    [5] = true, [7] = true, [8] = true, [9] = true, [10] = true};
 
 static bool next_value(struct request_cursor *c, int column, struct value *v)
 {

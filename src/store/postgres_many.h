@@ -7,7 +7,7 @@
 #include "base/buffer.h"
 #include "store/driver.h"
 
-enum { POSTGRES_MANY_COLUMNS = 9 };
+enum { POSTGRES_MANY_COLUMNS = 11 };
 
 /* The columns' arrays in PostgreSQL's binary format. */
 struct postgres_many {

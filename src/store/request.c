@@ -94,6 +94,12 @@ struct store_txn *store_add_int(struct store_txn *t, int64_t number)
     return t;
 }
 
+void store_set_int(struct store_txn *t, size_t behind, int64_t number)
+{
+    memcpy(t->data + t->used - behind * (1 + sizeof number) - sizeof number, &number,
+           sizeof number);
+}
+
 void request_cursor_init(struct request_cursor *c, const struct store_txn *t)
 {
     *c = (struct request_cursor){t->data, t->data + t->used};

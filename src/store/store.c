@@ -60,6 +60,7 @@ enum error store_open_shared(struct shared *shared, struct loop *l, struct log l
         return e;
     }
     s->sequence = s->reserved;
+    s->round = 1;
     *ret = s;
     return ERR_OK;
 }
@@ -181,6 +182,7 @@ static void release(struct store *s)
         return;
     loop_timer_stop(&s->release);
     s->held_count = 0;
+    s->round++;
     submit_by_owner(s, count);
 }
 
@@ -189,16 +191,20 @@ static void on_release(struct loop_timer *timer)
     release(MEM_CONTAINER(timer, struct store, release));
 }
 
-static void hold(struct store *s, struct store_txn *t, uint32_t within)
+/* False: it is on its way already. */
+static bool hold(struct store *s, struct store_txn *t, uint32_t within)
 {
     uint64_t due = t->since + within;
     txn_list_push(&s->held, t);
     if (++s->held_count >= STORE_HELD_MAX) {
         release(s);
-    } else if (s->held_count == 1 || due < s->release_due) {
+        return false;
+    }
+    if (s->held_count == 1 || due < s->release_due) {
         s->release_due = due;
         loop_timer_start(&s->release, within);
     }
+    return true;
 }
 
 /* --- submitting --- */
@@ -244,10 +250,14 @@ void store_commit(struct store_txn *t, store_fn fn, void *arg)
     submit(t, fn, arg);
 }
 
-void store_commit_later(struct store_txn *t, uint32_t within, store_fn fn, void *arg)
+struct store_txn *store_commit_later(struct store_txn *t, uint32_t within, store_fn fn, void *arg)
 {
-    if (admit(t, fn, arg))
-        hold(t->store, t, within);
+    return admit(t, fn, arg) && hold(t->store, t, within) ? t : NULL;
+}
+
+uint64_t store_round(const struct store *s)
+{
+    return s->round;
 }
 
 void store_read(struct store_txn *t, store_fn fn, void *arg)

@@ -72,8 +72,11 @@ void store_commit(struct store_txn *t, store_fn fn, void *arg); /* frees t; rows
  * less each costs. It is on its way after `within` milliseconds at the latest, and before whatever
  * is submitted in the other two ways, so that a read sees it; among themselves only those whose
  * first value (the owner) is the same keep their order. What is not committed when the machine
- * loses its power, or the process is killed, is lost. */
-void store_commit_later(struct store_txn *t, uint32_t within, store_fn fn, void *arg);
+ * loses its power, or the process is killed, is lost.
+ * Gives the request back while it is held, which is as long as store_round stays the same, or
+ * NULL: what has its place in it may be added (mam_join). */
+struct store_txn *store_commit_later(struct store_txn *t, uint32_t within, store_fn fn, void *arg);
+uint64_t store_round(const struct store *s); /* never 0 */
 void store_discard(struct store_txn *t);
 /* Every write below takes a transaction. A quick one: store_commit(write(store_begin(s)...), fn,
  * arg). */

@@ -63,5 +63,5 @@ struct store_txn *users_delete(struct store_txn *t, struct str owner)
 {
     for (int s = SQL_USER_DELETE_ACTIVE; s <= SQL_USER_DELETE_OUTBOX; s++)
         store_add_text(store_add(t, (enum store_statement)s), owner);
-    return t;
+    return mam_delete_all(t, owner);
 }

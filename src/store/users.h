@@ -265,15 +265,22 @@ struct store_txn *sessions_revoke(struct store_txn *t, struct str owner, struct 
 struct store_txn *sessions_keep(struct store_txn *t, struct str owner, int64_t now, uint32_t most);
 
 /* ---- mam, mam-prefs, mam-size, mam-key: the archive of messages (XEP-0313) ---- */
-struct mam_row {
-    uint64_t id; /* store_sequence: microseconds since 1970 */
+/* A message in somebody's archive. */
+struct mam_side {
+    uint64_t id; /* store_sequence: microseconds since 1970; 0: it is not kept there */
     uint64_t mark;
-    struct str with, resource; /* the other one's bare JID and resource; never NULL */
-    bool sent;
-    struct str stanza; /* the id that it was sent with; never NULL */
-    struct str xml;
 };
-struct store_txn *mam_add(struct store_txn *t, struct str owner, const struct mam_row *row);
+/* A message as it is kept, once, for who sent it and who got it. Nothing is NULL. */
+struct mam_row {
+    struct str from, from_resource, to, to_resource; /* bare JIDs: the owners, if they keep it */
+    struct str stanza;                               /* the id that it was sent with */
+    struct str xml;
+    struct mam_side sent, received;
+};
+struct store_txn *mam_add(struct store_txn *t, const struct mam_row *row);
+/* Of a request of one mam_add that is still held (store_commit_later): if it is the same message,
+ * and not in its receiver's archive yet, it is now, and true is returned. */
+bool mam_join(struct store_txn *t, const struct mam_row *row);
 /* What a page is made of: ids between two that are not part of it. Those of one correspondent
  * (`with`) are found as far as MAM_INDEX_WITH goes. */
 struct mam_range {
@@ -291,13 +298,21 @@ void mam_count(struct store *s, struct str owner, const struct mam_range *range,
                store_fn fn, void *arg);
 /* Row: id, mark, xml, with, resource. */
 void mam_get(struct store *s, struct str owner, uint64_t id, store_fn fn, void *arg);
-/* Row: id, xml of the newest one with that sender and stanza id; old ones are not looked at, nor
- * what MAM_INDEX_WITH has not got. */
-void mam_find(struct store *s, struct str owner, const struct mam_row *what, store_fn fn,
+struct mam_sought {
+    struct str with;   /* bare JID */
+    bool sent;         /* by the owner */
+    struct str stanza; /* the id that it was sent with */
+};
+/* Row: id, xml of the newest one like that; old ones are not looked at, nor what MAM_INDEX_WITH has
+ * not got. */
+void mam_find(struct store *s, struct str owner, const struct mam_sought *what, store_fn fn,
               void *arg);
+/* In the owner's archive alone, as also deletions are. */
 struct store_txn *mam_replace(struct store_txn *t, struct str owner, uint64_t id, struct str xml);
 struct store_txn *mam_delete(struct store_txn *t, struct str owner, uint64_t id);
 struct store_txn *mam_delete_upto(struct store_txn *t, struct str owner, uint64_t id);
+/* The same without the index: it goes, too. */
+struct store_txn *mam_delete_all(struct store_txn *t, struct str owner);
 /* Rows: id, size; ascending from `after` (exclusive). */
 void mam_sizes(struct store *s, struct str owner, uint64_t after, uint32_t limit, store_fn fn,
                void *arg);

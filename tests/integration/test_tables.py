@@ -501,13 +501,15 @@ async def active(w, romeo, juliet, nurse):
     await r.leave()
     owner = "\"collection-owner\" = '%s'" % juliet
     if w.database == 'postgres':
-        tables = w.sql("SELECT table_name FROM information_schema.columns WHERE table_schema = 'jackdaw_users'"
-                       " AND column_name = 'collection-owner'")
+        tables = w.sql("SELECT c.table_name FROM information_schema.columns c JOIN information_schema.tables t"
+                       " ON t.table_schema = c.table_schema AND t.table_name = c.table_name AND t.table_type = 'BASE TABLE'"
+                       " WHERE c.table_schema = 'jackdaw_users' AND c.column_name = 'collection-owner'")
     else:
         tables = w.sql("SELECT m.name FROM sqlite_master m JOIN pragma_table_info(m.name) p ON p.name = 'collection-owner'"
                        " WHERE m.type = 'table'")
     assert len(tables) > 14
     assert [t for t, in tables if w.sql(f'SELECT 1 FROM "{t}" WHERE {owner}')] == []
+    assert w.sql(f'SELECT 1 FROM "mam-rows" WHERE {owner} AND "object-sequence" > 0') == []
 
 
 @row('romeo')

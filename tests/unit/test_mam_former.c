@@ -20,21 +20,23 @@ struct fixture {
 };
 
 static bool losing;
-static unsigned written; /* rows */
+static unsigned written; /* rows given to the store */
 static bool failing;     /* all other writes */
 
-void __real_store_commit_later(struct store_txn *t, uint32_t within, store_fn fn, void *arg);
-void __wrap_store_commit_later(struct store_txn *t, uint32_t within, store_fn fn, void *arg);
+struct store_txn *__real_store_commit_later(struct store_txn *t, uint32_t within, store_fn fn,
+                                            void *arg);
+struct store_txn *__wrap_store_commit_later(struct store_txn *t, uint32_t within, store_fn fn,
+                                            void *arg);
 
-void __wrap_store_commit_later(struct store_txn *t, uint32_t within, store_fn fn, void *arg)
+struct store_txn *__wrap_store_commit_later(struct store_txn *t, uint32_t within, store_fn fn,
+                                            void *arg)
 {
-    if (!losing) {
-        written++;
-        __real_store_commit_later(t, within, fn, arg);
-        return;
-    }
+    written++;
+    if (!losing)
+        return __real_store_commit_later(t, within, fn, arg);
     assert_null(fn); /* nobody waits for it here */
     store_discard(t);
+    return NULL;
 }
 
 void __real_store_commit(struct store_txn *t, store_fn fn, void *arg);
@@ -384,6 +386,24 @@ static void not_taken_for_written(void **state)
     archive_is(f->juliet, (const char *const[]){one, NULL});
 }
 
+/* Both archives have it, and the store one row. */
+static void one_row_for_both(void **state)
+{
+    struct fixture *f = *state;
+    written = 0;
+    say(f->romeo, "message-1");
+    say(f->romeo, NULL);
+    say(f->romeo, NULL);
+    assert_int_equal(written, 3);
+    client_send(f->juliet, "<message to='" JULIET "' type='chat'><body>to myself</body></message>");
+    client_send(f->romeo, "<message to='nurse@example.net' type='chat'><body>ok</body></message>");
+    assert_int_equal(written, 5);
+    const char *one = next_id(f->juliet), *two = next_id(f->juliet), *three = next_id(f->juliet);
+    archive_is(f->juliet, (const char *const[]){one, two, three, next_id(f->juliet), NULL});
+    query(f->romeo, "");
+    assert_int_equal(f->romeo->in.count - f->romeo->in.taken, 4 + 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -396,6 +416,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(found_by_whom_it_was_with, setup, teardown),
         cmocka_unit_test_setup_teardown(without_notes, setup, teardown),
         cmocka_unit_test_setup_teardown(not_taken_for_written, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_row_for_both, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

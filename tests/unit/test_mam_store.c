@@ -7,6 +7,22 @@
 #define JULIET STR("juliet@capulet.example")
 #define NURSE  STR("nurse@capulet.example")
 
+/* A message of the owner's, kept in that archive alone. */
+static struct mam_row row_of(struct str owner, uint64_t id, bool sent, struct str with,
+                             struct str resource)
+{
+    struct mam_side side = {id, UINT64_MAX - id}, none = {0};
+    return (struct mam_row){
+        .from = sent ? owner : with,
+        .from_resource = sent ? STR("") : resource,
+        .to = sent ? with : owner,
+        .to_resource = sent ? resource : STR(""),
+        .stanza = STR(""),
+        .sent = sent ? side : none,
+        .received = sent ? none : side,
+    };
+}
+
 /* Ten messages: odd ones from the nurse's kitchen, even ones to Juliet's balcony. */
 static void fill(struct fixture *f, struct str owner)
 {
@@ -14,14 +30,11 @@ static void fill(struct fixture *f, struct str owner)
         char xml[64], stanza[16];
         int len = snprintf(xml, sizeof xml, "<message>%d</message>", (int)i);
         int id_len = snprintf(stanza, sizeof stanza, "m%d", (int)i);
-        struct mam_row row = {.id = i * 10,
-                              .mark = UINT64_MAX - i,
-                              .with = i % 2 ? NURSE : JULIET,
-                              .resource = i % 2 ? STR("kitchen") : STR("balcony"),
-                              .sent = i % 2 == 0,
-                              .stanza = {stanza, (size_t)id_len},
-                              .xml = {xml, (size_t)len}};
-        COMMIT(f, mam_add(store_begin(f->store), owner, &row));
+        struct mam_row row = row_of(owner, i * 10, i % 2 == 0, i % 2 ? NURSE : JULIET,
+                                    i % 2 ? STR("kitchen") : STR("balcony"));
+        row.stanza = (struct str){stanza, (size_t)id_len};
+        row.xml = (struct str){xml, (size_t)len};
+        COMMIT(f, mam_add(store_begin(f->store), &row));
     }
 }
 
@@ -50,7 +63,7 @@ static void test_pages(void **state)
     struct mam_range range = {.before = INT64_MAX};
     READ(f, mam_page(f->store, ROMEO, &range, 3, DONE(f)));
     expect_ids(f, "10 20 30");
-    assert_string_equal(f->cells[0][1], "-2"); /* the mark, as a signed number */
+    assert_string_equal(f->cells[0][1], "-11"); /* the mark, as a signed number */
     assert_string_equal(f->cells[0][2], "<message>1</message>");
     range.after = 30;
     range.before = 60;
@@ -101,13 +114,13 @@ static void test_single_ones(void **state)
     READ(f, mam_get(f->store, ROMEO, 31, DONE(f)));
     assert_int_equal(f->rows, 0);
     index_with(f, ROMEO, 0, 100);
-    struct mam_row what = {.with = NURSE, .stanza = STR("m3")};
+    struct mam_sought what = {.with = NURSE, .stanza = STR("m3")};
     READ(f, mam_find(f->store, ROMEO, &what, DONE(f)));
     expect_ids(f, "30");
     what.sent = true; /* not Romeo's own */
     READ(f, mam_find(f->store, ROMEO, &what, DONE(f)));
     assert_int_equal(f->rows, 0);
-    what = (struct mam_row){.with = JULIET, .stanza = STR("m3")};
+    what = (struct mam_sought){.with = JULIET, .stanza = STR("m3")};
     READ(f, mam_find(f->store, ROMEO, &what, DONE(f)));
     assert_int_equal(f->rows, 0);
     COMMIT(f, mam_replace(store_begin(f->store), ROMEO, 30, STR("<x/>")));
@@ -266,12 +279,9 @@ static void test_correspondents(void **state)
     assert_string_equal(f->cells[0][MAM_INDEX_WORDS], "30");
     assert_string_equal(f->cells[0][MAM_INDEX_WITH], "50");
     /* A row comes late: both indexes go back behind it, and what they had is not there twice. */
-    struct mam_row row = {.id = 25,
-                          .with = NURSE,
-                          .resource = STR(""),
-                          .stanza = STR(""),
-                          .xml = STR("<message>late</message>")};
-    COMMIT(f, mam_index_rewind(mam_add(store_begin(f->store), ROMEO, &row), ROMEO, 25));
+    struct mam_row row = row_of(ROMEO, 25, false, NURSE, STR(""));
+    row.xml = STR("<message>late</message>");
+    COMMIT(f, mam_index_rewind(mam_add(store_begin(f->store), &row), ROMEO, 25));
     READ(f, mam_index_upto(f->store, ROMEO, DONE(f)));
     assert_string_equal(f->cells[0][MAM_INDEX_WORDS], "24");
     assert_string_equal(f->cells[0][MAM_INDEX_WITH], "24");
@@ -294,18 +304,128 @@ static void test_correspondents(void **state)
     expect_with(f, NURSE, "");
 }
 
+/* --- one row for both --- */
+
+#define TO_BOTH STR("<message>to both</message>")
+
+/* Romeo's message to Juliet, who gets it while its row waits for company. */
+static void add_joined(struct fixture *f, uint64_t sent, uint64_t received)
+{
+    struct mam_row row = row_of(ROMEO, sent, true, JULIET, STR("balcony"));
+    row.stanza = STR("both");
+    row.xml = TO_BOTH;
+    uint64_t round = store_round(f->store);
+    struct store_txn *held = store_commit_later(mam_add(store_begin(f->store), &row), 10,
+                                                fixture_on_done, fixture_tag(f, 0));
+    assert_non_null(held);
+    struct mam_row other = row;
+    other.sent = (struct mam_side){0};
+    other.received = (struct mam_side){received, received};
+    struct mam_row changed = other;
+    changed.xml = STR("<message>to BOTH</message>");
+    assert_false(mam_join(held, &changed));
+    changed = other;
+    changed.to = NURSE;
+    assert_false(mam_join(held, &changed));
+    changed = other;
+    changed.from_resource = STR("orchard");
+    assert_false(mam_join(held, &changed));
+    assert_true(mam_join(held, &other));
+    assert_false(mam_join(held, &other)); /* she has it already */
+    assert_true(store_round(f->store) == round);
+    fixture_wait(f, f->count + 1);
+    assert_true(store_round(f->store) != round);
+}
+
+static void expect_one(struct fixture *f, struct str owner, const char *id, const char *mark,
+                       struct str xml)
+{
+    struct mam_range range = {.before = INT64_MAX};
+    READ(f, mam_page(f->store, owner, &range, 9, DONE(f)));
+    expect_ids(f, id);
+    if (!*id)
+        return;
+    assert_string_equal(f->cells[0][1], mark);
+    assert_string_equal(f->cells[0][2], xml.data);
+}
+
+static void test_joined(void **state)
+{
+    struct fixture *f = *state;
+    add_joined(f, 10, 20);
+    expect_one(f, ROMEO, "10", "-11", TO_BOTH);
+    expect_one(f, JULIET, "20", "20", TO_BOTH);
+    READ(f, mam_get(f->store, ROMEO, 10, DONE(f)));
+    assert_string_equal(f->cells[0][3], "juliet@capulet.example");
+    assert_string_equal(f->cells[0][4], "balcony");
+    READ(f, mam_get(f->store, JULIET, 20, DONE(f)));
+    assert_string_equal(f->cells[0][3], "romeo@montague.example");
+    READ(f, mam_get(f->store, JULIET, 10, DONE(f))); /* that is Romeo's id */
+    assert_int_equal(f->rows, 0);
+    READ(f, mam_newest(f->store, JULIET, 1, DONE(f)));
+    assert_string_equal(f->cells[0][2], "0");
+    READ(f, mam_newest(f->store, ROMEO, 1, DONE(f)));
+    assert_string_equal(f->cells[0][2], "1");
+    index_with(f, ROMEO, 0, 100);
+    index_with(f, JULIET, 0, 100);
+    expect_with(f, JULIET, "10");
+    struct mam_sought what = {.with = ROMEO, .stanza = STR("both")};
+    READ(f, mam_find(f->store, JULIET, &what, DONE(f)));
+    expect_ids(f, "20");
+}
+
+/* What one of the two does is nothing to the other. */
+static void test_joined_and_replaced(void **state)
+{
+    struct fixture *f = *state;
+    add_joined(f, 10, 20);
+    COMMIT(f, mam_replace(store_begin(f->store), ROMEO, 10, STR("<x/>")));
+    expect_one(f, ROMEO, "10", "-11", STR("<x/>"));
+    expect_one(f, JULIET, "20", "20", TO_BOTH);
+    COMMIT(f, mam_replace(store_begin(f->store), JULIET, 20, STR("<y/>")));
+    expect_one(f, ROMEO, "10", "-11", STR("<x/>"));
+    expect_one(f, JULIET, "20", "20", STR("<y/>"));
+    COMMIT(f, mam_replace(store_begin(f->store), ROMEO, 10, STR("<z/>")));
+    expect_one(f, ROMEO, "10", "-11", STR("<z/>"));
+    expect_one(f, JULIET, "20", "20", STR("<y/>"));
+    COMMIT(f, mam_delete(store_begin(f->store), ROMEO, 10));
+    expect_one(f, ROMEO, "", "", STR(""));
+    expect_one(f, JULIET, "20", "20", STR("<y/>"));
+    COMMIT(f, mam_delete(store_begin(f->store), JULIET, 20));
+    expect_one(f, JULIET, "", "", STR(""));
+    add_joined(f, 10, 20); /* there is nothing in the way */
+    expect_one(f, ROMEO, "10", "-11", TO_BOTH);
+    expect_one(f, JULIET, "20", "20", TO_BOTH);
+}
+
+static void test_joined_and_left(void **state)
+{
+    struct fixture *f = *state;
+    add_joined(f, 10, 20);
+    COMMIT(f, mam_replace(store_begin(f->store), JULIET, 20, STR("<y/>")));
+    COMMIT(f, mam_delete_upto(store_begin(f->store), JULIET, 20));
+    expect_one(f, JULIET, "", "", STR(""));
+    expect_one(f, ROMEO, "10", "-11", TO_BOTH);
+    COMMIT(f, mam_replace(store_begin(f->store), ROMEO, 10, STR("<x/>")));
+    expect_one(f, ROMEO, "10", "-11", STR("<x/>"));
+    COMMIT(f, users_delete(store_begin(f->store), ROMEO));
+    expect_one(f, ROMEO, "", "", STR(""));
+    add_joined(f, 10, 20);
+    COMMIT(f, users_delete(store_begin(f->store), ROMEO));
+    expect_one(f, ROMEO, "", "", STR(""));
+    expect_one(f, JULIET, "20", "20", TO_BOTH);
+    COMMIT(f, users_delete(store_begin(f->store), JULIET));
+    expect_one(f, JULIET, "", "", STR(""));
+}
+
 /* --- many at once (PostgreSQL: in one statement) --- */
 
 static void add_later(struct fixture *f, struct str owner, uint64_t id, struct str xml)
 {
-    struct mam_row row = {.id = id,
-                          .mark = UINT64_MAX - id,
-                          .with = NURSE,
-                          .resource = STR(""),
-                          .sent = id % 2,
-                          .stanza = STR("m"),
-                          .xml = xml};
-    store_commit_later(mam_add(store_begin(f->store), owner, &row), 10, fixture_on_done,
+    struct mam_row row = row_of(owner, id, id % 2, NURSE, STR(""));
+    row.stanza = STR("m");
+    row.xml = xml;
+    store_commit_later(mam_add(store_begin(f->store), &row), 10, fixture_on_done,
                        fixture_tag(f, (int)id));
 }
 
@@ -358,11 +478,19 @@ static void test_many_and_a_bad_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(test_pages),         BOTH(test_counts),
-        BOTH(test_single_ones),   BOTH(test_sizes),
-        BOTH(test_prefs_and_key), BOTH(test_removal),
-        BOTH(test_words),         BOTH(test_correspondents),
-        BOTH(test_many),          BOTH(test_many_and_a_bad_one),
+        BOTH(test_pages),
+        BOTH(test_counts),
+        BOTH(test_single_ones),
+        BOTH(test_sizes),
+        BOTH(test_prefs_and_key),
+        BOTH(test_removal),
+        BOTH(test_words),
+        BOTH(test_correspondents),
+        BOTH(test_joined),
+        BOTH(test_joined_and_replaced),
+        BOTH(test_joined_and_left),
+        BOTH(test_many),
+        BOTH(test_many_and_a_bad_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* Migrations: from nothing, from an older state with a backup, twice, interrupted, and refusals. */
+#include "archive_before.h"
 #include "unit.h"
 
 #include <dirent.h>
@@ -215,6 +216,24 @@ static void test_published_steps(void **state)
     }
 }
 
+/* Step 16 moves the archive: a row for both sides of a message, where there was one for each. */
+static void test_archive_before(void **state)
+{
+    struct place *p = *state;
+    struct migration *before = calloc(migrations_count, sizeof *before);
+    size_t count = 0;
+    for (size_t i = 0; i < migrations_count; i++)
+        if (migrations[i].kind == STORE_USERS && migrations[i].number <= ARCHIVE_BEFORE)
+            before[count++] = migrations[i];
+    assert_int_equal(apply(p, before, count), ERR_OK);
+    free(before);
+    assert_int_equal(sqlite3_exec(p->db, ARCHIVE_ROWS, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(apply(p, migrations, migrations_count), ERR_OK);
+    for (size_t i = 0; i < ARCHIVE_AFTER; i++)
+        assert_int_equal(number(p->db, archive_after[i]), 1);
+    assert_int_equal(number(p->db, "SELECT count(*) FROM \"mam\""), 3);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -228,6 +247,7 @@ int main(void)
         TEST(test_strange_databases_are_refused),
         TEST(test_other_kind_is_refused),
         TEST(test_published_steps),
+        TEST(test_archive_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* The PostgreSQL driver where it differs from SQLite's: connections that die, transactions whose
  * outcome is unknown, locks, and its words for our statements. Needs JACKDAW_TEST_POSTGRES
  * (tests/postgres.py). */
+#include "archive_before.h"
 #include "store_fixture.h"
 
 #include <libpq-fe.h>
@@ -351,6 +352,26 @@ static void test_migrations(void **state)
              "DROP SCHEMA jackdaw_steps_backup_v2 CASCADE");
 }
 
+static void test_archive_before(void **state)
+{
+    struct world *w = *state;
+    struct migration *before = calloc(migrations_count, sizeof *before);
+    char why[512];
+    size_t count = 0;
+    for (size_t i = 0; i < migrations_count; i++)
+        if (migrations[i].kind == STORE_USERS && migrations[i].number <= ARCHIVE_BEFORE)
+            before[count++] = migrations[i];
+    admin(w, "SET client_min_messages TO warning; DROP SCHEMA IF EXISTS jackdaw_steps CASCADE");
+    assert_int_equal(apply(before, count, why), ERR_OK);
+    free(before);
+    admin(w, "SET search_path TO jackdaw_steps; " ARCHIVE_ROWS);
+    assert_int_equal(apply(migrations, migrations_count, why), ERR_OK);
+    for (size_t i = 0; i < ARCHIVE_AFTER; i++)
+        assert_int_equal(admin(w, archive_after[i]), 1);
+    assert_int_equal(admin(w, "SELECT count(*) FROM mam"), 3);
+    admin(w, "DROP SCHEMA jackdaw_steps CASCADE; DROP SCHEMA jackdaw_steps_backup_v15 CASCADE");
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -368,6 +389,7 @@ int main(void)
         TEST(test_disk_full),
         TEST(test_nul_is_refused),
         TEST(test_migrations),
+        TEST(test_archive_before),
     };
     if (!fixture_on_postgres()) {
         fputs("JACKDAW_TEST_POSTGRES is not set: run this by tests/postgres.py\n", stderr);

@@ -8,8 +8,10 @@
 
 void __real_store_commit(struct store_txn *t, store_fn fn, void *arg);
 void __wrap_store_commit(struct store_txn *t, store_fn fn, void *arg);
-void __real_store_commit_later(struct store_txn *t, uint32_t within, store_fn fn, void *arg);
-void __wrap_store_commit_later(struct store_txn *t, uint32_t within, store_fn fn, void *arg);
+struct store_txn *__real_store_commit_later(struct store_txn *t, uint32_t within, store_fn fn,
+                                            void *arg);
+struct store_txn *__wrap_store_commit_later(struct store_txn *t, uint32_t within, store_fn fn,
+                                            void *arg);
 void __real_users_get(struct store *s, struct str owner, store_fn fn, void *arg);
 void __wrap_users_get(struct store *s, struct str owner, store_fn fn, void *arg);
 void __real_queue_load(struct store *s, struct str owner, uint64_t after, uint32_t limit,
@@ -67,19 +69,21 @@ static struct {
     size_t count;
 } slow;
 
-void __wrap_store_commit_later(struct store_txn *t, uint32_t within, store_fn fn, void *arg)
+struct store_txn *__wrap_store_commit_later(struct store_txn *t, uint32_t within, store_fn fn,
+                                            void *arg)
 {
     if (slow.on) {
         assert_true(slow.count < sizeof slow.waiting / sizeof *slow.waiting);
         slow.waiting[slow.count].t = t;
         slow.waiting[slow.count].fn = fn;
         slow.waiting[slow.count++].arg = arg;
-    } else if (failing) {
-        store_discard(t);
-        fail_later(fn, arg);
-    } else {
-        __real_store_commit_later(t, within, fn, arg);
+        return NULL;
     }
+    if (!failing)
+        return __real_store_commit_later(t, within, fn, arg);
+    store_discard(t);
+    fail_later(fn, arg);
+    return NULL;
 }
 
 static void slow_end(void)

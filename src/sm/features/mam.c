@@ -38,7 +38,7 @@ static void keep(struct user *user, const struct packet *p, struct mam_id id,
     struct jid *with = sent ? p->to : p->from;
     mam_former_note(user, p, face, id, sent);
     note_archived(user, p, id, sent);
-    mam_write(user, p, id, with, sent);
+    mam_write(user, p, face, id, sent);
     mam_retract(user, p, with, sent);
 }
 
