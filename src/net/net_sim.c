@@ -40,9 +40,10 @@ struct listener_sim {
 
 struct conn_sim {
     struct conn base;
-    struct conn_sim *peer;     /* NULL: not connected yet, or gone */
-    struct net_address server; /* the listener's end of this pair */
-    struct buffer inbox;       /* under way to us */
+    char from[sizeof((struct net_address *)0)->ip]; /* where a client's end is */
+    struct conn_sim *peer;                          /* NULL: not connected yet, or gone */
+    struct net_address server;                      /* the listener's end of this pair */
+    struct buffer inbox;                            /* under way to us */
     struct loop_timer arrival; /* of the next bytes, of the end, or of the connection itself */
     bool peer_shut;            /* after the inbox comes the end */
     bool reset;                /* after the inbox comes an error */
@@ -238,7 +239,7 @@ static void accept_now(struct conn_sim *client)
     struct net_address from = {.port = n->next_port++};
     if (n->next_port == 0)
         n->next_port = FIRST_PORT;
-    snprintf(from.ip, sizeof from.ip, "%s", n->client);
+    snprintf(from.ip, sizeof from.ip, "%s", client->from);
     struct conn_sim *s = conn_make(n, &from, &l->at);
     client->server = l->at;
     s->peer = client;
@@ -254,6 +255,7 @@ static struct conn *sim_connect(struct net *net, const struct net_address *at,
 {
     struct net_sim *n = net_of(net);
     struct conn_sim *s = conn_make(n, at, at);
+    snprintf(s->from, sizeof s->from, "%s", n->client);
     if (!find_listener(n, at))
         *ret_error = ERR_REFUSED;
     else

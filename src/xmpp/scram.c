@@ -103,6 +103,7 @@ struct scram_client {
     char nonce[CLIENT_NONCE];
     char *password;
     size_t password_len;
+    struct scram_memory *memory; /* NULL: it derives its keys anew */
     unsigned char server_signature[SCRAM_MAX_HASH];
     bool finished; /* server_signature is valid */
 };
@@ -131,6 +132,11 @@ void scram_client_destroy(struct scram_client *c)
     buffer_finish(&c->auth_message);
     mem_wipe(c, sizeof(*c));
     free(c);
+}
+
+void scram_client_remember(struct scram_client *c, struct scram_memory *m)
+{
+    c->memory = m;
 }
 
 bool scram_client_first(struct scram_client *c, struct buffer *out)
@@ -163,6 +169,28 @@ static bool parse_server_first(const struct scram_client *c, struct str in, stru
     return true;
 }
 
+/* From the memory, when the server asks for the same as the last time. */
+static bool client_salted(struct scram_client *c, struct str salt, uint32_t iterations,
+                          unsigned char *out)
+{
+    struct scram_memory *m = c->memory;
+    if (m && m->iterations == iterations &&
+        str_eq(salt, (struct str){(const char *)m->salt, m->salt_len})) {
+        memcpy(out, m->salted, hash_sizes[SCRAM_SHA_256]);
+        return true;
+    }
+    if (!salted_password(SCRAM_SHA_256, (struct str){c->password, c->password_len}, salt,
+                         iterations, out))
+        return false;
+    if (m && salt.len <= sizeof(m->salt)) {
+        m->iterations = iterations;
+        m->salt_len = salt.len;
+        memcpy(m->salt, salt.data, salt.len);
+        memcpy(m->salted, out, hash_sizes[SCRAM_SHA_256]);
+    }
+    return true;
+}
+
 /* Proof and expected ServerSignature over the complete AuthMessage. */
 static bool client_prove(struct scram_client *c, struct str salt, uint32_t iterations,
                          unsigned char *proof)
@@ -171,8 +199,7 @@ static bool client_prove(struct scram_client *c, struct str salt, uint32_t itera
         server_key[SCRAM_MAX_HASH];
     struct scram_crypto crypto;
     scram_crypto_init(&crypto, SCRAM_SHA_256);
-    bool ok = salted_password(SCRAM_SHA_256, (struct str){c->password, c->password_len}, salt,
-                              iterations, salted) &&
+    bool ok = client_salted(c, salt, iterations, salted) &&
               keys_from_salted(&crypto, salted, client_key, stored_key, server_key);
     if (ok) {
         struct str message = buffer_str(&c->auth_message);

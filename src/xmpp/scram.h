@@ -41,6 +41,16 @@ struct scram_client;
 struct scram_client *scram_client_create(struct str user, struct str password,
                                          struct random *random);
 void scram_client_destroy(struct scram_client *c);
+/* What a client may keep from one login to the next, so as not to derive it each time (RFC 5802
+ * section 5.1): of one password alone, as good as that. Zeroed: it has nothing yet. */
+struct scram_memory {
+    uint32_t iterations; /* 0: nothing */
+    unsigned char salt[64];
+    size_t salt_len;
+    unsigned char salted[SCRAM_MAX_HASH];
+};
+/* Before the exchange; `m` outlives it. */
+void scram_client_remember(struct scram_client *c, struct scram_memory *m);
 bool scram_client_first(struct scram_client *c, struct buffer *out);
 bool scram_client_final(struct scram_client *c, struct str server_first,
                         struct buffer *out); /* false: refuse */

@@ -521,6 +521,8 @@ void world_add_abroad_seeded(struct world *w, struct str domain, enum placement 
     a->net = w->net;
     a->log_sink = w->log_sink;
     a->random = random_create_seeded(20260102 + w->seed);
+    if (placement == PLACEMENT_THREADS)
+        a->shared = shared_create();
     a->parsers = parser_pool_create(a->random);
     set_defaults(a);
     world_add_domain(a, domain);

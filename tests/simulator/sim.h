@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include "../scenario/scenario.h"
 #include "sim_disk.h"
+#include "xmpp/scram.h"
 
 enum {
     SIM_CLIENTS = 10,
@@ -79,6 +80,7 @@ struct sim_server {
     const char *domain;
     struct sim_disk *disk;
     struct random *disk_random;
+    struct scram_memory scram;             /* every account's password is the same, salt and all */
     bool s2s_acks;                         /* what it sends to the other is acknowledged there */
     struct process *dead[WORLD_PROCESSES]; /* killed and not started again */
     size_t dead_count;
@@ -135,13 +137,46 @@ struct sim_sent {
     size_t len;
     char xml[];
 };
+/* A token (XEP-0484), and what its client knows of it. */
+struct sim_token {
+    char text[64];         /* "": none */
+    int64_t expires;       /* seconds since 1970 */
+    uint32_t count, taken; /* the last one said; the last one that it was let in with. 0: none */
+    bool used;             /* the client has seen that it let it in */
+};
+enum sim_wrong {
+    SIM_RIGHT,
+    SIM_CORRUPTED,
+    SIM_ANOTHERS,
+    SIM_ELSEWHERE,
+    SIM_REPLAYED,
+    SIM_DEAD,
+    SIM_WRONGS
+};
+struct sim_fast {
+    bool speaks, counts;     /* it asks for tokens; it counts its logins (section 3.4) */
+    struct sim_token own;    /* the newest that it has shown, or may have */
+    struct sim_token fresh;  /* given, and not shown yet */
+    struct sim_token before; /* what `own` was before the login that shows it for the first time */
+    struct sim_token dead;   /* lets nobody in any more */
+    /* of the login under way */
+    bool shows, asks, invalidates;
+    enum sim_wrong wrong;
+    struct sim_token shown;
+    int64_t sent;
+    bool tried; /* something wrong, so that the next one has to wait */
+};
 struct sim_client {
     struct sim *sim;
-    const struct sim_server *home;
+    struct sim_server *home;
     int index, user; /* a user's first client has the user's number */
     char local[16];  /* of its account */
-    char name[16];   /* of itself, its resource */
-    bool acks;       /* it speaks XEP-0198 */
+    char name[16];   /* of itself */
+    char resource[64];
+    bool acks;                                 /* it speaks XEP-0198 */
+    bool sasl2;                                /* it logs in by XEP-0388, and XEP-0386 */
+    bool inlined, inactive_from, has_resource; /* of such a login: what it asked for, and got */
+    struct sim_fast fast;
     enum sim_client_state state;
     bool wanted; /* it is to be there */
     uint64_t next_try, next_write, since;
@@ -179,10 +214,41 @@ void sim_client_pause(struct sim_client *c, bool on); /* it reads nothing */
 /* It says that nobody looks at it, or that somebody does again (XEP-0352). */
 void sim_client_look_away(struct sim_client *c);
 
+/* For sim_login.c: */
+void sim_client_send(struct sim_client *c, struct str bytes);
+__attribute__((format(printf, 2, 3))) void sim_client_printf(struct sim_client *c, const char *fmt,
+                                                             ...);
+/* What it says that it has heard (XEP-0198 section 4). */
+uint32_t sim_client_heard(struct sim_client *c);
+/* What is not acknowledged is nothing to its next session. */
+void sim_client_give_up(struct sim_client *c);
+/* It has a session, in which carbons are on already or not. */
+void sim_client_begin(struct sim_client *c, bool carbons);
+/* It has its session again; `el` is the <resumed/>. */
+void sim_client_resumed(struct sim_client *c, const struct stanza *s, stanza_el el);
+
+/* --- sim_login.c --- */
+void sim_login_start(struct sim_client *c); /* it is connected */
+/* What comes before it is there; false: not what was due. */
+bool sim_login_step(struct sim_client *c, const struct stanza *s);
+void sim_login_done(const struct sim_client *c); /* it is there */
+
+/* --- sim_token.c --- */
+#define SIM_TOKEN_MECHANISM "HT-SHA-256-NONE"
+/* Whether it shows a token at this login; that, or what is wrong with it, is chosen. */
+bool sim_token_choose(struct sim_client *c);
+void sim_token_message(const struct sim_client *c, struct buffer *out); /* of the mechanism */
+void sim_token_request(const struct sim_client *c, struct buffer *out); /* the other elements */
+/* It was let in; what the server proves itself by, and the token that it gives (data == NULL). */
+void sim_token_accepted(struct sim_client *c, struct str data, struct str token, struct str expiry);
+void sim_token_refused(struct sim_client *c, struct str condition);
+
 /* --- the world --- */
 struct sim {
     uint64_t seed;
-    struct random *random; /* what happens; the world has its own */
+    struct random *random;  /* what happens; the world has its own */
+    struct random *choices; /* what kind of run it is, so that another kind changes no other run */
+    bool modern;            /* some clients log in by SASL2 */
     struct world world;
     struct sim_server servers[SIM_SERVERS];
     int server_count;
@@ -199,6 +265,7 @@ struct sim {
     int message_count;
     struct sim_iq *iqs;
     int iq_count;
+    uint64_t told_archive[SIM_CLIENTS]; /* when a client of that user was told where it stands */
     uint32_t numbers[SIM_CLIENTS][SIM_CLIENTS];
     uint32_t archived[2][SIM_CLIENTS][SIM_CLIENTS]; /* the last of each pair */
     uint32_t places;
@@ -206,6 +273,7 @@ struct sim {
     int fault_count;
     bool writing;              /* clients write */
     unsigned resumed, refused; /* resumptions */
+    unsigned tokens;           /* logins by them */
     uint64_t kills;
     int complaints;
 };
@@ -229,6 +297,9 @@ void sim_account_came(struct sim *s, int client, const struct stanza *message);
 struct sim_fault *sim_account_fault(struct sim *s, int client);
 /* A client cannot resume its session, whose stream broke at c->lost. */
 void sim_account_refused(struct sim *s, const struct sim_client *c);
+/* Whether something that concerns everybody at that server was broken since then, or what was
+ * broken is not as it was yet. */
+bool sim_account_broken(const struct sim *s, const struct sim_server *home, uint64_t since);
 void sim_account_check(struct sim *s);
 /* From one server to the other. */
 bool sim_crosses(const struct sim *s, const struct sim_message *m);
@@ -242,6 +313,9 @@ void sim_account_id(struct sim *s, struct sim_message *m, int side, struct str i
 unsigned sim_account_faults(const struct sim *s, const struct sim_message *m, uint64_t end);
 /* Whether its sender's acknowledgement says nothing of its recipient. */
 bool sim_account_unknown(const struct sim *s, const struct sim_message *m);
+/* XEP-0386 section 3.2: what waited and is in the archive is not sent to a client that is told
+ * where that stands: it reads it there. When the archive has been read. */
+bool sim_account_left(const struct sim *s, const struct sim_message *m);
 void sim_account_print(struct sim *s, const struct sim_message *m, const char *what);
 
 /* --- sim_kept.c --- */

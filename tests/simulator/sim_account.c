@@ -157,6 +157,16 @@ struct sim_fault *sim_account_fault(struct sim *s, int client)
     return f;
 }
 
+bool sim_account_broken(const struct sim *s, const struct sim_server *home, uint64_t since)
+{
+    for (int i = 0; i < s->fault_count; i++) {
+        const struct sim_fault *f = &s->faults[i];
+        if (f->client == SIM_NOBODY && sim_account_concerns(f, home, home) && f->over >= since)
+            return true;
+    }
+    return false;
+}
+
 /* Only a machine without power forgets a session before its time; and where the disk fails nothing
  * can be resumed, as the row of a session that slept has to go first. Who did not read, or tell the
  * truth of it, may lack what nobody has any more (src/sm/acks.c), or know too late that its stream
@@ -313,12 +323,17 @@ static void check_ids(struct sim *s, const struct sim_message *m)
         sim_account_print(s, m, "sent with another id");
 }
 
+bool sim_account_left(const struct sim *s, const struct sim_message *m)
+{
+    return !m->copies && m->kept[0] && s->told_archive[m->to] >= m->sent;
+}
+
 static void check_message(struct sim *s, const struct sim_message *m)
 {
     unsigned fates = m->copies + m->errors;
     uint64_t end = end_of(m);
-    end = m->acked > end ? m->acked : end;                /* carbons alone may have come again */
-    if (m->acked && !fates && !sim_account_unknown(s, m)) /* G1 */
+    end = m->acked > end ? m->acked : end; /* carbons alone may have come again */
+    if (m->acked && !fates && !sim_account_unknown(s, m) && !sim_account_left(s, m)) /* G1 */
         sim_account_print(s, m, "acknowledged and lost");
     if (!m->acked && !fates && !sim_account_faults(s, m, next_arrival(s, m)))
         sim_account_print(s, m, "lost without a fault");

@@ -1,4 +1,4 @@
-/* A client of the simulation: it logs in, comes back to its session, acknowledges and asks for
+/* A client of the simulation: it comes back to its session (sim_login.c), acknowledges and asks for
  * acknowledgements (XEP-0198), and tells the account what it sent and what it got. */
 #include "sim.h"
 
@@ -9,13 +9,9 @@
 
 #include "base/mem.h"
 #include "xmpp/namespaces.h"
-#include "xmpp/sasl.h"
-#include "xmpp/scram.h"
 
-#define SM         "urn:xmpp:sm:3"
-#define RETRY_MS   200u
-#define PASSWORD   STR("secret")
-#define MAX_RESUME "xmlns='" SM "' resume='true'"
+#define SM       "urn:xmpp:sm:3"
+#define RETRY_MS 200u
 
 static const struct parser_limits limits = {
     .stanza_bytes = 1 << 20, .depth = 100, .attributes = 100, .namespaces = 100, .children = 10000};
@@ -28,27 +24,26 @@ static void on_header(void *owner, const struct stanza *header)
 
 /* --- writing --- */
 
-static void send_bytes(struct sim_client *c, struct str bytes)
+void sim_client_send(struct sim_client *c, struct str bytes)
 {
     if (c->conn)
         (void)conn_write(c->conn, bytes.data, bytes.len);
 }
 
-__attribute__((format(printf, 2, 3))) static void send_fmt(struct sim_client *c, const char *fmt,
-                                                           ...)
+void sim_client_printf(struct sim_client *c, const char *fmt, ...)
 {
     char text[2048];
     va_list args;
     va_start(args, fmt);
     int len = vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    send_bytes(c, (struct str){text, (size_t)len});
+    sim_client_send(c, (struct str){text, (size_t)len});
 }
 
 /* A stanza, which counts. `message`, `iq`: its place in the account, or -1. */
 static void send_stanza(struct sim_client *c, int message, int iq, const char *xml)
 {
-    send_bytes(c, str_of(xml));
+    sim_client_send(c, str_of(xml));
     if (!c->acks)
         return;
     size_t len = strlen(xml);
@@ -71,7 +66,7 @@ void sim_client_write(struct sim_client *c, int to, bool full)
         sim_trace(c->sim, "... at %s", other->name);
     (void)snprintf(xml, sizeof(xml),
                    "<message to='%s@%s%s%s' type='chat' id='m%07d'><body>%d</body></message>",
-                   other->local, other->home->domain, full ? "/" : "", full ? other->name : "",
+                   other->local, other->home->domain, full ? "/" : "", full ? other->resource : "",
                    message, message);
     send_stanza(c, message, -1, xml);
 }
@@ -106,7 +101,7 @@ void sim_client_ask(struct sim_client *c)
     if (c->state != SIM_ON || !c->acks || c->asked || list_empty(&c->unacked))
         return;
     c->asked = true;
-    send_bytes(c, STR("<r xmlns='" SM "'/>"));
+    sim_client_send(c, STR("<r xmlns='" SM "'/>"));
 }
 
 /* --- the account of what it sent --- */
@@ -133,7 +128,7 @@ static void acknowledged(struct sim_client *c, uint32_t h)
     }
 }
 
-static void give_up(struct sim_client *c)
+void sim_client_give_up(struct sim_client *c)
 {
     struct list *node;
     while ((node = list_pop(&c->unacked))) {
@@ -142,32 +137,6 @@ static void give_up(struct sim_client *c)
             c->sim->messages[sent->message].given_up = true;
         free(sent);
     }
-}
-
-/* --- logging in --- */
-
-static void stream(struct sim_client *c, enum sim_client_state next)
-{
-    if (c->header_seen)
-        parser_restart(c->parser);
-    c->header_seen = false;
-    c->state = next;
-    send_fmt(c,
-             "<stream:stream xmlns='jabber:client' "
-             "xmlns:stream='http://etherx.jabber.org/streams' to='%s' version='1.0'>",
-             c->home->domain);
-}
-
-static void send_base64(struct sim_client *c, const char *before, const struct buffer *raw,
-                        const char *after)
-{
-    struct buffer text;
-    buffer_init(&text, 65536);
-    buffer_add_str(&text, str_of(before));
-    sasl_base64_encode(buffer_str(raw), &text);
-    buffer_add_str(&text, str_of(after));
-    send_bytes(c, buffer_str(&text));
-    buffer_finish(&text);
 }
 
 static void disconnect(struct sim_client *c)
@@ -183,47 +152,6 @@ static void disconnect(struct sim_client *c)
     c->next_try = sim_now(c->sim) + RETRY_MS + sim_dice(c->sim, 800);
 }
 
-static void authenticate(struct sim_client *c)
-{
-    struct buffer out;
-    scram_client_destroy(c->scram);
-    c->scram = scram_client_create(str_of(c->local), PASSWORD, c->sim->random);
-    buffer_init(&out, 8192);
-    (void)scram_client_first(c->scram, &out);
-    c->state = SIM_CHALLENGE;
-    send_base64(c, "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-256'>",
-                &out, "</auth>");
-    buffer_finish(&out);
-}
-
-static bool respond(struct sim_client *c, const struct stanza *challenge)
-{
-    struct buffer in, out;
-    buffer_init(&in, 8192);
-    buffer_init(&out, 8192);
-    bool ok = sasl_base64_decode(stanza_text(challenge, STANZA_ROOT), &in) &&
-              scram_client_final(c->scram, buffer_str(&in), &out);
-    if (ok) {
-        c->state = SIM_SUCCESS;
-        send_base64(c, "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>", &out, "</response>");
-    }
-    buffer_finish(&in);
-    buffer_finish(&out);
-    return ok;
-}
-
-static void bind(struct sim_client *c)
-{
-    c->session[0] = '\0';
-    c->bound = 0;
-    give_up(c);
-    c->state = SIM_BINDING;
-    send_fmt(c,
-             "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"
-             "<resource>%s</resource></bind></iq>",
-             c->name);
-}
-
 static void enter(struct sim_client *c)
 {
     c->inactive = false;
@@ -231,11 +159,12 @@ static void enter(struct sim_client *c)
     c->asked = false;
     c->lost = 0;
     sim_trace(c->sim, "%s is there", c->name);
+    sim_login_done(c);
 }
 
 /* What it says that it has heard (XEP-0198 section 4): perhaps a little less than the truth, never
  * less than before. */
-static uint32_t heard(struct sim_client *c)
+uint32_t sim_client_heard(struct sim_client *c)
 {
     uint32_t less = c->lie == SIM_BEHIND ? sim_dice(c->sim, 4) : 0;
     if (c->heard - c->said > less)
@@ -250,34 +179,24 @@ void sim_client_read_all(struct sim_client *c)
     if (c->lie == SIM_SILENT) {
         c->lie = SIM_HONEST;
         if (c->acks)
-            send_fmt(c, "<a xmlns='" SM "' h='%" PRIu32 "'/>", heard(c));
+            sim_client_printf(c, "<a xmlns='" SM "' h='%" PRIu32 "'/>", sim_client_heard(c));
     }
     c->asking = SIM_ASKS_ROSTER;
     send_stanza(c, -1, -1, "<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>");
 }
 
-static void resume_or_bind(struct sim_client *c)
-{
-    if (!c->session[0]) {
-        bind(c);
-        return;
-    }
-    c->state = SIM_RESUMING;
-    send_fmt(c, "<resume xmlns='" SM "' previd='%s' h='%" PRIu32 "'/>", c->session, heard(c));
-}
-
 /* XEP-0198 section 5 */
-static void resumed(struct sim_client *c, const struct stanza *s)
+void sim_client_resumed(struct sim_client *c, const struct stanza *s, stanza_el el)
 {
     uint64_t h = 0;
-    (void)str_to_u64(stanza_attr(s, STANZA_ROOT, STR("h")), UINT32_MAX, &h);
+    (void)str_to_u64(stanza_attr(s, el, STR("h")), UINT32_MAX, &h);
     sim_trace(c->sim, "%s resumes, h=%" PRIu64, c->name, h);
     c->sim->resumed++;
     c->heard = c->said; /* the server goes on from there */
     acknowledged(c, (uint32_t)h);
     LIST_EACH (it, &c->unacked) {
         const struct sim_sent *sent = LIST_ENTRY(it, const struct sim_sent, node);
-        send_bytes(c, (struct str){sent->xml, sent->len});
+        sim_client_send(c, (struct str){sent->xml, sent->len});
         if (sent->message >= 0)
             c->sim->messages[sent->message].sent_again = true;
     }
@@ -285,30 +204,15 @@ static void resumed(struct sim_client *c, const struct stanza *s)
 }
 
 /* What a client does first of all with a session. */
-static void begin(struct sim_client *c)
+void sim_client_begin(struct sim_client *c, bool carbons)
 {
     enter(c);
+    c->inactive = c->sasl2 && c->inactive_from;
     c->bound = sim_now(c->sim);
-    send_stanza(c, -1, -1, "<iq type='set' id='carbons'><enable xmlns='urn:xmpp:carbons:2'/></iq>");
+    if (!carbons)
+        send_stanza(c, -1, -1,
+                    "<iq type='set' id='carbons'><enable xmlns='urn:xmpp:carbons:2'/></iq>");
     send_stanza(c, -1, -1, "<presence/>");
-}
-
-static void bound(struct sim_client *c)
-{
-    if (c->acks) {
-        c->state = SIM_ENABLING;
-        send_bytes(c, STR("<enable " MAX_RESUME "/>"));
-        return;
-    }
-    begin(c);
-}
-
-static void enabled(struct sim_client *c, const struct stanza *s)
-{
-    struct str id = stanza_attr(s, STANZA_ROOT, STR("id"));
-    (void)snprintf(c->session, sizeof(c->session), "%.*s", STR_ARG(id));
-    c->heard = c->said = c->told = 0;
-    begin(c);
 }
 
 /* --- what comes --- */
@@ -318,60 +222,12 @@ static bool is(const struct stanza *s, const char *name)
     return str_is(stanza_name(s, STANZA_ROOT), name);
 }
 
-static bool is_result(const struct stanza *s)
-{
-    return is(s, "iq") && str_is(stanza_attr(s, STANZA_ROOT, STR("type")), "result");
-}
-
-/* False: not what was due. */
-static bool negotiate(struct sim_client *c, const struct stanza *s)
-{
-    switch (c->state) {
-    case SIM_FEATURES:
-        if (is(s, "features"))
-            authenticate(c);
-        return is(s, "features");
-    case SIM_CHALLENGE:
-        return is(s, "challenge") && respond(c, s);
-    case SIM_SUCCESS:
-        if (is(s, "success"))
-            stream(c, SIM_FEATURES_AGAIN);
-        return is(s, "success");
-    case SIM_FEATURES_AGAIN:
-        if (is(s, "features"))
-            resume_or_bind(c);
-        return is(s, "features");
-    case SIM_RESUMING:
-        if (is(s, "resumed")) {
-            resumed(c, s);
-        } else if (is(s, "failed")) {
-            sim_trace(c->sim, "%s cannot resume", c->name);
-            c->sim->refused++;
-            sim_account_refused(c->sim, c);
-            bind(c);
-        } else {
-            return false;
-        }
-        return true;
-    case SIM_BINDING:
-        if (is_result(s))
-            bound(c);
-        return is_result(s);
-    case SIM_ENABLING:
-        if (is(s, "enabled"))
-            enabled(c, s);
-        return is(s, "enabled");
-    default:
-        return true;
-    }
-}
-
 static void manage(struct sim_client *c, const struct stanza *s)
 {
     uint64_t h = 0;
     if (is(s, "r")) {
         if (c->lie != SIM_SILENT)
-            send_fmt(c, "<a xmlns='" SM "' h='%" PRIu32 "'/>", heard(c));
+            sim_client_printf(c, "<a xmlns='" SM "' h='%" PRIu32 "'/>", sim_client_heard(c));
     } else if (is(s, "a")) {
         (void)str_to_u64(stanza_attr(s, STANZA_ROOT, STR("h")), UINT32_MAX, &h);
         c->asked = false;
@@ -420,7 +276,7 @@ static void on_stanza(void *owner, struct stanza *s)
     } else if (is(s, "message") && (c->state == SIM_BINDING || c->state == SIM_ENABLING)) {
         sim_account_came(c->sim, c->index, s); /* it has a resource already */
     } else if (c->state < SIM_ON) {
-        if (!negotiate(c, s)) {
+        if (!sim_login_step(c, s)) {
             sim_trace(c->sim, "%s does not get in: %.*s", c->name,
                       STR_ARG(stanza_name(s, STANZA_ROOT)));
             parser_stop(c->parser);
@@ -471,8 +327,7 @@ static void on_close(void *owner, enum error e, const char *why)
 
 static void on_ready(void *owner)
 {
-    struct sim_client *c = owner;
-    stream(c, SIM_FEATURES);
+    sim_login_start(owner);
 }
 
 static const struct conn_events conn_events = {
@@ -490,6 +345,7 @@ void sim_client_init(struct sim_client *c, struct sim *sim, int index, int user,
     c->wanted = true;
     (void)snprintf(c->local, sizeof(c->local), "user%d", user);
     (void)snprintf(c->name, sizeof(c->name), "%s%d", acks ? "acking" : "plain", index);
+    (void)snprintf(c->resource, sizeof(c->resource), "%s", c->name);
     list_init(&c->unacked);
 }
 
@@ -497,7 +353,7 @@ void sim_client_finish(struct sim_client *c)
 {
     conn_close(c->conn, 0);
     c->conn = NULL;
-    give_up(c);
+    sim_client_give_up(c);
     parser_destroy(c->parser);
     scram_client_destroy(c->scram);
 }
@@ -505,13 +361,18 @@ void sim_client_finish(struct sim_client *c)
 void sim_client_connect(struct sim_client *c)
 {
     struct net_address at = {.port = 5222};
+    char own[32];
     (void)snprintf(at.ip, sizeof(at.ip), "%s", c->home->world->ip);
     parser_destroy(c->parser);
     c->parser = parser_create(c->sim->world.parsers, &limits, &parser_events, c);
     c->header_seen = false;
     c->state = SIM_CONNECTING;
     c->since = sim_now(c->sim);
+    (void)snprintf(own, sizeof(own), "10.0.0.%d",
+                   c->index + 1); /* failed logins slow nobody else */
+    net_sim_set_client(c->sim->world.net, own);
     c->conn = conn_connect(c->sim->world.net, &at, &conn_events, c);
+    net_sim_set_client(c->sim->world.net, "127.0.0.1");
 }
 
 void sim_client_vanish(struct sim_client *c)
@@ -525,14 +386,14 @@ void sim_client_leave(struct sim_client *c)
     sim_trace(c->sim, "%s leaves", c->name);
     c->state = SIM_LEAVING;
     c->since = sim_now(c->sim);
-    send_bytes(c, STR("</stream:stream>"));
+    sim_client_send(c, STR("</stream:stream>"));
 }
 
 void sim_client_look_away(struct sim_client *c)
 {
     c->inactive = !c->inactive;
-    send_bytes(c, c->inactive ? STR("<inactive xmlns='urn:xmpp:csi:0'/>")
-                              : STR("<active xmlns='urn:xmpp:csi:0'/>"));
+    sim_client_send(c, c->inactive ? STR("<inactive xmlns='urn:xmpp:csi:0'/>")
+                                   : STR("<active xmlns='urn:xmpp:csi:0'/>"));
 }
 
 void sim_client_pause(struct sim_client *c, bool on)

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "store/sqlite_db.h"
 
-enum { SECTOR = 512, NAME_MAX_BYTES = 64, SHM_REGIONS = 16 };
+enum { SECTOR = 512, NAME_MAX_BYTES = 64, SHM_REGIONS = 16, LEVELS = SQLITE_LOCK_EXCLUSIVE + 1 };
 
 struct image {
     char *data;
@@ -34,6 +34,9 @@ struct disk_file {
     struct list changes;
     void *shm[SHM_REGIONS]; /* the WAL's index: memory of the processes that have it open */
     unsigned handles;
+    unsigned locks[LEVELS];                           /* handles that hold that level */
+    unsigned shared[SQLITE_SHM_NLOCK];                /* handles that hold a lock of the index */
+    const struct handle *exclusive[SQLITE_SHM_NLOCK]; /* who holds it alone; NULL: nobody */
 };
 
 struct sim_disk {
@@ -49,6 +52,8 @@ struct sim_disk {
 struct handle {
     sqlite3_file base;
     struct disk_file *file;
+    int level;       /* SQLITE_LOCK_NONE and so on */
+    unsigned shared; /* locks of the index: bits */
 };
 
 static struct disk_file *file_of(sqlite3_file *f)
@@ -182,9 +187,96 @@ static void forget_shm(struct disk_file *f)
     }
 }
 
+/* --- locks: https://sqlite.org/lockingv3.html; between handles, whichever process has them --- */
+
+/* Others that hold this level or a higher one. */
+static unsigned others_at(const struct handle *h, int level)
+{
+    unsigned count = 0;
+    for (int i = level; i < LEVELS; i++)
+        count += h->file->locks[i] - (h->level == i);
+    return count;
+}
+
+static int io_lock(sqlite3_file *file, int level)
+{
+    struct handle *h = (struct handle *)file;
+    if (level <= h->level)
+        return SQLITE_OK;
+    int against = level == SQLITE_LOCK_SHARED      ? SQLITE_LOCK_PENDING
+                  : level == SQLITE_LOCK_EXCLUSIVE ? SQLITE_LOCK_SHARED
+                                                   : SQLITE_LOCK_RESERVED;
+    if (others_at(h, against))
+        return SQLITE_BUSY;
+    h->file->locks[h->level]--;
+    h->level = level;
+    h->file->locks[h->level]++;
+    return SQLITE_OK;
+}
+
+static int io_unlock(sqlite3_file *file, int level)
+{
+    struct handle *h = (struct handle *)file;
+    if (level < h->level) {
+        h->file->locks[h->level]--;
+        h->level = level;
+        h->file->locks[h->level]++;
+    }
+    return SQLITE_OK;
+}
+
+static int io_reserved(sqlite3_file *file, int *ret)
+{
+    *ret = file_of(file)->locks[SQLITE_LOCK_RESERVED] + file_of(file)->locks[SQLITE_LOCK_PENDING] +
+               file_of(file)->locks[SQLITE_LOCK_EXCLUSIVE] >
+           0;
+    return SQLITE_OK;
+}
+
+static bool shm_free(const struct handle *h, int i, bool alone)
+{
+    const struct disk_file *f = h->file;
+    if (f->exclusive[i] && f->exclusive[i] != h)
+        return false;
+    return !alone || f->shared[i] == (h->shared >> i & 1u);
+}
+
+static void shm_unlock(struct handle *h, int i)
+{
+    struct disk_file *f = h->file;
+    if (f->exclusive[i] == h)
+        f->exclusive[i] = NULL;
+    f->shared[i] -= h->shared >> i & 1u;
+    h->shared &= ~(1u << i);
+}
+
+/* Of the index of the log: https://sqlite.org/walformat.html section 2.3. */
+static int io_shm_lock(sqlite3_file *file, int offset, int count, int flags)
+{
+    struct handle *h = (struct handle *)file;
+    bool alone = flags & SQLITE_SHM_EXCLUSIVE;
+    for (int i = offset; !(flags & SQLITE_SHM_UNLOCK) && i < offset + count; i++)
+        if (!shm_free(h, i, alone))
+            return SQLITE_BUSY;
+    for (int i = offset; i < offset + count; i++) {
+        if (flags & SQLITE_SHM_UNLOCK) {
+            shm_unlock(h, i);
+        } else if (alone) {
+            h->file->exclusive[i] = h;
+        } else if (!(h->shared >> i & 1u)) {
+            h->file->shared[i]++;
+            h->shared |= 1u << i;
+        }
+    }
+    return SQLITE_OK;
+}
+
 static int io_close(sqlite3_file *file)
 {
     struct disk_file *f = file_of(file);
+    (void)io_unlock(file, SQLITE_LOCK_NONE);
+    (void)io_shm_lock(file, 0, SQLITE_SHM_NLOCK, SQLITE_SHM_UNLOCK);
+    f->locks[SQLITE_LOCK_NONE]--;
     if (--f->handles == 0)
         forget_shm(f);
     return SQLITE_OK;
@@ -239,20 +331,6 @@ static int io_size(sqlite3_file *file, sqlite3_int64 *ret)
     return SQLITE_OK;
 }
 
-/* One process has a database open, so locks are always free. */
-static int io_lock(sqlite3_file *file, int level)
-{
-    (void)file, (void)level;
-    return SQLITE_OK;
-}
-
-static int io_reserved(sqlite3_file *file, int *ret)
-{
-    (void)file;
-    *ret = 0;
-    return SQLITE_OK;
-}
-
 static int io_control(sqlite3_file *file, int op, void *arg)
 {
     struct sim_disk *d = file_of(file)->disk;
@@ -288,12 +366,6 @@ static int io_shm_map(sqlite3_file *file, int region, int size, int extend, void
     return SQLITE_OK;
 }
 
-static int io_shm_lock(sqlite3_file *file, int offset, int count, int flags)
-{
-    (void)file, (void)offset, (void)count, (void)flags;
-    return SQLITE_OK;
-}
-
 static void io_shm_barrier(sqlite3_file *file)
 {
     (void)file;
@@ -301,7 +373,8 @@ static void io_shm_barrier(sqlite3_file *file)
 
 static int io_shm_unmap(sqlite3_file *file, int delete_it)
 {
-    if (delete_it)
+    (void)io_shm_lock(file, 0, SQLITE_SHM_NLOCK, SQLITE_SHM_UNLOCK);
+    if (delete_it && file_of(file)->handles == 1)
         forget_shm(file_of(file));
     return SQLITE_OK;
 }
@@ -315,7 +388,7 @@ static const sqlite3_io_methods methods = {
     .xSync = io_sync,
     .xFileSize = io_size,
     .xLock = io_lock,
-    .xUnlock = io_lock,
+    .xUnlock = io_unlock,
     .xCheckReservedLock = io_reserved,
     .xFileControl = io_control,
     .xSectorSize = io_sector,
@@ -339,7 +412,8 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
         f = make(d, name);
     f->exists = true;
     f->handles++;
-    ((struct handle *)file)->file = f;
+    *(struct handle *)file = (struct handle){.file = f};
+    f->locks[SQLITE_LOCK_NONE]++;
     file->pMethods = &methods;
     if (out)
         *out = flags;

@@ -150,7 +150,8 @@ static bool long_ago(const struct sim *s, const struct sim_message *m, int user)
  * (docs/decisions/0091-simulator-of-two.md). */
 static unsigned may_be_kept(const struct sim *s, const struct sim_message *m, bool senders)
 {
-    unsigned faults = sim_account_faults(s, m, m->last);
+    uint64_t end = sim_account_left(s, m) ? s->told_archive[m->to] : m->last;
+    unsigned faults = sim_account_faults(s, m, end);
     bool again = !senders && sim_crosses(s, m);
     bool forgotten = long_ago(s, m, senders ? s->clients[m->from].user : m->to);
     return 1 + disk_failed(s, m) + (again || forgotten ? faults : 0);

@@ -90,8 +90,8 @@ int main(int argc, char **argv)
     }
     printf("%" PRIu64 " seeds, %u failed: %" PRIu64 " messages, %" PRIu64 " acknowledged, %" PRIu64
            " copies, %" PRIu64 " errors, %" PRIu64 " faults, %" PRIu64 " kills, %" PRIu64
-           " sessions resumed, %" PRIu64 " not\n",
+           " sessions resumed, %" PRIu64 " not, %" PRIu64 " logins by token\n",
            o.count, failed, sums.messages, sums.acknowledged, sums.copies, sums.errors, sums.faults,
-           sums.kills, sums.resumed, sums.refused);
+           sums.kills, sums.resumed, sums.refused, sums.tokens);
     return failed ? 1 : 0;
 }

@@ -230,6 +230,16 @@ static void read_all(struct plan *p)
         sim_complain(s, "what is kept cannot be read");
 }
 
+/* In half of the runs two of three log in by SASL2, most of them with tokens. */
+static void make_modern(struct sim *s, struct sim_client *c)
+{
+    c->sasl2 = s->modern && random_below(s->choices, 3);
+    c->fast.speaks = c->sasl2 && random_below(s->choices, 4);
+    c->fast.counts = random_below(s->choices, 2);
+    if (c->sasl2)
+        sim_trace(s, "%s logs in by SASL2%s", c->name, c->fast.speaks ? ", with tokens" : "");
+}
+
 /* In half of the runs everybody has one client; in the others some have several. */
 static void make_clients(struct sim *s)
 {
@@ -244,9 +254,17 @@ static void make_clients(struct sim *s)
         if (sim_dice(s, 8) == 0)
             s->clients[i].lie = sim_dice(s, 2) ? SIM_SILENT : SIM_BEHIND;
         s->clients[i].home = own ? &s->servers[server] : s->clients[user].home;
+        make_modern(s, &s->clients[i]);
         sim_trace(s, "%s is a client of %s@%s", s->clients[i].name, s->clients[i].local,
                   s->clients[i].home->domain);
     }
+}
+
+/* In a sixth of the runs of several loops (docs/decisions/0100-simulated-clients.md). */
+static enum placement place(struct sim *s, uint32_t processes)
+{
+    enum placement chosen = processes ? PLACEMENT_PROCESSES : PLACEMENT_INLINE;
+    return random_below(s->choices, 6) ? chosen : PLACEMENT_THREADS;
 }
 
 /* A third of the runs has two servers. */
@@ -256,13 +274,14 @@ static void make_world(struct plan *p, FILE *story)
     s->trace = story;
     s->log = open_log(s);
     s->random = random_create_seeded(s->seed * 4 + 1);
+    s->choices = random_create_seeded(s->seed * 4);
+    s->modern = random_below(s->choices, 2);
     s->messages = mem_alloc_array(SIM_MESSAGES, sizeof(*s->messages));
     s->iqs = mem_alloc_array(SIM_IQS, sizeof(*s->iqs));
     struct world_options options = {.log = s->log, .seed = s->seed, .disk = "disk"};
-    world_init_seeded(&s->world, sim_dice(s, 4) ? PLACEMENT_PROCESSES : PLACEMENT_INLINE, &options);
+    world_init_seeded(&s->world, place(s, sim_dice(s, 4)), &options);
     if (sim_dice(s, 3) == 0)
-        world_add_abroad_seeded(&s->world, STR("example.org"),
-                                sim_dice(s, 2) ? PLACEMENT_PROCESSES : PLACEMENT_INLINE, "disk2");
+        world_add_abroad_seeded(&s->world, STR("example.org"), place(s, sim_dice(s, 2)), "disk2");
     if (s->world.abroad)
         s->world.resolver = s->world.abroad->resolver = &resolver_component;
     sim_server_init(s, &s->world, "example.net");
@@ -286,6 +305,7 @@ static void finish(struct plan *p, struct sim_sums *sums)
     sums->kills += s->kills;
     sums->resumed += s->resumed;
     sums->refused += s->refused;
+    sums->tokens += s->tokens;
     for (int i = 0; i < s->message_count; i++) {
         sums->acknowledged += s->messages[i].acked != 0;
         sums->copies += s->messages[i].copies;
@@ -297,6 +317,7 @@ static void finish(struct plan *p, struct sim_sums *sums)
     for (int i = 0; i < s->server_count; i++)
         sim_server_finish(&s->servers[i]);
     random_destroy(s->random);
+    random_destroy(s->choices);
     free(s->messages);
     free(s->iqs);
     if (s->log)

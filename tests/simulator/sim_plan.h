@@ -5,7 +5,7 @@
 #include "sim.h"
 
 struct sim_sums {
-    uint64_t messages, acknowledged, copies, errors, faults, kills, resumed, refused;
+    uint64_t messages, acknowledged, copies, errors, faults, kills, resumed, refused, tokens;
 };
 
 /* One run; `story` gets what happens, NULL: nobody reads it. False: something was not as it must

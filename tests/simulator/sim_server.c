@@ -45,6 +45,8 @@ void sim_server_init(struct sim *s, struct world *world, const char *domain)
     uint32_t outbox_after = 50 + sim_dice(s, sim_dice(s, 2) ? 400 : 4000);
     v->outbox_ms = outbox_after;
     setting(v, "sm.outbox_after", outbox_after);
+    if (s->modern && random_below(s->choices, 2)) /* tokens that expire, and are replaced */
+        setting(v, "c2s.token_time", 10 + random_below(s->choices, 120));
     if (world->federates)
         choose_s2s(v);
     v->fault_pause = 500 + sim_dice(s, 8000);
@@ -73,6 +75,7 @@ static void make_accounts(struct sim_server *v)
     char why[256], url[64];
     (void)snprintf(url, sizeof(url), "memory:accounts?vfs=%s", v->world->disk);
     accounts_salt(s->random, 4096, keys);
+    keys[SCRAM_SHA_1].iterations = keys[SCRAM_SHA_512].iterations = 1; /* nobody uses them */
     if (!accounts_derive_salted(STR("secret"), keys) ||
         store_open(v->world->loop, (struct log){0}, STORE_ACCOUNTS, url, &store, why,
                    sizeof(why))) {
@@ -114,7 +117,7 @@ void sim_server_make_users(struct sim_server *v)
 /* One process: its components live and die together. */
 static bool one_process(const struct sim_server *v)
 {
-    return v->world->placement == PLACEMENT_INLINE;
+    return v->world->placement != PLACEMENT_PROCESSES;
 }
 
 static struct process *process_named(struct sim_server *v, const char *name)
