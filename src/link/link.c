@@ -90,6 +90,7 @@ static void return_packets(struct link *l)
 void link_say_up(struct link *l)
 {
     l->said_up = true;
+    l->ended = false;
     if (l->events->up && !l->closed)
         l->events->up(l->owner);
 }
@@ -208,6 +209,11 @@ bool link_is_external(const struct link *l)
 bool link_takes_sealed(const struct link *l)
 {
     return l->ops->seals && l->ops->seals(l);
+}
+
+bool link_is_ended(const struct link *l)
+{
+    return l->ended;
 }
 
 void link_close(struct link *l)

@@ -44,6 +44,8 @@ void link_end(struct link *l, enum stream_condition condition, const char *why);
 bool link_is_external(const struct link *l);
 /* It takes packets sealed (link/packet.h); for any other they must be opened before. */
 bool link_takes_sealed(const struct link *l);
+/* In `down`: the other side went as it should; else it died, or what is between. */
+bool link_is_ended(const struct link *l);
 const char *link_peer(const struct link *l); /* for log lines: "local c2s", "127.0.0.1:5347" */
 /* Back-pressure on the other side: no `packet` events (but those of bytes already read) until
  * resumed; counts. */

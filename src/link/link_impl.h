@@ -34,6 +34,7 @@ struct link {
     bool up;        /* takes packets */
     bool said_up;   /* owes a `down` */
     bool closed;    /* link_close was called: no more events */
+    bool ended;     /* the other side has said goodbye */
     bool said_full; /* owes a `writable` */
     char peer[LINK_PEER_SIZE];
 };

@@ -98,8 +98,10 @@ static void local_run(struct link *l)
     }
     if (!l->closed && l->events)
         drain(end);
-    if (!l->closed && peer->base.closed && list_empty(&end->in))
+    if (!l->closed && peer->base.closed && list_empty(&end->in)) {
+        l->ended = true;
         link_say_down(l, "the other side closed it");
+    }
     if (!l->closed && l->events)
         link_check_writable(l);
 }

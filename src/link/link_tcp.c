@@ -202,6 +202,7 @@ static void on_stream_close(void *owner)
 
     if (l->header_sent) /* RFC 6120 section 4.4: answered in kind */
         link_tcp_xml_goodbye(l);
+    l->base.ended = true;
     link_tcp_lost(l, "the peer closed the stream");
 }
 

@@ -69,6 +69,7 @@ static void on_goodbye(struct link_tcp *l, struct str frame)
 
     if (!frame_read_goodbye(frame, &condition, &text))
         condition = text = STR("malformed");
+    l->base.ended = !condition.len;
     if (condition.len)
         (void)snprintf(why, sizeof(why), "stream error %.*s: %.*s", STR_ARG(condition),
                        STR_ARG(text));

@@ -184,8 +184,10 @@ static void thread_run(struct link *l)
     if (gone)
         l->up = false;
     drain(end);
-    if (!l->closed && gone && list_empty(&end->in))
+    if (!l->closed && gone && list_empty(&end->in)) {
+        l->ended = true;
         link_say_down(l, "the other side closed it");
+    }
     if (!l->closed)
         link_check_writable(l);
 }

@@ -29,6 +29,7 @@ struct net_sim {
         uint32_t most_ms;
     } slow[BLACKHOLES];
     size_t slow_count;
+    bool killing;
 };
 
 struct listener_sim {
@@ -47,6 +48,7 @@ struct conn_sim {
     struct loop_timer arrival; /* of the next bytes, of the end, or of the connection itself */
     bool peer_shut;            /* after the inbox comes the end */
     bool reset;                /* after the inbox comes an error */
+    bool killed;               /* closed by its owner's death: what it had to say is lost */
     bool peer_waits;           /* it found the window full */
 };
 
@@ -171,6 +173,10 @@ static ssize_t sim_send(struct conn *c, struct iovec *pieces, int count)
     ssize_t taken = 0;
     if (!peer)
         return -EPIPE;
+    for (int i = 0; s->killed && i < count; i++)
+        taken += (ssize_t)pieces[i].iov_len;
+    if (s->killed)
+        return taken;
     for (int i = 0; i < count; i++) {
         size_t room = WINDOW - buffer_len(&peer->inbox);
         size_t len = pieces[i].iov_len < room ? pieces[i].iov_len : room;
@@ -187,6 +193,7 @@ static ssize_t sim_send(struct conn *c, struct iovec *pieces, int count)
 static void sim_interest(struct conn *c)
 {
     struct conn_sim *s = conn_of(c);
+    s->killed = s->killed || (c->closing && net_of(c->net)->killing);
     if (c->connected)
         expect(s);
 }
@@ -380,6 +387,11 @@ void net_sim_slow(struct net *net, const char *ip, uint16_t port, uint32_t most_
         n->slow[i].at.port = port;
     }
     n->slow[i].most_ms = most_ms > DELAY_MS ? most_ms : DELAY_MS;
+}
+
+void net_sim_kill(struct net *net, bool on)
+{
+    net_of(net)->killing = on;
 }
 
 void net_sim_set_client(struct net *net, const char *ip)

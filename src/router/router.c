@@ -68,18 +68,27 @@ static void on_up(void *owner)
                  STR_ARG(name));
 }
 
+/* Who never bound a name may be a stranger, and come again and again. */
+static void say_gone(const struct port *port, const char *why)
+{
+    const struct router *r = port->router;
+    const struct log *log = &r->component->log;
+
+    if (port->name_count && !link_is_ended(port->link))
+        log_warn(log, "%s (%s) is gone without a word: %s; %zu packets on their way to it go back",
+                 port->id, link_peer(port->link), why, port->undelivered);
+    else if (port->name_count ||
+             log_limit_pass(&port->router->refused_limit, loop_now(r->component->env->loop), log))
+        log_info(log, "%s (%s) is gone: %s", port->id, link_peer(port->link), why);
+}
+
 /* What its link had queued has come back already; what the throttle held goes back here. */
 static void on_down(void *owner, const char *why)
 {
     struct port *port = owner;
     struct list *node;
 
-    /* Who never bound a name may be a stranger, and come again and again. */
-    if (port->name_count ||
-        log_limit_pass(&port->router->refused_limit, loop_now(port->router->component->env->loop),
-                       &port->router->component->log))
-        log_info(&port->router->component->log, "%s (%s) is gone: %s", port->id,
-                 link_peer(port->link), why);
+    say_gone(port, why);
     port->throttled = false;
     port->throttle_bytes = 0;
     while ((node = list_pop(&port->throttle_queue)) != NULL)
@@ -105,6 +114,7 @@ static void on_writable(void *owner)
 
 static void on_undelivered(void *owner, struct packet *p)
 {
+    ((struct port *)owner)->undelivered++;
     router_undelivered(owner, p);
 }
 

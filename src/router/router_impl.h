@@ -86,6 +86,7 @@ struct port {
     struct list mirrors; /* of a trunk: the components behind it */
     size_t log_sinks;    /* of a trunk: names bound as such behind it */
     uint64_t received, sent;
+    size_t undelivered; /* came back from its link */
     char id[256]; /* its first name, else the peer's address: for status and log */
 };
 

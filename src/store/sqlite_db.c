@@ -199,6 +199,12 @@ struct sqlite_delay sqlite_db_delay(struct sqlite_db *db)
     return delay;
 }
 
+bool sqlite_db_dead(struct sqlite_db *db)
+{
+    return db->handle &&
+           sqlite3_file_control(db->handle, "main", SQLITE_DB_DEAD, NULL) == SQLITE_OK;
+}
+
 /* --- statements --- */
 
 static int prepare(struct sqlite_db *db, sqlite3_stmt **st, const char *sql)

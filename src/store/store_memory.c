@@ -52,6 +52,8 @@ static void go_on(struct memory *m)
     if (!m->done.first) {
         txn_list_append(&m->done, &m->waiting);
         run(m, &m->done);
+        if (sqlite_db_dead(m->db)) /* `busy` for ever: it is closed next */
+            return;
         if (m->after) {
             loop_timer_start(&m->timer, m->after);
             return;

@@ -124,8 +124,9 @@ bool world_stop(struct world *w, struct str name);
 void world_power_lost(struct world *w);
 /* Another server comes to be, which serves that domain; both speak with each other. */
 void world_add_abroad(struct world *w, struct str domain);
+/* `options` gives the disk and the log (NULL: that of `w`). */
 void world_add_abroad_seeded(struct world *w, struct str domain, enum placement placement,
-                             const char *disk);
+                             const struct world_options *options);
 /* Which of the two a user belongs to. */
 struct world *world_of(struct world *w, struct str domain);
 bool world_kill_abroad(struct world *w);

@@ -344,7 +344,9 @@ bool world_kill_now(struct world *w, struct str name)
 
     if (!p || !p->component)
         return false;
+    net_sim_kill(w->net, true);
     component_destroy(p->component);
+    net_sim_kill(w->net, false);
     p->component = NULL;
     free_env(w, p);
     return true;
@@ -504,11 +506,11 @@ static void federate(struct world *w)
 
 void world_add_abroad(struct world *w, struct str domain)
 {
-    world_add_abroad_seeded(w, domain, PLACEMENT_INLINE, NULL);
+    world_add_abroad_seeded(w, domain, PLACEMENT_INLINE, &(struct world_options){.log = NULL});
 }
 
 void world_add_abroad_seeded(struct world *w, struct str domain, enum placement placement,
-                             const char *disk)
+                             const struct world_options *options)
 {
     struct world *a = MEM_NEW(struct world);
 
@@ -516,10 +518,10 @@ void world_add_abroad_seeded(struct world *w, struct str domain, enum placement 
     a->ip = ABROAD_IP;
     a->sms = 1;
     a->seed = w->seed ? w->seed ^ ABROAD_SEED : 0;
-    a->disk = disk;
+    a->disk = options->disk;
     a->loop = w->loop;
     a->net = w->net;
-    a->log_sink = w->log_sink;
+    a->log_sink = options->log ? log_sink_create(options->log, LOG_INFO, LOG_TEXT) : w->log_sink;
     a->random = random_create_seeded(20260102 + w->seed);
     if (placement == PLACEMENT_THREADS)
         a->shared = shared_create();
@@ -636,8 +638,11 @@ void world_finish(struct world *w)
     struct loop *loop = w->loop;
     struct log_sink *log_sink = w->log_sink;
 
-    if (w->abroad)
+    if (w->abroad) {
         finish_server(w->abroad);
+        if (w->abroad->log_sink != log_sink)
+            log_sink_destroy(w->abroad->log_sink);
+    }
     free(w->abroad);
     finish_server(w);
     net_destroy(net);

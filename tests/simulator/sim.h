@@ -36,6 +36,7 @@ struct sim_message {
         uint16_t copies; /* of each client of `to`; carbons of what others of them got are copies */
         uint16_t sent;   /* carbons (XEP-0280) for the other clients of who wrote it */
         bool directly;   /* one of the copies was no carbon */
+        bool read;       /* its account had been told of the archive before its first copy came */
         bool expected;   /* it was there when the message was sent, and had been for a while */
     } at[SIM_CLIENTS];
     uint16_t copies, errors;
@@ -73,11 +74,35 @@ struct sim_fault {
 
 struct sim;
 
+/* --- what the components say --- */
+struct sim_line {
+    uint64_t at;
+    enum log_level level;
+    char component[16]; /* "sm-1" */
+    char text[232];     /* from the component on */
+};
+/* Somebody is to say something. */
+struct sim_due {
+    uint64_t from, until;
+    enum log_level level; /* at least as loud as that */
+    char component[16];   /* "": whoever */
+    char word[64];
+    bool excused; /* it has died since */
+};
+struct sim_log {
+    FILE *file;
+    struct sim_line *lines;
+    size_t count, room;
+    struct sim_due *due;
+    size_t due_count, due_room;
+};
+
 /* --- a server: its world, its disk, and what breaks in it --- */
 struct sim_server {
     struct sim *sim;
     struct world *world;
     const char *domain;
+    struct sim_log log;
     struct sim_disk *disk;
     struct random *disk_random;
     struct scram_memory scram;             /* every account's password is the same, salt and all */
@@ -106,6 +131,16 @@ void sim_server_make_users(struct sim_server *v);
 /* Each millisecond: true when something new has been broken. */
 bool sim_server_breaks(struct sim_server *v);
 void sim_server_mend(struct sim_server *v); /* nothing breaks any more */
+
+/* --- sim_log.c --- */
+FILE *sim_log_open(struct sim_server *v); /* for the log of its world; ends with sim_log_finish */
+void sim_log_finish(struct sim_server *v);
+/* From now on, and soon: a line of that component ("": of any) of this level or a louder one. */
+void sim_log_expect(struct sim_server *v, const char *component, enum log_level level,
+                    const char *word);
+void sim_log_died(struct sim_server *v, const char *component); /* it cannot say anything more */
+bool sim_log_has(const struct sim_server *v, enum log_level level, uint64_t from, const char *word);
+void sim_log_check(struct sim_server *v);
 
 /* --- sim_dns.c --- */
 void sim_dns_fill(struct sim_server *v); /* its resolver, if it has one, may have been started */
@@ -249,6 +284,7 @@ struct sim {
     struct random *random;  /* what happens; the world has its own */
     struct random *choices; /* what kind of run it is, so that another kind changes no other run */
     bool modern;            /* some clients log in by SASL2 */
+    bool calm;              /* nothing of the servers breaks */
     struct world world;
     struct sim_server servers[SIM_SERVERS];
     int server_count;
@@ -258,7 +294,6 @@ struct sim {
         uint32_t fault_pause;
     } between;
     FILE *trace; /* NULL: nobody reads it */
-    FILE *log;
     struct sim_client clients[SIM_CLIENTS];
     int client_count;
     struct sim_message *messages;

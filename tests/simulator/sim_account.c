@@ -86,6 +86,7 @@ static void arrived(struct sim *s, struct sim_message *m, int client, const stru
     if (!m->at[client].copies) {
         m->at[client].first = sim_now(s);
         m->at[client].place = ++s->places;
+        m->at[client].read = s->told_archive[m->to] >= m->sent;
     } else if (!marked && message == STANZA_ROOT && m->at[client].directly &&
                s->clients[client].lie != SIM_BEHIND) {
         m->late_unmarked = true;
@@ -375,7 +376,7 @@ static void check_order(struct sim *s, int from, int client, bool full)
     for (const struct sim_message *m = s->messages; m < s->messages + s->message_count; m++) {
         if (m->from != from || m->full != full || !m->at[client].copies)
             continue;
-        if (before && m->at[client].place < before->at[client].place &&
+        if (before && m->at[client].place < before->at[client].place && !before->at[client].read &&
             !may_come_late(s, before, client)) {
             sim_account_print(s, m, "has overtaken the next");
             sim_account_print(s, before, "which is this");

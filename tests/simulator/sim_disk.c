@@ -45,6 +45,7 @@ struct sim_disk {
     struct list files;
     uint32_t before, after;
     enum sim_disk_fault fault;
+    bool refused; /* something, because of it */
     bool halted;
     uint32_t countdown; /* writes until it halts; 0: it does not */
 };
@@ -172,11 +173,9 @@ static int trouble(struct sim_disk *d, bool sync)
         d->halted = true;
     if (d->halted)
         return sync ? SQLITE_IOERR_FSYNC : SQLITE_IOERR_WRITE;
-    if (d->fault == SIM_DISK_FULL && !sync)
-        return SQLITE_FULL;
-    if (d->fault == SIM_DISK_SYNC_FAILS && sync)
-        return SQLITE_IOERR_FSYNC;
-    return SQLITE_OK;
+    bool refuses = d->fault == (sync ? SIM_DISK_SYNC_FAILS : SIM_DISK_FULL);
+    d->refused = d->refused || refuses;
+    return !refuses ? SQLITE_OK : sync ? SQLITE_IOERR_FSYNC : SQLITE_FULL;
 }
 
 static void forget_shm(struct disk_file *f)
@@ -334,6 +333,8 @@ static int io_size(sqlite3_file *file, sqlite3_int64 *ret)
 static int io_control(sqlite3_file *file, int op, void *arg)
 {
     struct sim_disk *d = file_of(file)->disk;
+    if (op == SQLITE_DB_DEAD && d->halted)
+        return SQLITE_OK;
     if (op != SQLITE_DB_DELAY)
         return SQLITE_NOTFOUND;
     struct sqlite_delay *delay = arg;
@@ -524,6 +525,12 @@ void sim_disk_set_delay(struct sim_disk *d, uint32_t before, uint32_t after)
 void sim_disk_set_fault(struct sim_disk *d, enum sim_disk_fault fault)
 {
     d->fault = fault;
+    d->refused = false;
+}
+
+bool sim_disk_refused(const struct sim_disk *d)
+{
+    return d->refused;
 }
 
 void sim_disk_halt(struct sim_disk *d, uint32_t after_writes)

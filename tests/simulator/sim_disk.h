@@ -20,6 +20,7 @@ void sim_disk_set_delay(struct sim_disk *d, uint32_t before, uint32_t after);
 
 enum sim_disk_fault { SIM_DISK_WORKS, SIM_DISK_FULL, SIM_DISK_SYNC_FAILS };
 void sim_disk_set_fault(struct sim_disk *d, enum sim_disk_fault fault);
+bool sim_disk_refused(const struct sim_disk *d); /* something, since that fault was set */
 
 /* Whoever writes is dead from now on: nothing is changed any more. `after_writes` > 0: only when so
  * many more writes and syncs have been done (in the middle of a commit). */

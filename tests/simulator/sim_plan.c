@@ -27,27 +27,6 @@ struct plan {
     uint32_t slow, inactive; /* of 1000: to stop reading, to look away or back */
 };
 
-/* --- the trace of the components' log --- */
-
-static ssize_t log_line(void *cookie, const char *text, size_t len)
-{
-    struct sim *s = cookie;
-    /* "TIME LEVEL ...": the time is this machine's */
-    const char *from = memchr(text, ' ', len);
-    size_t rest = from ? len - (size_t)(from + 1 - text) : 0;
-    if (s->trace && rest)
-        fprintf(s->trace, "%7" PRIu64 "    | %.*s", sim_now(s), (int)rest, from + 1);
-    return (ssize_t)len;
-}
-
-static FILE *open_log(struct sim *s)
-{
-    FILE *f = fopencookie(s, "w", (cookie_io_functions_t){.write = log_line});
-    if (f)
-        setvbuf(f, NULL, _IOLBF, 4096);
-    return f;
-}
-
 /* --- clients --- */
 
 static void client_goes(struct plan *p, struct sim_client *c)
@@ -148,6 +127,8 @@ static void run_traffic(struct plan *p)
     s->between.next_fault = sim_now(s) + 500 + sim_dice(s, s->between.fault_pause);
     for (int i = 0; i < s->server_count; i++)
         s->servers[i].next_fault = sim_now(s) + 500 + sim_dice(s, s->servers[i].fault_pause);
+    if (s->calm)
+        s->between.next_fault = s->servers[0].next_fault = s->servers[1].next_fault = UINT64_MAX;
     while (sim_now(s) < end) {
         bool breaks = sim_between_breaks(s);
         for (int i = 0; i < s->server_count; i++)
@@ -272,16 +253,20 @@ static void make_world(struct plan *p, FILE *story)
 {
     struct sim *s = p->sim;
     s->trace = story;
-    s->log = open_log(s);
+    for (int i = 0; i < SIM_SERVERS; i++)
+        s->servers[i].sim = s;
     s->random = random_create_seeded(s->seed * 4 + 1);
     s->choices = random_create_seeded(s->seed * 4);
     s->modern = random_below(s->choices, 2);
+    s->calm = random_below(s->choices, 12) == 0;
     s->messages = mem_alloc_array(SIM_MESSAGES, sizeof(*s->messages));
     s->iqs = mem_alloc_array(SIM_IQS, sizeof(*s->iqs));
-    struct world_options options = {.log = s->log, .seed = s->seed, .disk = "disk"};
+    struct world_options options = {
+        .log = sim_log_open(&s->servers[0]), .seed = s->seed, .disk = "disk"};
+    struct world_options abroad = {.log = sim_log_open(&s->servers[1]), .disk = "disk2"};
     world_init_seeded(&s->world, place(s, sim_dice(s, 4)), &options);
     if (sim_dice(s, 3) == 0)
-        world_add_abroad_seeded(&s->world, STR("example.org"), place(s, sim_dice(s, 2)), "disk2");
+        world_add_abroad_seeded(&s->world, STR("example.org"), place(s, sim_dice(s, 2)), &abroad);
     if (s->world.abroad)
         s->world.resolver = s->world.abroad->resolver = &resolver_component;
     sim_server_init(s, &s->world, "example.net");
@@ -320,8 +305,8 @@ static void finish(struct plan *p, struct sim_sums *sums)
     random_destroy(s->choices);
     free(s->messages);
     free(s->iqs);
-    if (s->log)
-        fclose(s->log);
+    for (int i = 0; i < SIM_SERVERS; i++)
+        sim_log_finish(&s->servers[i]);
 }
 
 bool sim_plan_run(uint64_t seed, FILE *story, struct sim_sums *sums)
@@ -343,6 +328,8 @@ bool sim_plan_run(uint64_t seed, FILE *story, struct sim_sums *sums)
     read_all(&p);
     sim_account_check(s);
     sim_kept_check(s);
+    for (int i = 0; i < s->server_count; i++)
+        sim_log_check(&s->servers[i]);
     check_balance(s);
     bool ok = s->complaints == 0;
     finish(&p, sums);

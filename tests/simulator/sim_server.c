@@ -135,8 +135,29 @@ static struct sim_fault *fault(struct sim_server *v)
     return f;
 }
 
+/* Whoever has a link to the router and goes on living is to miss it. */
+static void expect_router_missed(struct sim_server *v)
+{
+    for (size_t i = 0; i < v->world->process_count; i++) {
+        const struct process *p = &v->world->processes[i];
+        if (p->component && p->component->link && link_is_up(p->component->link))
+            sim_log_expect(v, p->name, LOG_WARNING, "lost the router");
+    }
+}
+
+/* The router misses who was connected. */
+static void expect_missed(struct sim_server *v, const struct process *process)
+{
+    char word[32];
+    if (!process_named(v, "router")->component || !link_is_up(process->component->link))
+        return;
+    (void)snprintf(word, sizeof(word), "%s (", process->name);
+    sim_log_expect(v, "router", LOG_WARNING, word);
+}
+
 static void die(struct sim_server *v, struct process *process)
 {
+    sim_log_died(v, process->name);
     world_kill_now(v->world, str_of(process->name));
     v->dead[v->dead_count++] = process;
     if (process->ops == &resolver_component)
@@ -154,6 +175,10 @@ static void kill_one(struct sim_server *v, const char *name)
     v->fault->sm = strcmp(name, "sm") == 0;
     v->fault->wire = strcmp(name, "s2s") == 0;
     v->fault->abroad = v->fault->wire || strcmp(name, "resolver") == 0;
+    if (strcmp(name, "router") == 0)
+        expect_router_missed(v);
+    else
+        expect_missed(v, process_named(v, name));
     sim_disk_halt(v->disk, 0);
     die(v, process_named(v, name));
     sim_disk_restart(v->disk, false);
@@ -231,6 +256,10 @@ static void mend_disk(struct sim_server *v)
 {
     struct sim *s = v->sim;
     sim_trace(s, "--- %s: the disk works again", v->domain);
+    if (sim_disk_refused(v->disk) &&
+        !sim_log_has(v, LOG_ERROR, v->disk_fault->begun, ": the database "))
+        sim_complain(s, "%s: the disk failed at %" PRIu64 ", and nobody said so", v->domain,
+                     v->disk_fault->begun);
     sim_disk_set_fault(v->disk, SIM_DISK_WORKS);
     v->disk_fault->over = sim_now(s) + SIM_RECOVERY_MS;
     v->disk_fault = NULL;
@@ -242,6 +271,7 @@ static void cut_links(struct sim_server *v)
     struct sim *s = v->sim;
     sim_trace(s, "--- %s: the links to the router are cut", v->domain);
     struct sim_fault *f = fault(v);
+    expect_router_missed(v);
     net_sim_cut(v->world->net, v->world->ip, 5347);
     f->over = sim_now(s) + SIM_RECOVERY_MS;
 }

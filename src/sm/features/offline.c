@@ -182,7 +182,8 @@ struct page {
     uint32_t count, back;
     struct {
         uint64_t id, mark;
-        bool back; /* its client did not get it: it stays */
+        bool back;   /* its client did not get it: it stays */
+        bool unsent; /* it has expired, or its client has it from the archive */
     } messages[PAGE];
 };
 
@@ -193,14 +194,19 @@ static uint64_t mark_of(const struct user *user, const struct stanza *s)
     return hash_bytes(seed, inner.data, inner.len) ^ hash_bytes(seed, id.data, id.len);
 }
 
-/* Each run between those that stay. */
-static void delete_page(const struct page *page)
+static bool stays(const struct page *page, uint32_t i, bool given)
+{
+    return given ? page->messages[i].back : !page->messages[i].unsent;
+}
+
+/* Each run between those that stay: what its client has been given, or what it is not given. */
+static void delete_page(const struct page *page, bool given)
 {
     struct store_txn *t = store_begin(page->user->sm->store);
     for (uint32_t i = 0, first; i < page->count; i++) {
-        if (page->messages[i].back)
+        if (stays(page, i, given))
             continue;
-        for (first = i; i + 1 < page->count && !page->messages[i + 1].back;)
+        for (first = i; i + 1 < page->count && !stays(page, i + 1, given);)
             i++;
         queue_delete_range(t, jid_full(page->user->jid), page->messages[first].id,
                            page->messages[i].id);
@@ -238,7 +244,7 @@ static void on_handed_over(struct promise *promise)
     list_remove(&page->node);
     if (!closing) {
         if (page->back < page->count)
-            delete_page(page);
+            delete_page(page, true);
         if (page->back) {
             user->offline.empty = false;
             user->offline.rewind = true;
@@ -297,7 +303,8 @@ static void release_held(struct user *user)
     }
 }
 
-static void hand_over(struct session *session, struct page *page, uint64_t id, struct str xml,
+/* False: it was not, and no client will say that it has it. */
+static bool hand_over(struct session *session, struct page *page, uint64_t id, struct str xml,
                       uint64_t trace)
 {
     struct sm *sm = session->user->sm;
@@ -308,10 +315,11 @@ static void hand_over(struct session *session, struct page *page, uint64_t id, s
     if (!s) {
         log_error(&sm->c->log, "message %s, stored for %s, cannot be read any more; it is dropped",
                   ledger_id_text(trace, text), session->user->jid->text);
-        return;
+        return false;
     }
     ledger_note(&sm->c->pen, LEDGER_READ, trace, jid_full(session->user->jid), STR_NULL);
-    if (!offline_expired(s, id, loop_wall(sm->loop) / 1000) && !mam_has_seen(session, s)) {
+    bool wanted = !offline_expired(s, id, loop_wall(sm->loop) / 1000) && !mam_has_seen(session, s);
+    if (wanted) {
         send_stored(session, s, &page->promise, trace);
         sm->counters.offline_delivered++;
     } else {
@@ -319,6 +327,7 @@ static void hand_over(struct session *session, struct page *page, uint64_t id, s
                     STR("it has expired, or its client has it from the archive"));
     }
     stanza_unref(s);
+    return wanted;
 }
 
 static void hand_over_all(struct session *session, const struct store_rows *rows, size_t count)
@@ -326,9 +335,15 @@ static void hand_over_all(struct session *session, const struct store_rows *rows
     if (!count)
         return;
     struct page *page = page_create(session);
-    for (size_t i = 0; i < count; i++)
-        hand_over(session, page, (uint64_t)store_int(rows, i, 0), store_text(rows, i, 1),
-                  (uint64_t)store_int(rows, i, 2));
+    uint32_t unsent = 0;
+    for (size_t i = 0; i < count; i++) {
+        page->messages[i].unsent =
+            !hand_over(session, page, (uint64_t)store_int(rows, i, 0), store_text(rows, i, 1),
+                       (uint64_t)store_int(rows, i, 2));
+        unsent += page->messages[i].unsent;
+    }
+    if (unsent && unsent < count) /* nobody waits for those: a resumed stream would get them */
+        delete_page(page, false);
     session->user->offline.after = page->messages[count - 1].id;
     promise_unref(&page->promise);
 }
