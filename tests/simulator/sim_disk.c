@@ -47,6 +47,7 @@ struct sim_disk {
     enum sim_disk_fault fault;
     bool refused; /* something, because of it */
     bool halted;
+    char victim[NAME_MAX_BYTES]; /* the file over whose write; "": every writer is dead */
     uint32_t countdown; /* writes until it halts; 0: it does not */
 };
 
@@ -166,12 +167,27 @@ static struct disk_file *make(struct sim_disk *d, const char *name)
     return f;
 }
 
-/* What a write or sync meets. */
-static int trouble(struct sim_disk *d, bool sync)
+static bool of_accounts(const char *name)
 {
-    if (d->countdown && --d->countdown == 0)
+    return strncmp(name, "/accounts", strlen("/accounts")) == 0;
+}
+
+/* Whoever has that database open is. */
+static bool is_dead(const struct disk_file *f)
+{
+    const struct sim_disk *d = f->disk;
+    return d->halted && (!d->victim[0] || of_accounts(d->victim) == of_accounts(f->name));
+}
+
+/* What a write or sync meets. */
+static int trouble(struct disk_file *f, bool sync)
+{
+    struct sim_disk *d = f->disk;
+    if (d->countdown && --d->countdown == 0) {
         d->halted = true;
-    if (d->halted)
+        memcpy(d->victim, f->name, sizeof(d->victim));
+    }
+    if (is_dead(f))
         return sync ? SQLITE_IOERR_FSYNC : SQLITE_IOERR_WRITE;
     bool refuses = d->fault == (sync ? SIM_DISK_SYNC_FAILS : SIM_DISK_FULL);
     d->refused = d->refused || refuses;
@@ -299,7 +315,7 @@ static int io_read(sqlite3_file *file, void *to, int amount, sqlite3_int64 offse
 static int io_write(sqlite3_file *file, const void *data, int amount, sqlite3_int64 offset)
 {
     struct disk_file *f = file_of(file);
-    int code = trouble(f->disk, false);
+    int code = trouble(f, false);
     if (code == SQLITE_OK)
         remember(f, false, (size_t)offset, data, (size_t)amount);
     return code;
@@ -308,7 +324,7 @@ static int io_write(sqlite3_file *file, const void *data, int amount, sqlite3_in
 static int io_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
     struct disk_file *f = file_of(file);
-    int code = trouble(f->disk, false);
+    int code = trouble(f, false);
     if (code == SQLITE_OK && (size_t)size < f->seen.size)
         remember(f, true, (size_t)size, NULL, 0);
     return code;
@@ -317,7 +333,7 @@ static int io_truncate(sqlite3_file *file, sqlite3_int64 size)
 static int io_sync(sqlite3_file *file, int flags)
 {
     struct disk_file *f = file_of(file);
-    int code = trouble(f->disk, true);
+    int code = trouble(f, true);
     (void)flags;
     if (code == SQLITE_OK)
         settle(f);
@@ -333,7 +349,7 @@ static int io_size(sqlite3_file *file, sqlite3_int64 *ret)
 static int io_control(sqlite3_file *file, int op, void *arg)
 {
     struct sim_disk *d = file_of(file)->disk;
-    if (op == SQLITE_DB_DEAD && d->halted)
+    if (op == SQLITE_DB_DEAD && is_dead(file_of(file)))
         return SQLITE_OK;
     if (op != SQLITE_DB_DELAY)
         return SQLITE_NOTFOUND;
@@ -428,7 +444,7 @@ static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync_folder)
     (void)sync_folder;
     if (!f || !f->exists)
         return SQLITE_IOERR_DELETE_NOENT;
-    if (trouble(d, false) == SQLITE_IOERR_WRITE)
+    if (trouble(f, false) == SQLITE_IOERR_WRITE)
         return SQLITE_IOERR_DELETE;
     f->exists = false;
     remember(f, true, 0, NULL, 0);
@@ -536,6 +552,7 @@ bool sim_disk_refused(const struct sim_disk *d)
 void sim_disk_halt(struct sim_disk *d, uint32_t after_writes)
 {
     d->countdown = after_writes;
+    d->victim[0] = '\0';
     if (!after_writes)
         d->halted = true;
 }
@@ -543,6 +560,11 @@ void sim_disk_halt(struct sim_disk *d, uint32_t after_writes)
 bool sim_disk_halted(const struct sim_disk *d)
 {
     return d->halted;
+}
+
+bool sim_disk_halted_accounts(const struct sim_disk *d)
+{
+    return d->halted && of_accounts(d->victim);
 }
 
 void sim_disk_restart(struct sim_disk *d, bool power_lost)

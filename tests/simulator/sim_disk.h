@@ -26,6 +26,7 @@ bool sim_disk_refused(const struct sim_disk *d); /* something, since that fault 
  * many more writes and syncs have been done (in the middle of a commit). */
 void sim_disk_halt(struct sim_disk *d, uint32_t after_writes);
 bool sim_disk_halted(const struct sim_disk *d);
+bool sim_disk_halted_accounts(const struct sim_disk *d); /* and who died wrote the accounts */
 /* Every database is closed, and can be opened again; with `power_lost` what was not synced is lost
  * or torn. */
 void sim_disk_restart(struct sim_disk *d, bool power_lost);

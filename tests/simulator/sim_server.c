@@ -237,7 +237,7 @@ static void spring_trap(struct sim_server *v)
     if (v->trap_power || one_process(v))
         kill_all(v, v->trap_power);
     else
-        kill_one(v, "sm");
+        kill_one(v, sim_disk_halted_accounts(v->disk) ? "c2s" : "sm");
 }
 
 /* Full, or its syncs fail, for a while; nobody dies of it. */
