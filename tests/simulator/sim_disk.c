@@ -48,7 +48,7 @@ struct sim_disk {
     bool refused; /* something, because of it */
     bool halted;
     char victim[NAME_MAX_BYTES]; /* the file over whose write; "": every writer is dead */
-    uint32_t countdown; /* writes until it halts; 0: it does not */
+    uint32_t countdown;          /* writes until it halts; 0: it does not */
 };
 
 struct handle {

@@ -1,5 +1,6 @@
-/* Runs seeds: sim [--seeds N] [--from SEED] [--seed SEED] [--story]. A seed that fails is run again
- * and tells its story. */
+/* Runs seeds: sim [--seeds N] [--from SEED] [--seed SEED] [--story] [--twice]. A seed that fails is
+ * run again and tells its story. With --twice each is run twice, and both stories must be the same.
+ */
 #include "sim.h"
 
 #include <inttypes.h>
@@ -36,7 +37,7 @@ void sim_complain(struct sim *s, const char *fmt, ...)
 
 struct options {
     uint64_t first, count;
-    bool story;
+    bool story, twice;
 };
 
 static uint64_t number(const char *text)
@@ -57,6 +58,10 @@ static void read_options(struct options *o, int argc, char **argv)
             o->story = true;
             continue;
         }
+        if (strcmp(argv[i], "--twice") == 0) {
+            o->twice = true;
+            continue;
+        }
         if (strcmp(argv[i], "--seeds") == 0) {
             o->count = number(value);
         } else if (strcmp(argv[i], "--from") == 0) {
@@ -65,11 +70,39 @@ static void read_options(struct options *o, int argc, char **argv)
             o->first = number(value);
             o->count = 1;
         } else {
-            fprintf(stderr, "usage: sim [--seeds N] [--from SEED] [--seed SEED] [--story]\n");
+            fprintf(stderr, "usage: sim [--seeds N] [--from SEED] [--seed SEED] [--story] "
+                            "[--twice]\n");
             exit(2);
         }
         i++;
     }
+}
+
+static bool run_told(uint64_t seed, char **ret_story, size_t *ret_len)
+{
+    struct sim_sums sums = {0};
+    FILE *f = open_memstream(ret_story, ret_len);
+    bool ok = f && sim_plan_run(seed, f, &sums);
+    if (f)
+        fclose(f);
+    return ok;
+}
+
+/* What a seed does it does again, to the last byte. */
+static bool run_twice(uint64_t seed)
+{
+    char *stories[2] = {NULL};
+    size_t len[2] = {0};
+    bool ok = true;
+    for (int i = 0; i < 2; i++)
+        ok = run_told(seed, &stories[i], &len[i]) && ok;
+    if (len[0] != len[1] || memcmp(stories[0], stories[1], len[0]) != 0) {
+        printf("seed %" PRIu64 " does not do the same twice\n", seed);
+        ok = false;
+    }
+    free(stories[0]);
+    free(stories[1]);
+    return ok;
 }
 
 int main(int argc, char **argv)
@@ -79,7 +112,7 @@ int main(int argc, char **argv)
     unsigned failed = 0;
     read_options(&o, argc, argv);
     for (uint64_t seed = o.first; seed < o.first + o.count; seed++) {
-        if (sim_plan_run(seed, o.story ? stdout : NULL, &sums))
+        if (o.twice ? run_twice(seed) : sim_plan_run(seed, o.story ? stdout : NULL, &sums))
             continue;
         failed++;
         printf("seed %" PRIu64 " fails\n", seed);

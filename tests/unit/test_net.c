@@ -586,6 +586,24 @@ static void cut(void **state)
     assert_int_equal(buffer_len(&w->servers[0].got), 0);
 }
 
+/* Who is killed says nothing more; the address is the one of when it connected. */
+static void kills(void **state)
+{
+    struct world *w = *state;
+    net_sim_set_client(w->net, "10.0.0.7");
+    world_connect(w);
+    net_sim_set_client(w->net, "127.0.0.1");
+    assert_true(world_wait(w, connected, 5000));
+    assert_string_equal(conn_peer(w->servers[0].conn)->ip, "10.0.0.7");
+    conn_write(w->client.conn, "last words", 10);
+    net_sim_kill(w->net, true);
+    end_close(&w->client, 1000);
+    net_sim_kill(w->net, false);
+    loop_sim_advance(w->loop, 2000);
+    assert_int_equal(w->servers[0].closes, 1);
+    assert_int_equal(buffer_len(&w->servers[0].got), 0);
+}
+
 static void blackholes(void **state)
 {
     struct world *w = *state;
@@ -682,6 +700,7 @@ int main(void)
         REAL(unix_sockets),
         REAL(out_of_descriptors),
         SIM(cut),
+        SIM(kills),
         SIM(blackholes),
         SIM(clients_come_from_anywhere),
         cmocka_unit_test(runs_repeat_from_their_seed),

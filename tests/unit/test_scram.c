@@ -255,6 +255,32 @@ static void test_client(void **state)
     client_teardown(&t);
 }
 
+/* RFC 5802 section 5.1: what it keeps makes the same proof, and is nothing to another salt. */
+static void test_client_remembers(void **state)
+{
+    (void)state;
+    static const char *const asked[] = {"r=@server,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
+                                        "r=@server,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
+                                        "r=@server,s=AAAAaJ0SNY7soEsUEjb6gQ==,i=4096",
+                                        "r=@server,s=AAAAaJ0SNY7soEsUEjb6gQ==,i=5000"};
+    struct scram_memory memory = {0}, before;
+    for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+        struct client plain, t;
+        client_setup(&plain, "pencil");
+        client_setup(&t, i == 1 ? "wrong" : "pencil"); /* not looked at any more */
+        scram_client_remember(t.c, &memory);
+        before = memory;
+        assert_true(client_final(&plain, asked[i]));
+        assert_true(client_final(&t, asked[i]));
+        assert_int_equal(memcmp(&before, &memory, sizeof(memory)) == 0, i == 1);
+        struct str a = buffer_str(&plain.final), b = buffer_str(&t.final);
+        assert_int_equal(a.len, b.len);
+        assert_memory_equal(a.data, b.data, a.len);
+        client_teardown(&plain);
+        client_teardown(&t);
+    }
+}
+
 static void test_client_refuses(void **state)
 {
     (void)state;
@@ -293,6 +319,7 @@ int main(void)
         cmocka_unit_test(test_hmac),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_client),
+        cmocka_unit_test(test_client_remembers),
         cmocka_unit_test(test_client_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
