@@ -150,8 +150,8 @@ void net_sim_blackhole(struct net *n, const char *ip, uint16_t port, bool on);
 /* What is under way to or from this listener takes up to so many milliseconds a piece from now on.
  */
 void net_sim_slow(struct net *n, const char *ip, uint16_t port, uint32_t most_ms);
-/* Until lifted with false: who closes a connection is killed, so that what it wrote and what has not
- * left yet is lost. */
+/* Until lifted with false: who closes a connection is killed, so that what it wrote and what has
+ * not left yet is lost. */
 void net_sim_kill(struct net *n, bool on);
 /* The address from which later conn_connect calls come; 127.0.0.1 until set. */
 void net_sim_set_client(struct net *n, const char *ip);

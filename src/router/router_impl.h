@@ -87,7 +87,7 @@ struct port {
     size_t log_sinks;    /* of a trunk: names bound as such behind it */
     uint64_t received, sent;
     size_t undelivered; /* came back from its link */
-    char id[256]; /* its first name, else the peer's address: for status and log */
+    char id[256];       /* its first name, else the peer's address: for status and log */
 };
 
 /* router.c */

@@ -30,8 +30,8 @@ struct sqlite_delay {
 /* Of the disk below, for whoever runs batches on the loop; none unless that disk is a simulated
  * one. Asked again for each batch. */
 struct sqlite_delay sqlite_db_delay(struct sqlite_db *db);
-/* The same for a simulated death: SQLITE_OK from it says that whoever writes is dead, so that nobody
- * is to hear how a batch went. */
+/* The same for a simulated death: SQLITE_OK from it says that whoever writes is dead, so that
+ * nobody is to hear how a batch went. */
 #define SQLITE_DB_DEAD 1001
 bool sqlite_db_dead(struct sqlite_db *db);
 
