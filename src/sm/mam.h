@@ -15,7 +15,8 @@ struct mam_id {
     uint64_t time; /* microseconds since 1970, growing (store_sequence); 0: no id */
     uint64_t mark;
 };
-#define MAM_SECOND UINT64_C(1000000)                       /* of a time */
+#define MAM_SECOND UINT64_C(1000000) /* of a time */
+#define MAM_MS     UINT64_C(1000)
 void mam_id_write(struct mam_id id, char out[MAM_ID_LEN]); /* no NUL */
 bool mam_id_read(struct str text, struct mam_id *ret);     /* false: none of ours */
 /* From the first two columns of a row of the archive. */
@@ -23,7 +24,9 @@ struct mam_id mam_id_of_row(const struct store_rows *rows, size_t row);
 /* Hashes of what stays the same wherever a message goes, with the key of the marks. */
 struct mam_face {
     uint64_t owner, from, id, body;
-    bool has_id; /* of its sender's */
+    uint64_t since; /* an id's time is not before that; 0: whenever */
+    bool has_id;    /* of its sender's */
+    bool again;     /* its sender's server says that it comes again: mam_abroad.c */
 };
 struct mam_face mam_face_of(const struct user *user, struct str from, const struct stanza *s);
 /* A new one for a message in the user's archive. */
@@ -85,6 +88,7 @@ void mam_write_stop(struct sm *sm);
 /* --- mam_recent.c: see there --- */
 
 #define MAM_DOUBT_MS 300000u /* after a start, or after another component has gone */
+#define MAM_SURE_ID  8u      /* a shorter id may be a client's counter, which has begun anew */
 
 /* We have started, or another component has gone: messages may come that are archived already. */
 void mam_recent_watch(struct sm *sm);
@@ -115,6 +119,17 @@ struct mam_id mam_former_take(const struct user *user, const struct packet *p,
 bool mam_former_has(const struct user *user, const struct mam_face *face, struct mam_id id);
 /* Is it an id of a former life, of whatever message? */
 bool mam_former_knows(const struct sm *sm, struct mam_id id);
+
+/* --- mam_abroad.c: see there --- */
+
+/* The id that a message from another server got when it came before, in this life; time 0: none.
+ * Says in the face whether it comes again. */
+struct mam_id mam_abroad_take(const struct user *user, const struct packet *p,
+                              struct mam_face *face);
+/* The user has got it, and this is its id. */
+void mam_abroad_note(const struct user *user, const struct packet *p, const struct mam_face *face,
+                     struct mam_id id);
+void mam_abroad_stop(struct sm *sm);
 
 /* --- features/mam.c --- */
 

@@ -66,7 +66,7 @@ struct mam_id mam_id_make(const struct user *user, const struct mam_face *face)
 
 bool mam_id_fits(const struct user *user, struct mam_id id, const struct mam_face *face)
 {
-    return id.time && mark_of(user, id.time, face) == id.mark;
+    return id.time && id.time >= face->since && mark_of(user, id.time, face) == id.mark;
 }
 
 static bool is_stanza_id(const struct stanza *s, stanza_el el)

@@ -13,9 +13,8 @@
 #include "sm/send.h"
 #include "store/users.h"
 
-#define ROWS   256u /* looked at */
-#define MORE   256u /* that came again and were not there yet: they may come twice */
-#define ID_MIN 8u   /* a shorter id may be a client's counter, which has begun anew */
+#define ROWS 256u /* looked at */
+#define MORE 256u /* that came again and were not there yet: they may come twice */
 
 struct mam_recent {
     uint32_t count, room;
@@ -134,7 +133,8 @@ struct mam_id mam_recent_take(struct user *user, const struct packet *p,
 {
     struct mam_id id = {0};
     *ret_there = false;
-    if (!in_doubt(user) || (id_of(p).len < ID_MIN && !comes_again(user->sm, p)))
+    if (!in_doubt(user) ||
+        (id_of(p).len < MAM_SURE_ID && !face->again && !comes_again(user->sm, p)))
         return id;
     id = mam_former_take(user, p, face, sent);
     int64_t row = id.time ? find_id(user, id) : find_row(user, p, face, sent);

@@ -107,6 +107,7 @@ struct sm {
     } mam_key_read;
     uint64_t mam_doubt;            /* loop_now: mam_recent.c */
     struct mam_former *mam_former; /* ids of a former life: mam_former.c; NULL: none */
+    struct mam_abroad *mam_abroad; /* messages of other servers: mam_abroad.c; NULL: none yet */
     void *state[FEATURES];         /* the features' own, made at PATH_START */
     uint64_t started;              /* loop_now */
     bool peers_listed;             /* there is a black or a white list: peer_lists.h */

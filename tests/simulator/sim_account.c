@@ -101,9 +101,11 @@ static void arrived(struct sim *s, struct sim_message *m, int client, const stru
               marked ? ", delayed" : "", m->at[client].copies > 1 ? ", again" : "");
 }
 
-static void returned(struct sim *s, struct sim_message *m, int client)
+/* Whose client has gone has it in the queue, for whichever of the account's comes first. */
+static void returned(struct sim *s, struct sim_message *m, int client, const struct stanza *stanza)
 {
-    if (client != m->from)
+    bool stored = stanza_child(stanza, STANZA_ROOT, STR("delay"), NS_DELAY) != STANZA_NONE;
+    if (client != m->from && !(stored && s->clients[client].user == s->clients[m->from].user))
         sim_complain(s, "%s gets an error for m%d, which it did not send", name_of(s, client),
                      (int)(m - s->messages));
     m->errors++;
@@ -134,7 +136,7 @@ void sim_account_came(struct sim *s, int client, const struct stanza *stanza)
     }
     if (str_is(stanza_attr(stanza, message, STR("type")), "error")) {
         if (got == STANZA_NONE) /* XEP-0280 section 6.1: else a copy for the other clients */
-            returned(s, m, client);
+            returned(s, m, client, stanza);
     } else if (sent != STANZA_NONE && user == s->clients[m->from].user && client != m->from) {
         m->at[client].sent++;
         m->heard = sim_now(s);
@@ -312,13 +314,12 @@ static bool forgets_ids(const struct sim *s, const struct sim_message *m,
     return false;
 }
 
-/* G3: what comes again bears the id that it had. What the other server sends again is a message of
- * its own, with an id and a row of its own (docs/decisions/0091-simulator-of-two.md); how many rows
- * there may be sim_kept.c knows. */
+/* G3: what comes again bears the id that it had. What its sender sent again to a user of the other
+ * server is a message of its own there, when its own server does not know it any more. */
 static void check_ids(struct sim *s, const struct sim_message *m)
 {
-    bool again = sim_crosses(s, m) && m->kept[0] > 1;
-    if (m->ids[0].other && !again && !forgets_ids(s, m, s->clients[m->to].home))
+    bool anew = m->sent_again && sim_crosses(s, m) && forgets_ids(s, m, s->clients[m->from].home);
+    if (m->ids[0].other && !anew && !forgets_ids(s, m, s->clients[m->to].home))
         sim_account_print(s, m, "with another id");
     if (m->ids[1].other && !forgets_ids(s, m, s->clients[m->from].home))
         sim_account_print(s, m, "sent with another id");

@@ -146,15 +146,13 @@ static bool long_ago(const struct sim *s, const struct sim_message *m, int user)
     return later >= ARCHIVE_LOOKED_AT;
 }
 
-/* How often it may be there: a copy that the other server sends again is archived again
- * (docs/decisions/0091-simulator-of-two.md). */
+/* How often it may be there. */
 static unsigned may_be_kept(const struct sim *s, const struct sim_message *m, bool senders)
 {
     uint64_t end = sim_account_left(s, m) ? s->told_archive[m->to] : m->last;
     unsigned faults = sim_account_faults(s, m, end);
-    bool again = !senders && sim_crosses(s, m);
     bool forgotten = long_ago(s, m, senders ? s->clients[m->from].user : m->to);
-    return 1 + disk_failed(s, m) + (again || forgotten ? faults : 0);
+    return 1 + disk_failed(s, m) + (forgotten ? faults : 0);
 }
 
 /* G2: what was acknowledged is in the archives of both exactly once. What its sender sent again may

@@ -42,16 +42,22 @@ static void keep(struct user *user, const struct packet *p, struct mam_id id,
     mam_retract(user, p, with, sent);
 }
 
-/* Its id there, which it may have from a former life of ours: *ret_again. */
-static struct mam_id archive(struct user *user, const struct packet *p, bool sent, bool *ret_again)
+/* Its id there, which it may have from a former life of ours, or from before another server sent
+ * it again. Then it is called late: another server has no other way to know (mam_abroad.c). */
+static struct mam_id archive(struct user *user, struct packet *p, bool sent)
 {
-    bool there;
+    bool there = false;
     struct mam_face face = mam_face_of(user, jid_full(p->from), p->stanza);
-    struct mam_id id = mam_recent_take(user, p, &face, sent, &there);
-    *ret_again = id.time != 0;
+    struct mam_id id = {0};
+    if (!sent)
+        id = mam_abroad_take(user, p, &face);
+    if (!id.time)
+        id = mam_recent_take(user, p, &face, sent, &there);
+    if (id.time && !face.again) /* nobody has said so yet: reliability.md C.1 G3 */
+        send_delay(user->sm, p, jid_domain(user->jid), (int64_t)(id.time / MAM_MS), NULL);
     if (there)
         return id;
-    if (id.time) { /* and perhaps not written any more */
+    if (id.time) { /* and perhaps not written any more, or not yet: who waits for it waits on */
         mam_unsee(user, id.time);
         keep(user, p, id, &face, sent);
         return id;
@@ -59,6 +65,8 @@ static struct mam_id archive(struct user *user, const struct packet *p, bool sen
     id = mam_id_make(user, &face);
     keep(user, p, id, &face, sent);
     mam_recent_note(user, p, id, sent);
+    if (!sent)
+        mam_abroad_note(user, p, &face, id);
     return id;
 }
 
@@ -76,11 +84,10 @@ static void archive_anew(struct user *user, const struct packet *p, struct mam_i
 struct mam_id mam_sent(struct user *user, struct packet *p)
 {
     struct mam_id none = {0};
-    bool again;
     if (!mam_enabled(user->sm) || jid_eq_bare(p->to, user->jid) ||
         !mam_keeps(user, p->stanza, p->to))
         return none;
-    return archive(user, p, true, &again);
+    return archive(user, p, true);
 }
 
 static struct stanza *stamped(const struct user *user, const struct stanza *s, struct mam_id id)
@@ -95,15 +102,12 @@ void mam_received(struct user *user, struct packet *p)
 {
     if (!mam_enabled(user->sm) || !mam_keeps(user, p->stanza, p->from))
         return;
-    bool again;
     struct mam_id id = mam_id_of(user, jid_full(p->from), p->stanza);
     if (id.time) {
         archive_anew(user, p, id);
         return;
     }
-    id = archive(user, p, false, &again);
-    if (again) /* its client has sent it again: reliability.md C.1 G3 */
-        send_delay(user->sm, p, jid_domain(user->jid), (int64_t)(id.time / 1000), NULL);
+    id = archive(user, p, false);
     struct stanza *s = stamped(user, p->stanza, id);
     stanza_unref(p->stanza);
     p->stanza = s;
@@ -187,6 +191,7 @@ static enum path_result at_stop(struct path_event *e)
 {
     loop_timer_stop(&e->sm->mam_key_read.again);
     mam_former_stop(e->sm);
+    mam_abroad_stop(e->sm);
     mam_write_stop(e->sm);
     return PATH_PASS;
 }
