@@ -71,12 +71,52 @@ static enum stanza_condition hopeless(const struct remote *r, const struct pair 
     return STANZA_ERR_NONE;
 }
 
+/* The same message, from the next life of a session manager. */
+static bool is_again(const struct packet *old, const struct packet *p)
+{
+    return old->trace == p->trace && jid_eq(old->from, p->from) && jid_eq(old->to, p->to);
+}
+
+static struct packet *find_again(const struct domain_queue *q, const struct packet *p)
+{
+    LIST_EACH (it, &q->packets) {
+        struct packet *old = LIST_ENTRY(it, struct packet, node);
+        if (is_again(old, p))
+            return old;
+    }
+    return NULL;
+}
+
+/* A session manager that has died sends again, in its next life, what it did not know to have
+ * arrived. What of that is still here keeps its place before what was sent later (RFC 6120 section
+ * 10.1), and goes once; whoever waits for it is told. */
+static bool adopt(const struct pair *pair, struct packet *p)
+{
+    struct packet *old = NULL;
+
+    if (!p->receipt.since || !p->receipt.number || !p->trace)
+        return false;
+    if (pair->conn)
+        old = find_again(&pair->conn->unacked, p);
+    if (!old)
+        old = find_again(&pair->queue, p);
+    if (!old)
+        return false;
+    jid_unref(old->receipt.origin);
+    old->receipt = p->receipt;
+    p->receipt.origin = NULL;
+    packet_destroy(p);
+    return true;
+}
+
 void pair_send(struct remote *r, struct packet *p)
 {
     struct pair *pair = pair_get(r, jid_domain(p->from));
     const char *why;
     enum stanza_condition condition = hopeless(r, pair, &why);
 
+    if (adopt(pair, p))
+        return;
     if (condition != STANZA_ERR_NONE) {
         s2s_bounce(r->s2s, p, condition, why);
     } else if (!domain_queue_push(&pair->queue, p, (size_t)s2s_config(r->s2s)->s2s_max_queue)) {

@@ -241,6 +241,20 @@ uint64_t remote_queue_ms(const struct remote *r)
     return (uint64_t)s2s_config(r->s2s)->s2s_queue_time * 1000;
 }
 
+/* What has waited too long, unless its session manager is not there to be told: then it would send
+ * it again, behind what was sent later. */
+static struct packet *expired(struct remote *r, struct pair *pair)
+{
+    const struct packet *first = domain_queue_first(&pair->queue);
+    uint64_t now = s2s_now(r->s2s);
+
+    if (!first || now <= remote_queue_ms(r) ||
+        (first->receipt.number &&
+         !component_peer_up(r->s2s->component, jid_full(first->receipt.origin))))
+        return NULL;
+    return domain_queue_expired(&pair->queue, now - remote_queue_ms(r));
+}
+
 static void expire(struct remote *r)
 {
     struct s2s *s = r->s2s;
@@ -249,8 +263,7 @@ static void expire(struct remote *r)
 
     LIST_EACH_SAFE (it, &r->pairs) {
         struct pair *pair = LIST_ENTRY(it, struct pair, node);
-        while (now > remote_queue_ms(r) &&
-               (p = domain_queue_expired(&pair->queue, now - remote_queue_ms(r))) != NULL)
+        while ((p = expired(r, pair)) != NULL)
             s2s_bounce(s, p, STANZA_ERR_REMOTE_SERVER_TIMEOUT,
                        r->why[0] ? r->why : "the other server could not be reached in time");
         if (pair->state == PAIR_PROVING &&

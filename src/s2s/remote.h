@@ -73,6 +73,7 @@ struct remote {
     size_t proof_count;                 /* it may send to us on so many streams */
     struct bucket messages, subscribes; /* that it may still send */
     uint64_t remembered_till;           /* loop_now until which its limits are */
+    uint64_t next_turn;                 /* loop_now: of its streams, s2s_flow.c */
     struct s2s_conn *attempt;           /* the one that is being negotiated */
     struct target *targets;
     struct tlsa *tlsa;

@@ -49,6 +49,7 @@ static struct s2s *create(struct component *component)
     hash_init(&s->addresses, seed);
     s->receipts = receipts_create(component, s2s_stanza_handled, s);
     unhandled_table_init(&s->unhandled, component, s->receipts);
+    unhandled_init(&s->loose, &s->unhandled, 0);
     list_init(&s->conns);
     list_init(&s->closed);
     list_init(&s->blocked);
@@ -103,8 +104,8 @@ void s2s_bounce(struct s2s *s, struct packet *p, enum stanza_condition condition
         packet_destroy(p);
         return;
     }
-    error = stanza_error_reply(p->stanza, jid_full(p->to), jid_full(p->from), condition,
-                               text && text[0] ? text : NULL);
+    error = stanza_error_reply_by(p->stanza, jid_full(p->to), jid_full(p->from),
+                                  jid_domain(p->from), condition, text && text[0] ? text : NULL);
     if (error) {
         s->count.bounced++;
         ledger_note(&s->component->pen, LEDGER_BOUNCED, p->trace, jid_domain(p->to),
@@ -162,8 +163,10 @@ static void peer(struct component *component, struct str name, bool up)
 {
     if (!component->state)
         return;
-    if (up)
-        s2s_held_release(component->state, name); /* before what comes from now on */
+    if (up) { /* in the order in which it was read */
+        s2s_stanza_repeat(component->state, name);
+        s2s_held_release(component->state, name);
+    }
     s2s_flow_domain(component->state, name, up);
     if (up)
         s2s_peers_ask(component->state, name);
@@ -240,6 +243,7 @@ static void destroy(struct component *component)
         free(a);
     loop_timer_stop(&s->stop_timer);
     loop_timer_stop(&s->farewell);
+    unhandled_finish(&s->loose);
     unhandled_table_finish(&s->unhandled);
     receipts_destroy(s->receipts);
     hash_finish(&s->remotes);

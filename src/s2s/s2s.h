@@ -69,7 +69,8 @@ struct s2s {
     } fresh;                    /* between the two steps of a reload */
     struct loop_timer farewell; /* domains that are gone may still say so */
     struct receipts *receipts;
-    struct unhandled_table unhandled; /* what came in on streams with acknowledgements */
+    struct unhandled_table unhandled; /* what came in and was not handled */
+    struct unhandled loose;           /* messages of streams without acknowledgements among that */
     struct hash remotes;              /* name -> struct remote */
     struct hash queries;              /* id -> struct s2s_query that waits for the resolver */
     struct hash addresses;            /* ip -> struct s2s_address */

@@ -153,6 +153,8 @@ void s2s_flow_check_link(struct s2s_conn *c);
 void s2s_flow_unblock(struct s2s *s);
 /* A domain of ours is served again, or not. */
 void s2s_flow_domain(struct s2s *s, struct str local, bool served);
+/* Stanzas for that domain may come on this stream from now on. */
+void s2s_flow_check_domain(struct s2s_conn *c, struct str local);
 void s2s_flow_rate_tick(struct loop_timer *timer);
 /* After a read: the stream may have to wait. */
 void s2s_flow_charge(struct s2s_conn *c, size_t bytes, uint64_t stanzas);
@@ -178,7 +180,7 @@ void s2s_stanza_handled(void *s2s, uint64_t number); /* a receipt */
 /* The other server has said that it has it; p is destroyed. */
 void s2s_stanza_acknowledged(struct s2s *s, struct packet *p);
 /* What came for a domain of ours and was not handled goes there once more. */
-void s2s_stanza_repeat(struct s2s_conn *c, struct str local);
+void s2s_stanza_repeat(struct s2s *s, struct str local);
 /* An acknowledgement has come: what waited for it is written. */
 void s2s_stanza_resume(struct s2s_conn *c);
 void s2s_sm_element(struct s2s_conn *c, const struct stanza *s);

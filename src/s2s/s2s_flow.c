@@ -5,6 +5,7 @@
 
 #define FLOW_STANZA_COST     100 /* what a stanza costs at least of s2s.rate, however small */
 #define FLOW_BURST           10  /* seconds' worth of s2s.message_rate that may come at once */
+#define FLOW_TURN_MS         200 /* from the oldest stream of a server to the next one */
 #define FLOW_SUBSCRIBE_BURST 60  /* s2s.subscribe_rate is for so many seconds */
 
 void s2s_flow_pause(struct s2s_conn *c, enum s2s_pause why)
@@ -54,19 +55,47 @@ static bool sends_to(const struct s2s_conn *c, struct str local)
     return false;
 }
 
+/* Of the streams of one server the oldest is read first: what was sent on it was sent before (RFC
+ * 6120 section 10.1). One that has broken since is at its end soon. */
+static void resume_in_turn(struct s2s_conn *c)
+{
+    uint64_t now = s2s_now(c->s2s), turn = now;
+
+    if (!(c->paused & S2S_PAUSE_AWAY))
+        return;
+    LIST_EACH (it, &c->proofs) {
+        const struct remote *source = LIST_ENTRY(it, const struct proof, node)->source;
+        turn = source->next_turn > turn ? source->next_turn : turn;
+    }
+    LIST_EACH (it, &c->proofs)
+        LIST_ENTRY(it, struct proof, node)->source->next_turn = turn + FLOW_TURN_MS;
+    if (turn > now && !loop_timer_running(&c->rate_timer)) {
+        s2s_flow_pause(c, S2S_PAUSE_RATE);
+        loop_timer_start(&c->rate_timer, turn - now);
+    }
+    s2s_flow_resume(c, S2S_PAUSE_AWAY);
+}
+
 void s2s_flow_domain(struct s2s *s, struct str local, bool served)
 {
     LIST_EACH_SAFE (it, &s->conns) {
         struct s2s_conn *c = LIST_ENTRY(it, struct s2s_conn, node);
-        if (served)
-            s2s_stanza_repeat(c, local);
         if (!sends_to(c, local))
             continue;
         if (served)
-            s2s_flow_resume(c, S2S_PAUSE_AWAY);
+            resume_in_turn(c);
         else
             s2s_flow_pause(c, S2S_PAUSE_AWAY);
     }
+}
+
+/* Another stream of the same server may be waiting: its turn is before this one's. */
+void s2s_flow_check_domain(struct s2s_conn *c, struct str local)
+{
+    const struct s2s *s = c->s2s;
+
+    if (domains_find(&s->domains, local) && !component_peer_up(s->component, local))
+        s2s_flow_pause(c, S2S_PAUSE_AWAY);
 }
 
 /* --- rates --- */

@@ -38,6 +38,26 @@ bool s2s_held_waits(const struct s2s *s, const struct jid *to)
            !component_peer_up(s->component, jid_domain(to));
 }
 
+/* What the router gave back was read before what was held meanwhile without having been there
+ * (RFC 6120 section 10.1: in order, of each sender). */
+static void put_in_order(struct list *all, struct packet *p)
+{
+    struct list *before = NULL;
+
+    for (struct list *at = p->node.prev; p->trace && at != all; at = at->prev) {
+        const struct packet *other = LIST_ENTRY(at, const struct packet, node);
+        if (!other->trace || !jid_eq(other->from, p->from))
+            continue;
+        if ((int64_t)(other->trace - p->trace) < 0)
+            break;
+        before = at;
+    }
+    if (before) {
+        list_remove(&p->node);
+        list_push(before, &p->node);
+    }
+}
+
 void s2s_held_take(struct s2s *s, struct packet *p)
 {
     p->error = 0;
@@ -46,6 +66,7 @@ void s2s_held_take(struct s2s *s, struct packet *p)
         send_back(s, p);
         return;
     }
+    put_in_order(&s->held.packets, p);
     if (!loop_timer_running(&s->held_timer))
         loop_timer_start(&s->held_timer, HELD_TICK_MS);
 }

@@ -48,6 +48,7 @@ bool s2s_proof_add(struct s2s_conn *c, struct str remote, struct str local)
     log_info(&log, "%s may send to %s on this stream", p->remote, p->local);
     s2s_conn_raise_limits(c);
     s2s_conn_used(c);
+    s2s_flow_check_domain(c, local);
     /* What waits for the other direction may flow here now (XEP-0288). */
     remote_poke(r);
     return true;

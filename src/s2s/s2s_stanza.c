@@ -57,7 +57,8 @@ static void answer_error(struct s2s *s, const struct stanza *stanza, struct jid 
     remote_send(s, back);
 }
 
-/* Whoever sent it hears of it when it has been handled, not before (reliability.md C.1). */
+/* Whoever sent it hears of it when it has been handled, not before (reliability.md C.1); until then
+ * it may have to go once more. */
 static void keep(struct s2s_conn *c, struct packet *p)
 {
     struct unhandled_stanza *stanza = unhandled_open(&c->in);
@@ -66,6 +67,20 @@ static void keep(struct s2s_conn *c, struct packet *p)
     unhandled_close(stanza);
     if (c->in.count > UNHANDLED_MAX)
         s2s_flow_pause(c, S2S_PAUSE_SLOW);
+}
+
+/* A stream without acknowledgements: nobody would send it again, should it be lost with a session
+ * manager or a router. A message is not, as long as there is room. */
+static void keep_loose(struct s2s *s, struct packet *p)
+{
+    struct unhandled_stanza *stanza;
+
+    if (!str_is(stanza_name(p->stanza, STANZA_ROOT), "message") ||
+        s->loose.bytes >= (size_t)s2s_config(s)->s2s_max_queue)
+        return;
+    stanza = unhandled_open(&s->loose);
+    unhandled_send(stanza, p);
+    unhandled_close(stanza);
 }
 
 /* It goes no further than here, but it has come. */
@@ -111,9 +126,18 @@ void s2s_stanza_in(struct s2s_conn *c, struct stanza *stanza)
     p->born = s2s_now(s);
     ledger_enter(&s->component->pen, p);
     stanza_unref(stanza);
+    bool waits = s2s_held_waits(s, to);
     if (c->sm_counting)
         keep(c, p);
-    component_send(s->component, p);
+    else if (!waits)
+        keep_loose(s, p);
+    /* Not before what waits for its domain, though the router may know that one again already. */
+    if (!waits)
+        component_send(s->component, p);
+    else if (c->sm_counting)
+        packet_destroy(p);
+    else
+        s2s_held_take(s, p);
 }
 
 static void write_ack(struct s2s_conn *c)
@@ -130,10 +154,11 @@ void s2s_stanza_handled(void *s2s, uint64_t number)
 {
     struct s2s *s = s2s;
     struct unhandled *in = unhandled_receipt(&s->unhandled, number);
-    struct s2s_conn *c = in ? MEM_CONTAINER(in, struct s2s_conn, in) : NULL;
+    struct s2s_conn *c;
 
-    if (!c)
+    if (!in || in == &s->loose)
         return;
+    c = MEM_CONTAINER(in, struct s2s_conn, in);
     if (c->in.count <= UNHANDLED_MAX / 2)
         s2s_flow_resume(c, S2S_PAUSE_SLOW);
     if (c->ack_owed && c->in.count == 0)
@@ -159,11 +184,13 @@ static void send_again(void *arg, struct packet *p)
     component_send(component, p);
 }
 
-void s2s_stanza_repeat(struct s2s_conn *c, struct str local)
+void s2s_stanza_repeat(struct s2s *s, struct str local)
 {
-    struct repeat repeat = {c->s2s, local};
+    struct repeat repeat = {s, local};
 
-    unhandled_repeat(&c->in, send_again, &repeat);
+    unhandled_repeat(&s->loose, send_again, &repeat);
+    LIST_EACH (it, &s->conns)
+        unhandled_repeat(&LIST_ENTRY(it, struct s2s_conn, node)->in, send_again, &repeat);
 }
 
 void s2s_stanza_refuse(struct s2s *s, struct packet *p, enum stanza_condition condition)

@@ -95,10 +95,22 @@ static void store(struct user *user, struct packet *p)
         fate_drop(user->sm, p, FATE_REASON_CONTENT);
 }
 
+/* What becomes of a message that we had taken is our own word to its sender, not an error of
+ * somebody else's as in the table: it waits for him when he has gone meanwhile, for he may have our
+ * acknowledgement (reliability.md C.1 c). */
+static bool is_own_word(const struct user *user, const struct packet *p)
+{
+    struct str by = stanza_error_by(p->stanza);
+    return user->active && by.data && str_eq(by, jid_domain(user->jid));
+}
+
 static void deliver_by_rule(struct user *user, struct packet *p, bool copies)
 {
     struct session *match = jid_is_bare(p->to) ? NULL : session_of(user, jid_resource(p->to));
-    enum deliver_action action = deliver_rule(case_of(user, p, match), deliver_kind_of(p->stanza));
+    enum deliver_kind kind = deliver_kind_of(p->stanza);
+    enum deliver_action action = deliver_rule(case_of(user, p, match), kind);
+    if (kind == DELIVER_ERROR && action == DELIVER_IGNORE && is_own_word(user, p))
+        action = DELIVER_STORE;
     if (action == DELIVER_ONE || action == DELIVER_ALL || action == DELIVER_STORE)
         mam_received(user, p);
     if (copies && user->carbons.enabled && action != DELIVER_REFUSE)

@@ -11,10 +11,11 @@
 #include "sm/owed.h"
 #include "sm/send.h"
 
-#define SETTLE_MS 1500u  /* after the link is back: the others have found the router, too */
-#define AWAY_MS   30000u /* what waits for s2s is tried again */
-#define LATE_MS   5000u  /* what leaves later than this says so */
-#define S2S_MAX   64u
+#define SETTLE_MS     1500u  /* after the link is back: the others have found the router, too */
+#define AWAY_MS       30000u /* what waits for s2s is tried again */
+#define LATE_MS       5000u  /* what leaves later than this says so */
+#define S2S_MAX       64u
+#define ROUTE_TIMEOUT 504 /* as the codes of routes (jabberd2.md 1.2) */
 
 /* --- a flight's life --- */
 
@@ -204,6 +205,9 @@ void flight_deliver(struct session *session, struct packet *p)
         acks_count(session, f->packet, true);
     if (session->asleep)
         keep_for_sleeper(sm, f);
+    /* It came back: what is in the outbox must not be sent again should we die now, but this. */
+    if (outbox_has(f->packet->promise) && str_is(send_type(p->stanza), "error"))
+        outbox_write(sm, f);
     if (session->stale || session->asleep)
         packet_destroy(p);
     else
@@ -295,6 +299,16 @@ static void hold_remote(struct sm *sm)
         loop_timer_start(&sm->flights.release, AWAY_MS);
 }
 
+/* What nobody keeps comes back before long; what stands in the outbox, or will, when s2s would have
+ * sent it back. */
+static bool may_wait(const struct sm *sm, const struct flight *f, enum flight_lane lane)
+{
+    uint64_t patience = (uint64_t)sm->c->env->config->s2s_queue_time * 1000;
+    if (!f->guarded && lane == FLIGHT_LOCAL)
+        return true;
+    return f->since + (f->guarded ? AWAY_MS : patience) > loop_now(sm->loop);
+}
+
 bool flight_bounced(struct sm *sm, struct packet *p)
 {
     struct flight *f = flight_find(sm, p->receipt.number);
@@ -307,11 +321,12 @@ bool flight_bounced(struct sm *sm, struct packet *p)
         enum flight_lane lane = lane_of(sm, p->to);
         if (lane == FLIGHT_REMOTE && s2s_away(sm))
             hold_remote(sm);
-        /* What nobody keeps any more comes back before long. */
-        if (sm->flights.held[lane] && (!f->guarded || loop_now(sm->loop) - f->since < AWAY_MS)) {
+        if (sm->flights.held[lane] && may_wait(sm, f, lane)) {
             packet_destroy(p);
             return true;
         }
+        if (sm->flights.held[lane])
+            p->error = ROUTE_TIMEOUT;
     }
     p->receipt.answers = f->number;
     flight_answered(sm, p);

@@ -313,6 +313,27 @@ static enum stanza_condition why_bounced(const struct sm *sm, const struct packe
                                                               : stanza_error_from_route(p->error);
 }
 
+/* He hears of it when he comes back (deliver.c). False: it is nothing that would be kept for him.
+ */
+static bool tell_later(struct sm *sm, struct packet *p, enum stanza_condition condition)
+{
+    struct stanza *error = NULL;
+    struct jid *from = p->from;
+    if (send_kind_of(p->stanza) == SEND_MESSAGE && sm_domain(sm, jid_domain(from)))
+        error = stanza_error_reply_by(p->stanza, jid_full(p->to), jid_full(from), jid_domain(from),
+                                      condition, NULL);
+    if (!error)
+        return false;
+    fate_note(sm, LEDGER_BOUNCED, p, jid_full(p->to), stanza_error_element(condition));
+    stanza_unref(p->stanza);
+    p->stanza = error;
+    p->from = p->to;
+    p->to = from;
+    p->error = 0;
+    deliver(sm, p);
+    return true;
+}
+
 static void on_bounce(struct sm *sm, struct packet *p)
 {
     if (p->kind == PACKET_STANZA && p->c2s.len) {
@@ -329,8 +350,10 @@ static void on_bounce(struct sm *sm, struct packet *p)
         bool asked = send_kind_of(p->stanza) != SEND_PRESENCE ||
                      stanza_attr(p->stanza, STANZA_ROOT, STR("to")).data;
         fate_take(sm, p, FATE_FROM_RETURNED);
-        if (asked && !tell_sender(sm, p, why_bounced(sm, p))) {
-            fate_drop(sm, p, FATE_REASON_NO_SENDER);
+        enum stanza_condition why = why_bounced(sm, p);
+        if (asked && !tell_sender(sm, p, why)) {
+            if (!tell_later(sm, p, why))
+                fate_drop(sm, p, FATE_REASON_NO_SENDER);
             return;
         }
         fate_end(sm, p, FATE_BOUNCED);

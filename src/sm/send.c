@@ -130,8 +130,11 @@ void send_session_packet(struct session *session, const struct packet *original)
 bool send_error_to(struct sm *sm, struct session *session, const struct packet *p,
                    enum stanza_condition condition, const char *text)
 {
-    struct str from = p->to ? jid_full(p->to) : STR_NULL;
-    struct stanza *error = stanza_error_reply(p->stanza, from, jid_full(p->from), condition, text);
+    struct str from = p->to ? jid_full(p->to) : STR_NULL, domain = jid_domain(p->from);
+    /* To our own users, who may find it when they come back (deliver.c). */
+    bool own = send_kind_of(p->stanza) == SEND_MESSAGE && sm_domain(sm, domain);
+    struct stanza *error = stanza_error_reply_by(p->stanza, from, jid_full(p->from),
+                                                 own ? domain : STR_NULL, condition, text);
     if (!error)
         return false;
     sm->counters.errors++;

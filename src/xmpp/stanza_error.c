@@ -96,9 +96,10 @@ static struct builder *reply_open(const struct stanza *s, struct str from, struc
     return b;
 }
 
-struct stanza *stanza_error_reply_app(const struct stanza *s, struct str from, struct str to,
-                                      enum stanza_condition c, const char *text,
-                                      struct str app_name, struct str app_ns)
+/* Any of `by`, `text` and `app` may be missing. */
+static struct stanza *error_reply(const struct stanza *s, struct str from, struct str to,
+                                  struct str by, enum stanza_condition c, const char *text,
+                                  struct str app_name, struct str app_ns)
 {
     if (!may_answer(s))
         return NULL;
@@ -108,6 +109,8 @@ struct stanza *stanza_error_reply_app(const struct stanza *s, struct str from, s
         builder_copy_inner(b, s, STANZA_ROOT);
     builder_start(b, STR("error"), STR_NULL);
     builder_attr(b, STR("type"), str_of(conditions[c].type));
+    if (by.data)
+        builder_attr(b, STR("by"), by);
     builder_leaf(b, conditions[c].element, NS_STANZA_ERROR, STR_NULL);
     if (text) {
         builder_start(b, STR("text"), NS_STANZA_ERROR);
@@ -120,10 +123,29 @@ struct stanza *stanza_error_reply_app(const struct stanza *s, struct str from, s
     return builder_finish(b);
 }
 
+struct stanza *stanza_error_reply_app(const struct stanza *s, struct str from, struct str to,
+                                      enum stanza_condition c, const char *text,
+                                      struct str app_name, struct str app_ns)
+{
+    return error_reply(s, from, to, STR_NULL, c, text, app_name, app_ns);
+}
+
 struct stanza *stanza_error_reply(const struct stanza *s, struct str from, struct str to,
                                   enum stanza_condition c, const char *text)
 {
-    return stanza_error_reply_app(s, from, to, c, text, STR_NULL, STR_NULL);
+    return error_reply(s, from, to, STR_NULL, c, text, STR_NULL, STR_NULL);
+}
+
+struct stanza *stanza_error_reply_by(const struct stanza *s, struct str from, struct str to,
+                                     struct str by, enum stanza_condition c, const char *text)
+{
+    return error_reply(s, from, to, by, c, text, STR_NULL, STR_NULL);
+}
+
+struct str stanza_error_by(const struct stanza *s)
+{
+    stanza_el error = stanza_child(s, STANZA_ROOT, STR("error"), stanza_ns(s, STANZA_ROOT));
+    return error == STANZA_NONE ? STR_NULL : stanza_attr(s, error, STR("by"));
 }
 
 enum stanza_condition stanza_error_parse(const struct stanza *s)

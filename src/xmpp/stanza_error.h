@@ -24,7 +24,12 @@ enum stanza_condition stanza_error_from_route(int code);
  * iq result (8.3.1 rule 2..., 8.2.3). */
 struct stanza *stanza_error_reply(const struct stanza *s, struct str from, struct str to,
                                   enum stanza_condition c, const char *text);
-/* As above, with an application-specific condition element added (name in ns). */
+/* The same, said by somebody between the two: his domain (RFC 6120 section 8.3.2). */
+struct stanza *stanza_error_reply_by(const struct stanza *s, struct str from, struct str to,
+                                     struct str by, enum stanza_condition c, const char *text);
+/* Who has said that; data == NULL: whoever it is from. */
+struct str stanza_error_by(const struct stanza *s);
+/* As the first, with an application-specific condition element added (name in ns). */
 struct stanza *stanza_error_reply_app(const struct stanza *s, struct str from, struct str to,
                                       enum stanza_condition c, const char *text,
                                       struct str app_name, struct str app_ns);
