@@ -223,7 +223,8 @@ static void malformed(void **state)
     client_send(romeo, "<message to='@example.net' id='1'><body>hi</body></message>"); /* B 26 */
     client_expect(romeo,
                   "<message id='1' type='error' "
-                  "to='romeo@example.net/orchard'><body>hi</body><error type='modify'>"
+                  "to='romeo@example.net/orchard'><body>hi</body>"
+                  "<error type='modify' by='example.net'>"
                   "<jid-malformed xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>");
     client_send(romeo, "<iq type='get' id='2'/>"); /* B 27 */
     client_expect(romeo,
@@ -261,7 +262,7 @@ static void to_other_servers_and_back(void **state)
     client_expect(
         romeo,
         "<message id='3' type='error' from='nurse@remote.example' to='romeo@example.net/orchard'>"
-        "<body>hi</body><error type='cancel'>"
+        "<body>hi</body><error type='cancel' by='example.net'>"
         "<remote-server-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>");
     client_send(romeo, "<message type='error' to='nurse@remote.example' id='4'/>");
     client_nothing(romeo);

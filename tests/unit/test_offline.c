@@ -260,7 +260,7 @@ static void quota(void **state) /* RFC 6121 section 8.5.2.2.1, reliability.md B 
     client_expect(
         romeo,
         "<message type='error' id='m4' from='juliet@example.net' to='romeo@example.net/orchard'>"
-        "<body>4</body><error type='cancel'>"
+        "<body>4</body><error type='cancel' by='example.net'>"
         "<service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>");
     struct client *juliet = client_online(w, "juliet@example.net/balcony");
     juliet->in.taken = 0;
