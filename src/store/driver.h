@@ -25,6 +25,7 @@ enum {
     STORE_PENDING_MAX = 262144,          /* requests in flight; more are refused */
     STORE_PENDING_BYTES_MAX = 512 << 20, /* bytes of values in flight */
     STORE_HELD_MAX = 4096,               /* requests of store_commit_later */
+    STORE_SPARE_MAX = 4096,              /* blocks for requests, kept to be used again: 3 MB */
     STORE_RESULT_MAX = 512 << 20         /* bytes of one result */
 };
 
@@ -137,6 +138,8 @@ struct store {
     size_t writes_pending; /* submitted and not yet committed */
     bool refusing;         /* the maximum was reached: said once */
     uint64_t sequence, reserved;
+    struct store_txn *spare; /* by `next`: thousands at once are hard work for malloc and free */
+    size_t spare_count;
     struct loop_task kick; /* hands back what was refused at submission */
     bool kicked;
     struct txn_list

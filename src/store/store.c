@@ -74,8 +74,13 @@ bool store_away(const char *url, char *shown, size_t size)
 
 struct store_txn *store_begin(struct store *s)
 {
-    struct store_txn *t =
-        mem_realloc(NULL, sizeof *t); /* not zeroed: `fixed` is written before it is read */
+    struct store_txn *t = s->spare;
+    if (t) {
+        s->spare = t->next;
+        s->spare_count--;
+    } else {
+        t = mem_realloc(NULL, sizeof *t); /* not zeroed: `fixed` is written before it is read */
+    }
     t->after = NULL;
     t->next = NULL;
     t->store = s;
@@ -96,10 +101,17 @@ void store_discard(struct store_txn *t)
 {
     if (!t)
         return;
+    struct store *s = t->store;
     store_rows_destroy(t->rows);
     if (t->data != t->fixed)
         free(t->data);
-    free(t);
+    if (s->spare_count >= STORE_SPARE_MAX) {
+        free(t);
+        return;
+    }
+    t->next = s->spare;
+    s->spare = t;
+    s->spare_count++;
 }
 
 static void kick(struct store *s)
@@ -314,6 +326,10 @@ void store_close(struct store *s)
     while (s->oldest) {
         s->oldest->result = ERR_CANCELLED;
         finish_oldest(s);
+    }
+    for (struct store_txn *t; (t = s->spare);) {
+        s->spare = t->next;
+        free(t);
     }
     free(s);
 }
