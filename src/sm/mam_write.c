@@ -2,6 +2,12 @@
  * waits for its acknowledgement waits until it is in the archive (reliability.md C.1 G2), while the
  * message itself has gone on its way. What waits is bounded by what c2s and s2s keep of stanzas
  * that were not acknowledged; a message that nobody waits for is tried once.
+ *
+ * A message between two users of ours is written when it is sent, and when it is delivered, mostly
+ * within the same turn of the loop. While the first row waits for company in the store the second
+ * one becomes a part of it: one row for both archives. Where that does not work - the two are at
+ * different session managers, or the message has been changed on its way - each archive has a row
+ * of its own (docs/decisions/0099-one-row-for-both.md).
  */
 #include <stdlib.h>
 #include "base/mem.h"
@@ -12,8 +18,7 @@
 enum { AWAITED_MS = 10, UNAWAITED_MS = 100, AGAIN_MS = 2000 };
 
 #define XML_STACK 2048u /* bytes of a message that need no allocation of their own */
-
-#define SENT 1024u /* rows of messages sent that may be joined: those of a turn of the loop */
+#define SENT      1024u /* rows of messages sent that may be joined: those of a turn of the loop */
 
 /* The newest row of a message sent with such a hash. The store holds it while the round lasts. */
 struct sent_row {
