@@ -73,7 +73,10 @@ bool outbox_comes_again(struct sm *sm, const struct packet *p)
     const struct former *known = hash_get(&flights->former, key_of(&f));
     if (!known && reading)
         enter(sm, &f);
-    return known && known->row && durable(sm);
+    if (!known || !known->row || !durable(sm))
+        return false;
+    fate_note(sm, LEDGER_KEPT, p, jid_full(p->to), STR("it was there already"));
+    return true;
 }
 
 static void forget(struct sm *sm)

@@ -40,7 +40,9 @@ struct sim_message {
         bool expected;   /* it was there when the message was sent, and had been for a while */
     } at[SIM_CLIENTS];
     uint16_t copies, errors;
-    uint16_t kept[2]; /* in the archives: of `to`, of who wrote it */
+    uint16_t kept[2];  /* in the archives: of `to`, of who wrote it */
+    uint32_t row[2];   /* the first of them, in the order of that archive */
+    bool forgotten[2]; /* when it came again it was too old to be known */
     struct {
         char first[40]; /* stanza-id (XEP-0359) of the first copy that bore one */
         bool other;     /* another copy, or the archive, has another */
@@ -303,6 +305,7 @@ struct sim {
     uint64_t told_archive[SIM_CLIENTS]; /* when a client of that user was told where it stands */
     uint32_t numbers[SIM_CLIENTS][SIM_CLIENTS];
     uint32_t archived[2][SIM_CLIENTS][SIM_CLIENTS]; /* the last of each pair */
+    uint32_t rows[SIM_CLIENTS];                     /* of each user's archive, read so far */
     uint32_t places;
     struct sim_fault faults[SIM_FAULTS];
     int fault_count;
@@ -351,6 +354,9 @@ bool sim_account_unknown(const struct sim *s, const struct sim_message *m);
 /* XEP-0386 section 3.2: what waited and is in the archive is not sent to a client that is told
  * where that stands: it reads it there. When the archive has been read. */
 bool sim_account_left(const struct sim *s, const struct sim_message *m);
+/* The server of that account may not know any more which id the message had. */
+bool sim_account_forgets_ids(const struct sim *s, const struct sim_message *m,
+                             const struct sim_server *home);
 void sim_account_print(struct sim *s, const struct sim_message *m, const char *what);
 
 /* --- sim_kept.c --- */

@@ -303,8 +303,8 @@ static void check_everywhere(struct sim *s, const struct sim_message *m)
 
 /* A machine that loses its power forgets the ids of the last moment, and an sm that starts while
  * the disk fails makes some that nobody knows later (docs/decisions/0090-ids-that-survive.md). */
-static bool forgets_ids(const struct sim *s, const struct sim_message *m,
-                        const struct sim_server *home)
+bool sim_account_forgets_ids(const struct sim *s, const struct sim_message *m,
+                             const struct sim_server *home)
 {
     for (int i = 0; i < s->fault_count; i++) {
         const struct sim_fault *f = &s->faults[i];
@@ -318,10 +318,10 @@ static bool forgets_ids(const struct sim *s, const struct sim_message *m,
  * server is a message of its own there, when its own server does not know it any more. */
 static void check_ids(struct sim *s, const struct sim_message *m)
 {
-    bool anew = m->sent_again && sim_crosses(s, m) && forgets_ids(s, m, s->clients[m->from].home);
-    if (m->ids[0].other && !anew && !forgets_ids(s, m, s->clients[m->to].home))
+    bool anew = m->sent_again && sim_crosses(s, m) && sim_account_forgets_ids(s, m, s->clients[m->from].home);
+    if (m->ids[0].other && !anew && !sim_account_forgets_ids(s, m, s->clients[m->to].home))
         sim_account_print(s, m, "with another id");
-    if (m->ids[1].other && !forgets_ids(s, m, s->clients[m->from].home))
+    if (m->ids[1].other && !sim_account_forgets_ids(s, m, s->clients[m->from].home))
         sim_account_print(s, m, "sent with another id");
 }
 

@@ -99,6 +99,18 @@ static void check_iq(struct sim *s, const struct sim_iq *iq)
 
 /* --- the archive --- */
 
+/* What its sm, in its next life, has no note of (docs/decisions/0090-ids-that-survive.md) and does
+ * not look at in the archive any more (0083-once.md), may be there again. */
+static void note_row(struct sim *s, struct sim_message *m, int user, int side)
+{
+    uint32_t row = ++s->rows[user];
+    if (!m->kept[side]++)
+        m->row[side] = row;
+    else if (row - m->row[side] > ARCHIVE_LOOKED_AT &&
+             sim_account_forgets_ids(s, m, s->clients[user].home))
+        m->forgotten[side] = true;
+}
+
 bool sim_kept_archived(struct sim *s, int user, const struct stanza *stanza)
 {
     stanza_el el = stanza_child(stanza, STANZA_ROOT, STR("result"), NS_MAM);
@@ -119,7 +131,7 @@ bool sim_kept_archived(struct sim *s, int user, const struct stanza *stanza)
         m->misplaced = true;
     if (m->number > *last)
         *last = m->number;
-    m->kept[!to]++;
+    note_row(s, m, user, !to);
     sim_account_id(s, m, !to, id);
     return true;
 }
@@ -136,23 +148,12 @@ static bool disk_failed(const struct sim *s, const struct sim_message *m)
     return false;
 }
 
-/* What its sm, in its next life, does not look at any more (docs/decisions/0083-once.md). */
-static bool long_ago(const struct sim *s, const struct sim_message *m, int user)
-{
-    uint64_t end = m->acked > m->last ? m->acked : m->last;
-    unsigned later = 0;
-    for (const struct sim_message *n = m + 1; n < s->messages + s->message_count; n++)
-        later += n->sent <= end && (n->to == user || s->clients[n->from].user == user);
-    return later >= ARCHIVE_LOOKED_AT;
-}
-
 /* How often it may be there. */
 static unsigned may_be_kept(const struct sim *s, const struct sim_message *m, bool senders)
 {
     uint64_t end = sim_account_left(s, m) ? s->told_archive[m->to] : m->last;
     unsigned faults = sim_account_faults(s, m, end);
-    bool forgotten = long_ago(s, m, senders ? s->clients[m->from].user : m->to);
-    return 1 + disk_failed(s, m) + (forgotten ? faults : 0);
+    return 1 + disk_failed(s, m) + (m->forgotten[senders] ? faults : 0);
 }
 
 /* G2: what was acknowledged is in the archives of both exactly once. What its sender sent again may
