@@ -153,9 +153,13 @@ static bool have_header(int fd)
 /* Empty, but for its header. */
 static bool begin(const struct board *b, struct str boot)
 {
+    bool ours = memcmp(b->header->magic, magic, sizeof(magic)) == 0;
+    uint64_t word = ours ? atomic_load(&b->header->word) : 0;
+
     if (ftruncate(b->fd, 0) != 0 || !have_header(b->fd))
         return false;
     memset(b->header, 0, MAPPED_PAGE);
+    atomic_store(&b->header->word, word);
     if (boot.len > 0 && boot.len < BOARD_BOOT)
         memcpy(b->header->boot, boot.data, boot.len);
     memcpy(b->header->magic, magic, sizeof(magic));

@@ -45,7 +45,8 @@ uint32_t board_room(const struct board *b);
 /* Copies the content, BOARD_BYTES of room; 0: there is none. */
 size_t board_get(const struct board *b, uint32_t slot, void *out);
 
-/* When somebody was last there, as who writes said; and a word of his. 0 in a new one. */
+/* When somebody was last there, as who writes said; and a word of his. 0 in a new one; of another
+ * boot the word is left, as far as it reached the disk. */
 void board_note(struct board *b, uint64_t seen, uint64_t word);
 uint64_t board_seen(const struct board *b);
 uint64_t board_word(const struct board *b);

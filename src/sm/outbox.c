@@ -345,7 +345,9 @@ static void on_page(void *arg, enum error e, const struct store_rows *rows)
     for (size_t i = 0; i < count; i++) {
         struct jid *owner = jid_parse(store_text(rows, i, OWNER));
         sm->flights.loaded = (uint64_t)store_int(rows, i, ID);
-        if (owner && is_mine(sm, owner))
+        bool mine = owner && is_mine(sm, owner);
+        sm->flights.read_again += mine;
+        if (mine)
             outbox_restore(sm, owner, sm->flights.loaded, store_text(rows, i, XML),
                            (uint64_t)store_int(rows, i, TRACE));
         jid_unref(owner);
@@ -355,6 +357,11 @@ static void on_page(void *arg, enum error e, const struct store_rows *rows)
         return;
     }
     sm->flights.load_upto = 0;
+    if (sm->flights.read_again)
+        log_info(&sm->c->log,
+                 "%zu messages of before, of which nobody knows what became, leave again",
+                 sm->flights.read_again);
+    sm->flights.read_again = 0;
     flight_restored(sm);
     flight_go(sm);
 }

@@ -10,6 +10,7 @@
 #define TICK_MS 60000u /* between two notes that we are there */
 #define KEPT    3600   /* seconds: so long we may have been away; so long h is known at the end */
 #define COMPANY 1u     /* the board's word: another process shared our domains */
+#define RUNNING 2u     /* ... we have not been stopped */
 
 /* The board's slot belongs to it. */
 struct slot_former {
@@ -211,7 +212,8 @@ static void read_board(struct sm *sm)
 
 static void note(const struct sm *sm)
 {
-    board_note(sm->slots.board, (uint64_t)now_of(sm), sm->slots.company ? COMPANY : 0);
+    board_note(sm->slots.board, (uint64_t)now_of(sm),
+               (sm->slots.company ? COMPANY : 0) | (sm->slots.stopped ? 0 : RUNNING));
 }
 
 static void on_tick(struct loop_timer *timer)
@@ -248,6 +250,17 @@ void slot_peer(struct sm *sm)
     note(sm);
 }
 
+/* reliability.md C.1, G9: nobody else may have seen it. */
+static void say_how_it_ended(const struct sm *sm)
+{
+    const struct board *b = sm->slots.board;
+    if (board_word(b) & RUNNING)
+        log_warn(&sm->c->log,
+                 "was not stopped, but ended: %s. What was acknowledged is stored; what was on its "
+                 "way is sent again",
+                 board_seen(b) ? "it was killed, or crashed" : "so did the whole machine");
+}
+
 void slot_init(struct sm *sm)
 {
     struct board *b = sm->slots.board = sm->c->env->board;
@@ -257,10 +270,19 @@ void slot_init(struct sm *sm)
     loop_timer_init(&sm->slots.tick, sm->loop, on_tick);
     if (!b)
         return;
+    say_how_it_ended(sm);
     if ((board_word(b) & COMPANY) || (int64_t)board_seen(b) + KEPT < now_of(sm))
         board_clear(b);
     read_board(sm);
     on_tick(&sm->slots.tick);
+}
+
+void slot_stop(struct sm *sm)
+{
+    if (!sm->slots.board)
+        return;
+    sm->slots.stopped = true;
+    note(sm);
 }
 
 void slot_finish(struct sm *sm)

@@ -27,6 +27,7 @@ bool slot_read(const struct sm *sm, const struct slot_former *former, char *byte
 void slot_revoke(struct sm *sm, struct str owner, struct str mark);
 
 void slot_init(struct sm *sm);
+void slot_stop(struct sm *sm);   /* in order: the next start need not wonder */
 void slot_finish(struct sm *sm); /* what is on the board stays */
 /* Names have come or gone: another session manager may share our domains. */
 void slot_peer(struct sm *sm);

@@ -89,10 +89,12 @@ static void on_leave(struct loop_timer *timer)
 static void on_drain(struct loop_timer *timer)
 {
     struct sm *sm = MEM_CONTAINER(timer, struct sm, drain);
-    if (store_pending(sm->store))
+    if (store_pending(sm->store)) {
         loop_timer_start(timer, DRAIN_POLL_MS);
-    else
-        component_stopped(sm->c);
+        return;
+    }
+    slot_stop(sm);
+    component_stopped(sm->c);
 }
 
 static enum error sm_start(struct component *c)

@@ -30,6 +30,7 @@ struct sm_counters {
 enum flight_lane { FLIGHT_LOCAL, FLIGHT_REMOTE, FLIGHT_LANES };
 struct flights {
     struct hash table; /* number -> struct flight */
+    size_t read_again; /* messages of the outbox, of former lives */
     struct list lanes[FLIGHT_LANES];
     struct list restored[FLIGHT_LANES]; /* read from the outbox, while more is to be read */
     bool held[FLIGHT_LANES];            /* nothing is sent: it waits for who is away, in order */
@@ -56,6 +57,7 @@ struct slots {
     struct hash formers; /* SM-ID -> struct slot_former */
     struct loop_timer tick;
     bool company; /* another process shares our domains: nothing is written */
+    bool stopped; /* all is written that was to be */
 };
 
 /* A c2s, known by the name its sessions were started from. */

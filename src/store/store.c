@@ -278,6 +278,14 @@ void store_read(struct store_txn *t, store_fn fn, void *arg)
     submit(t, fn, arg);
 }
 
+/* That the database fails is said once, by its driver, and how much was refused when it works
+ * again.
+ */
+static bool said_already(enum error e)
+{
+    return e == ERR_STORE || e == ERR_STORE_FULL;
+}
+
 /* Takes the oldest request out and makes its callback. */
 static void finish_oldest(struct store *s)
 {
@@ -290,7 +298,7 @@ static void finish_oldest(struct store *s)
     s->writes_pending -= !t->read;
     if (t->fn)
         t->fn(t->arg, t->result, t->result == ERR_OK ? t->rows : NULL);
-    else if (t->result != ERR_OK && t->result != ERR_CANCELLED)
+    else if (t->result != ERR_OK && t->result != ERR_CANCELLED && !said_already(t->result))
         log_error(&s->log, "a change could not be stored: %s", error_text(t->result));
     store_discard(t);
 }

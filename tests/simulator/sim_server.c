@@ -211,6 +211,8 @@ static void start_again(struct sim_server *v)
     struct sim *s = v->sim;
     while (v->dead_count > 0) {
         struct process *process = v->dead[--v->dead_count];
+        if (process->ops == &sm_component) /* the board knows */
+            sim_log_expect(v, process->name, LOG_WARNING, "was not stopped");
         sim_trace(s, "--- %s: %s is started", v->domain, process->name);
         if (!world_start_now(v->world, str_of(process->name))) {
             sim_complain(s, "%s does not start", process->name);

@@ -139,6 +139,7 @@ static void another_boot(void **state)
     reopen(p, STR("boot-2"));
     assert_int_equal(count(p->board), 0);
     assert_int_equal(board_seen(p->board), 0);
+    assert_int_equal(board_word(p->board), 5);
     (void)add(p->board, "romeo", 7);
     reopen(p, STR_NULL); /* the system does not say: nothing is believed */
     assert_int_equal(count(p->board), 0);
