@@ -130,7 +130,7 @@ struct write {
     uint64_t source; /* outbox_hand_over */
 };
 
-/* It flies on; who waits for it is not told. */
+/* It flies on; who waits for it is not told. That the database fails has been said once for all. */
 static void on_failed(struct sm *sm, struct flight *f, enum error e)
 {
     char id[LEDGER_ID + 1];
@@ -138,7 +138,7 @@ static void on_failed(struct sm *sm, struct flight *f, enum error e)
     f->row = NULL;
     if (e == ERR_CANCELLED)
         return;
-    if (e != ERR_STORE_FULL)
+    if (e != ERR_STORE_FULL && e != ERR_STORE)
         log_error(&sm->c->log, "cannot write message %s of %s to the outbox: %s",
                   ledger_id_text(f->packet->trace, id), f->owner->text, error_text(e));
     f->since = loop_now(sm->loop) + AGAIN_MS;

@@ -141,7 +141,8 @@ void sim_log_finish(struct sim_server *v);
 void sim_log_expect(struct sim_server *v, const char *component, enum log_level level,
                     const char *word);
 void sim_log_died(struct sim_server *v, const char *component); /* it cannot say anything more */
-bool sim_log_has(const struct sim_server *v, enum log_level level, uint64_t from, const char *word);
+/* Whether anybody has said since then, or before and nothing since, that the database fails. */
+bool sim_log_disk_failed(const struct sim_server *v, uint64_t from);
 void sim_log_check(struct sim_server *v);
 
 /* --- sim_dns.c --- */

@@ -137,14 +137,17 @@ void sim_log_died(struct sim_server *v, const char *component)
     }
 }
 
-bool sim_log_has(const struct sim_server *v, enum log_level level, uint64_t from, const char *word)
+bool sim_log_disk_failed(const struct sim_server *v, uint64_t from)
 {
-    const struct sim_due wanted = {.from = from, .until = UINT64_MAX, .level = level};
-    struct sim_due due = wanted;
-    (void)snprintf(due.word, sizeof(due.word), "%s", word);
-    for (size_t i = v->log.count; i-- > 0 && v->log.lines[i].at >= from;)
-        if (says(&v->log.lines[i], &due))
+    for (size_t i = v->log.count; i-- > 0;) {
+        const struct sim_line *line = &v->log.lines[i];
+        if (!strstr(line->text, ": the database "))
+            continue;
+        if (line->level == LOG_ERROR)
             return true;
+        if (line->at < from) /* it worked again */
+            return false;
+    }
     return false;
 }
 

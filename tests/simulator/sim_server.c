@@ -258,8 +258,7 @@ static void mend_disk(struct sim_server *v)
 {
     struct sim *s = v->sim;
     sim_trace(s, "--- %s: the disk works again", v->domain);
-    if (sim_disk_refused(v->disk) &&
-        !sim_log_has(v, LOG_ERROR, v->disk_fault->begun, ": the database "))
+    if (sim_disk_refused(v->disk) && !sim_log_disk_failed(v, v->disk_fault->begun))
         sim_complain(s, "%s: the disk failed at %" PRIu64 ", and nobody said so", v->domain,
                      v->disk_fault->begun);
     sim_disk_set_fault(v->disk, SIM_DISK_WORKS);
