@@ -313,6 +313,93 @@ static void unacknowledged_goes_again(void **state)
     assert_int_equal(w->got_count, 0);
 }
 
+/* A component of ours, with that name. */
+static struct link *attach(struct world *w, const char *name, unsigned flags)
+{
+    struct link *ours, *theirs;
+
+    link_local_pair(w->env.loop, name, &ours, &theirs);
+    link_set_events(ours, &home_events, w);
+    router_component.attach(w->router, theirs, name);
+    settle(w);
+    link_send(ours, packet_create_control(PACKET_BIND, str_of(name), flags));
+    settle(w);
+    return ours;
+}
+
+/* As a session manager that waits for receipts; `since` in its next life. */
+static void send_counted(struct world *w, const char *id, uint64_t trace, uint64_t number,
+                         int64_t since)
+{
+    struct builder *b = builder_create(STR("message"), NS_CLIENT);
+    struct packet *p = packet_create(PACKET_STANZA, STR("their.test"), STR("home.test"));
+
+    builder_attr(b, STR("id"), str_of(id));
+    p->stanza = builder_finish(b);
+    p->from = jid_parse(STR("romeo@home.test"));
+    p->to = jid_parse(STR("a@their.test"));
+    p->trace = trace;
+    p->receipt.number = number;
+    p->receipt.origin = jid_parse(STR("home.test"));
+    p->receipt.since = since;
+    link_send(w->home, p);
+    settle(w);
+}
+
+static unsigned times_heard(const struct end *e, const char *text)
+{
+    struct str rest = buffer_str(&e->text);
+    unsigned count = 0;
+
+    for (const char *at; (at = memmem(rest.data, rest.len, text, strlen(text))); count++)
+        rest = (struct str){at + 1, rest.len - (size_t)(at + 1 - rest.data)};
+    return count;
+}
+
+/* A session manager has died and sends again what still waits here, or has left without being
+ * acknowledged: each goes once, in the first order, and its new receipt is answered. */
+static void another_life_sends_again(void **state)
+{
+    struct world *w = *state;
+
+    link_close(w->home);
+    w->home = attach(w, "home.test", PACKET_BIND_RECEIPTS);
+    send_counted(w, "m1", 1, 11, 0);
+    send_counted(w, "m2", 2, 12, 0);
+    send_counted(w, "m1", 1, 101, 1000);
+    say(w, &w->out,
+        HEADER("their.test", "home.test") "<stream:features><dialback "
+                                          "xmlns='urn:xmpp:features:dialback'/><sm "
+                                          "xmlns='urn:xmpp:sm:3'/></stream:features>");
+    say(w, &w->out, "<db:result from='their.test' to='home.test' type='valid'/>");
+    assert_heard(&w->out, "<enable xmlns='urn:xmpp:sm:3'/><message id='m1'");
+    send_counted(w, "m2", 2, 102, 1000);
+    assert_int_equal(times_heard(&w->out, "id='m1'"), 1);
+    assert_int_equal(times_heard(&w->out, "id='m2'"), 1);
+    assert_int_equal(w->got_count, 0);
+    say(w, &w->out, "<enabled xmlns='urn:xmpp:sm:3'/><a xmlns='urn:xmpp:sm:3' h='2'/>");
+    assert_int_equal(w->got_count, 1);
+    assert_true(str_is(stanza_name(w->got[0]->stanza, STANZA_ROOT), "handled"));
+    assert_true(str_is(stanza_text(w->got[0]->stanza, STANZA_ROOT), "101-102"));
+}
+
+/* Nothing comes back while there is nobody to be told. */
+static void nobody_to_be_told(void **state)
+{
+    struct world *w = *state;
+
+    link_close(w->home);
+    w->home = attach(w, "home.test", PACKET_BIND_RECEIPTS);
+    send_counted(w, "m1", 1, 11, 0);
+    link_close(w->home);
+    w->home = NULL;
+    loop_sim_advance(w->env.loop, 60000);
+    w->home = attach(w, "home.test", PACKET_BIND_RECEIPTS);
+    loop_sim_advance(w->env.loop, 2000);
+    assert_int_equal(w->got_count, 1);
+    assert_int_equal((int)w->got[0]->receipt.answers, 11);
+}
+
 /* XEP-0198 between servers, from the other side: sections 3 to 6. */
 static void acknowledgements_misused(void **state)
 {
@@ -367,20 +454,6 @@ static void home_goes(struct world *w)
     link_close(w->home);
     w->home = NULL;
     settle(w);
-}
-
-/* A component of ours, with that name. */
-static struct link *attach(struct world *w, const char *name, unsigned flags)
-{
-    struct link *ours, *theirs;
-
-    link_local_pair(w->env.loop, name, &ours, &theirs);
-    link_set_events(ours, &home_events, w);
-    router_component.attach(w->router, theirs, name);
-    settle(w);
-    link_send(ours, packet_create_control(PACKET_BIND, str_of(name), flags));
-    settle(w);
-    return ours;
 }
 
 static struct link *neighbour_speaks(struct world *w)
@@ -491,6 +564,8 @@ int main(void)
         WORLD_TEST(denied),
         WORLD_TEST(it_serves_another_domain),
         WORLD_TEST(unacknowledged_goes_again),
+        WORLD_TEST(another_life_sends_again),
+        WORLD_TEST(nobody_to_be_told),
         WORLD_TEST(acknowledgements_misused),
         WORLD_TEST(acknowledgement_of_nothing),
         WORLD_TEST(what_comes_in_waits_for_home),
