@@ -73,6 +73,7 @@ struct s2s_conn {
     bool ack_asked;              /* <r/> sent, <a/> due */
     bool ack_owed;               /* they asked, and less was handled than had come */
     uint32_t sm_out;             /* acknowledged by them */
+    size_t sm_before;            /* of unacked: what was sent before they wanted acknowledgements */
     struct unhandled in;         /* what they sent */
     struct domain_queue unacked; /* with neither XEP-0198 nor pings: empty */
     struct s2s_ping ping;
@@ -204,6 +205,8 @@ void s2s_ping_stop(struct s2s_conn *c); /* it has ended */
 bool s2s_ping_keeps(const struct pair *pair, const struct packet *p);
 /* Soon there will be a ping behind what was written, unless nothing is kept. */
 void s2s_ping_ask(struct s2s_conn *c);
+/* XEP-0198 is there after all: no answer is waited for any more. */
+void s2s_ping_forget(struct s2s_conn *c);
 /* What is kept counts as sent. */
 void s2s_ping_release(struct s2s_conn *c);
 /* Lets the oldest go where nobody knows whether an answer will ever come; false: it stays. */

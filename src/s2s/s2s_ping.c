@@ -80,11 +80,16 @@ static void done(struct s2s_conn *c, size_t count, void (*tell)(struct s2s *s, s
         s2s_done(c->s2s, domain_queue_pop(&c->unacked));
 }
 
-void s2s_ping_release(struct s2s_conn *c)
+void s2s_ping_forget(struct s2s_conn *c)
 {
     s2s_ping_stop(c);
     c->ping.asked = false;
     c->ping.covers = 0;
+}
+
+void s2s_ping_release(struct s2s_conn *c)
+{
+    s2s_ping_forget(c);
     done(c, c->unacked.count, s2s_done);
 }
 

@@ -321,10 +321,12 @@ static void on_enable(struct s2s_conn *c)
                               "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>"));
         return;
     }
-    s2s_ping_release(c); /* what was sent before is not counted */
+    s2s_ping_forget(c);
     s2s_conn_write(c, STR("<enabled xmlns='urn:xmpp:sm:3'/>"));
     c->sm = c->sm_counting = true;
     c->sm_out = 0;
+    c->sm_before = c->unacked.count;
+    ask_ack(c);
 }
 
 static void on_request(struct s2s_conn *c)
@@ -362,8 +364,12 @@ static void on_ack(struct s2s_conn *c, const struct stanza *s)
         s2s_conn_error(c, STREAM_ERR_POLICY_VIOLATION, "an acknowledgement of nothing");
         return;
     }
+    /* What was sent before <enable/> is not counted; but the answer to what was asked behind it says
+     * that it was read, as that to a ping does. */
+    for (; c->ack_asked && c->sm_before > 0; c->sm_before--)
+        s2s_stanza_acknowledged(c->s2s, domain_queue_pop(&c->unacked));
     count = (uint32_t)h - c->sm_out; /* section 4: modulo 2^32 */
-    if (count > c->unacked.count) {
+    if (count > c->unacked.count - c->sm_before) {
         too_high(c, (uint32_t)h);
         return;
     }

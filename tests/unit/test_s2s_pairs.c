@@ -195,6 +195,39 @@ static void our_key_on_their_stream(void **state)
     assert_true(str_is(jid_full(w->got[0]->to), "x@second.test"));
 }
 
+/* What was sent on their stream before they wanted acknowledgements is not among what they count
+ * (XEP-0198 section 3), but it is not known to have arrived either. */
+static void sent_before_they_count(struct world *w, bool answered)
+{
+    key_on_their_stream(w);
+    say(w, &w->in, "<db:result from='their.test' to='second.test' type='valid'/>");
+    assert_heard(&w->in, "id='m1' from='x@second.test'");
+    say(w, &w->in, "<enable xmlns='urn:xmpp:sm:3'/>");
+    assert_heard(&w->in, "<enabled xmlns='urn:xmpp:sm:3'/><r xmlns='urn:xmpp:sm:3'/>");
+    if (answered)
+        say(w, &w->in, "<a xmlns='urn:xmpp:sm:3' h='0'/>");
+    conn_close(w->in.conn, 0);
+    w->in.conn = NULL;
+    loop_sim_advance(w->env.loop, 40000);
+}
+
+static void sent_before_they_count_and_lost(void **state)
+{
+    struct world *w = *state;
+
+    sent_before_they_count(w, false);
+    assert_int_equal(w->got_count, 1);
+    assert_error(w, 0, "remote-server-timeout");
+}
+
+static void sent_before_they_count_and_read(void **state)
+{
+    struct world *w = *state;
+
+    sent_before_they_count(w, true);
+    assert_int_equal(w->got_count, 0);
+}
+
 static void our_key_on_their_stream_is_refused(void **state)
 {
     struct world *w = *state;
@@ -261,6 +294,8 @@ int main(void)
         WORLD_TEST(their_key_on_our_stream),
         WORLD_TEST(their_key_on_a_stream_that_is_ours_alone),
         WORLD_TEST(our_key_on_their_stream),
+        WORLD_TEST(sent_before_they_count_and_lost),
+        WORLD_TEST(sent_before_they_count_and_read),
         WORLD_TEST(our_key_on_their_stream_is_refused),
         WORLD_TEST(our_key_on_their_stream_is_not_answered),
         WORLD_TEST(an_answer_to_no_key_on_their_stream),
