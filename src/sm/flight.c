@@ -436,7 +436,13 @@ void flight_go(struct sm *sm)
     if (flights->held[FLIGHT_LOCAL])
         ask_for_orphans(sm);
     release(sm, FLIGHT_LOCAL);
-    release(sm, FLIGHT_REMOTE);
+    /* An s2s that comes in this moment would get the second before the first, which the router has
+     * given back. */
+    flights->expects_s2s = s2s_away(sm) && !flights->expects_s2s;
+    if (flights->expects_s2s)
+        loop_timer_start(&flights->release, SETTLE_MS);
+    else
+        release(sm, FLIGHT_REMOTE);
 }
 
 void flight_peer(struct sm *sm, struct str name, bool up)

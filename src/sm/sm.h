@@ -46,9 +46,10 @@ struct flights {
     struct loop_timer forget; /* it */
     struct list answers;      /* to iqs of sessions that may be resumed: outbox_answers.c */
     bool lost;                /* the link has been lost once */
-    struct hash s2s; /* names of those who speak with other servers, as they have told us */
-    bool federates;  /* there should be one */
-    size_t guarded;  /* bytes of the messages in flight that nobody waits for */
+    struct hash s2s;  /* names of those who speak with other servers, as they have told us */
+    bool federates;   /* there should be one */
+    bool expects_s2s; /* held for it, a moment */
+    size_t guarded;   /* bytes of the messages in flight that nobody waits for */
 };
 
 /* What is on the board (slot.h). */
