@@ -364,8 +364,8 @@ static void on_ack(struct s2s_conn *c, const struct stanza *s)
         s2s_conn_error(c, STREAM_ERR_POLICY_VIOLATION, "an acknowledgement of nothing");
         return;
     }
-    /* What was sent before <enable/> is not counted; but the answer to what was asked behind it says
-     * that it was read, as that to a ping does. */
+    /* What was sent before <enable/> is not counted; but the answer to what was asked behind it
+     * says that it was read, as that to a ping does. */
     for (; c->ack_asked && c->sm_before > 0; c->sm_before--)
         s2s_stanza_acknowledged(c->s2s, domain_queue_pop(&c->unacked));
     count = (uint32_t)h - c->sm_out; /* section 4: modulo 2^32 */
