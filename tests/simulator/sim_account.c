@@ -318,7 +318,8 @@ bool sim_account_forgets_ids(const struct sim *s, const struct sim_message *m,
  * server is a message of its own there, when its own server does not know it any more. */
 static void check_ids(struct sim *s, const struct sim_message *m)
 {
-    bool anew = m->sent_again && sim_crosses(s, m) && sim_account_forgets_ids(s, m, s->clients[m->from].home);
+    bool anew = m->sent_again && sim_crosses(s, m) &&
+                sim_account_forgets_ids(s, m, s->clients[m->from].home);
     if (m->ids[0].other && !anew && !sim_account_forgets_ids(s, m, s->clients[m->to].home))
         sim_account_print(s, m, "with another id");
     if (m->ids[1].other && !sim_account_forgets_ids(s, m, s->clients[m->from].home))
