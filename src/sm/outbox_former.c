@@ -1,12 +1,15 @@
-/* What was in the outbox when this life of ours began, or is another's: each message is known by
- * its id of the ledger for some minutes. Whoever was not told in time that a row is there - the
- * sender's c2s or s2s, another session manager - sends its message again when we are back; and two
- * session managers that die at once may each have left a row of it. Then the row is what goes on,
- * and once (reliability.md C.1 G3).
+/* What was in the outbox when this life of ours began, or is another's: each message is known for
+ * some minutes. Whoever was not told in time that a row is there - the sender's c2s or s2s, another
+ * session manager - sends its message again when we are back, with the id that it has in the
+ * ledger; its client, whose stream was resumed with an `h` that an earlier stanza holds back, with
+ * a new one: then it is its sender, its own id and its body that it is known by. And two session
+ * managers that die at once may each have left a row of it. The row is what goes on, and once
+ * (reliability.md C.1 G3).
  */
 #include <stdlib.h>
 #include "base/mem.h"
 #include "sm/durable.h"
+#include "sm/mam.h"
 #include "sm/outbox.h"
 #include "sm/owed.h"
 #include "sm/send.h"
@@ -16,47 +19,75 @@
 
 struct former {
     struct {
-        uint64_t trace;
-        uint64_t to; /* hash of the bare address; an error has its message's id */
+        uint64_t what; /* its id in the ledger, or a hash of what it is */
+        uint64_t to;   /* hash of the bare address; an error has its message's id */
     } key;
     bool row; /* else it came before one was read, and goes on by itself */
 };
+
+enum name { BY_ID, BY_TEXT, NAMES };
 
 static struct str key_of(const struct former *f)
 {
     return (struct str){(const char *)&f->key, sizeof f->key};
 }
 
-/* False: it has no id to be known by. */
-static bool name(const struct sm *sm, const struct packet *p, struct former *ret)
+/* 0: it has no id, or one that may be a counter that has begun anew. */
+static uint64_t hash_text(const struct sm *sm, const struct packet *p)
 {
-    if (!p->trace || !p->to)
-        return false;
-    struct str to = jid_bare(p->to);
-    ret->key.trace = p->trace;
-    ret->key.to = hash_bytes(sm->flights.former.seed, to.data, to.len) ^
-                  str_is(send_type(p->stanza), "error");
-    return true;
+    const uint64_t *seed = sm->flights.former.seed;
+    struct str id = stanza_attr(p->stanza, STANZA_ROOT, STR("id"));
+    stanza_el el =
+        stanza_child(p->stanza, STANZA_ROOT, STR("body"), stanza_ns(p->stanza, STANZA_ROOT));
+    struct str body = el == STANZA_NONE ? STR("") : stanza_text(p->stanza, el);
+    if (id.len < MAM_SURE_ID || !p->from)
+        return 0;
+    uint64_t parts[] = {hash_bytes(seed, id.data, id.len), hash_bytes(seed, body.data, body.len),
+                        hash_bytes(seed, jid_full(p->from).data, jid_full(p->from).len)};
+    return hash_bytes(seed, parts, sizeof parts);
 }
 
-static void enter(struct sm *sm, const struct former *former)
+/* False: it has none. */
+static bool name(const struct sm *sm, const struct packet *p, enum name by, struct former *ret)
 {
-    if (sm->flights.former.count >= KNOWN_MAX)
-        return;
-    struct former *f = MEM_NEW(struct former);
-    *f = *former;
-    hash_put(&sm->flights.former, key_of(f), f);
-    loop_timer_start(&sm->flights.forget, KNOWN_MS);
+    bool error = str_is(send_type(p->stanza), "error");
+    if (!p->to || (error && by == BY_TEXT))
+        return false;
+    struct str to = jid_bare(p->to);
+    ret->key.what = by == BY_ID ? p->trace : hash_text(sm, p);
+    ret->key.to = hash_bytes(sm->flights.former.seed, to.data, to.len) ^ error;
+    return ret->key.what != 0;
+}
+
+static void enter(struct sm *sm, const struct packet *p, bool row)
+{
+    for (enum name by = 0; by < NAMES && sm->flights.former.count < KNOWN_MAX; by++) {
+        struct former f = {.row = row};
+        if (!name(sm, p, by, &f))
+            continue;
+        struct former *made = MEM_NEW(struct former);
+        *made = f;
+        hash_put(&sm->flights.former, key_of(made), made);
+        loop_timer_start(&sm->flights.forget, KNOWN_MS);
+    }
+}
+
+static const struct former *find(const struct sm *sm, const struct packet *p, enum name by)
+{
+    const struct former *found = NULL;
+    for (; by < NAMES && !found; by++) {
+        struct former f;
+        if (name(sm, p, by, &f))
+            found = hash_get(&sm->flights.former, key_of(&f));
+    }
+    return found;
 }
 
 bool outbox_former(struct sm *sm, const struct packet *p)
 {
-    struct former f = {.row = true};
-    if (!name(sm, p, &f))
-        return true;
-    if (hash_get(&sm->flights.former, key_of(&f)))
+    if (find(sm, p, BY_ID))
         return false;
-    enter(sm, &f);
+    enter(sm, p, true);
     return true;
 }
 
@@ -65,14 +96,12 @@ bool outbox_former(struct sm *sm, const struct packet *p)
 bool outbox_comes_again(struct sm *sm, const struct packet *p)
 {
     const struct flights *flights = &sm->flights;
-    struct former f = {.row = false};
     bool reading = flights->load_upto || flights->reread_upto;
-    if (!p->delay || (!reading && !flights->former.count) || owed_flight(sm, p->promise) ||
-        !name(sm, p, &f))
+    if ((!reading && !flights->former.count) || owed_flight(sm, p->promise))
         return false;
-    const struct former *known = hash_get(&flights->former, key_of(&f));
-    if (!known && reading)
-        enter(sm, &f);
+    const struct former *known = find(sm, p, p->delay ? BY_ID : BY_TEXT);
+    if (!known && reading && p->delay)
+        enter(sm, p, false);
     if (!known || !known->row || !durable(sm))
         return false;
     fate_note(sm, LEDGER_KEPT, p, jid_full(p->to), STR("it was there already"));
