@@ -367,6 +367,14 @@ def until_known(server, name, known):
         time.sleep(0.1)
 
 
+def until_waiting(server, names, count):
+    """So many stanzas wait in these s2s for other servers."""
+    until = time.monotonic() + WAIT
+    while sum(server.status()['components'][name]['queued'] for name in names) != count:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
 def asked(client, domains):
     """Each domain answers a question of the client's; the order is theirs."""
     for domain in domains:
@@ -402,7 +410,7 @@ def test_two_s2s_share_the_world(authority, placement):
         b.of('s2s').kill()
         for domain in domains:
             romeo.send(f"<message to='juliet@{domain}' type='chat'><body>{domain}</body></message>")
-        romeo.ping()
+        until_waiting(a, ('s2s', 's2s-2'), len(domains))
         a.processes['s2s-2'].kill()  # the other takes its share over, and what it had in its queues
         until_known(a, 's2s-2', False)
         b.start_one('serve')
