@@ -294,23 +294,31 @@ static bool to_newcomers(const struct user *user, const struct packet *p, uint64
     return any;
 }
 
+/* What has become of the copies of this message that came back; each delivery may move it. */
+static void remember(const struct packet *p, uint64_t done)
+{
+    uint64_t *place = outbox_returned(p->promise);
+    if (place)
+        *place = done;
+}
+
 /* Each session had a copy, and several may come back: what has been done about one of them is done.
  */
 static void return_copy(struct user *user, struct packet *p, uint64_t number)
 {
     struct sm *sm = user->sm;
-    uint64_t none = 0, *done = outbox_returned(p->promise);
-    done = done ? done : &none;
-    if (*done == OUTBOX_STORED) {
+    const uint64_t *place = outbox_returned(p->promise);
+    uint64_t done = place ? *place : 0;
+    if (done == OUTBOX_STORED) {
         fate_drop(sm, p, FATE_REASON_OTHERS);
-    } else if (to_newcomers(user, p, number && *done > number ? *done : number)) {
-        *done = receipts_number(sm->receipts);
+    } else if (to_newcomers(user, p, number && done > number ? done : number)) {
+        remember(p, receipts_number(sm->receipts));
         fate_end(sm, p, FATE_DELIVERED);
         packet_destroy(p);
     } else if (anybody(user)) {
         fate_drop(sm, p, FATE_REASON_OTHERS);
     } else {
-        *done = OUTBOX_STORED;
+        remember(p, OUTBOX_STORED);
         deliver_by_rule(user, p, false);
     }
 }

@@ -61,8 +61,10 @@ static void take(struct sim_server *v, struct str text)
     struct str level, component;
     if (!str_split(&text, ' ', &level) || (line.level = level_of(level)) > LOG_INFO)
         return;
-    size_t len = strcspn(text.data, " :\n");
-    component = (struct str){text.data, len < text.len ? len : text.len};
+    size_t len = 0;
+    while (len < text.len && !strchr(" :\n", text.data[len]))
+        len++;
+    component = (struct str){text.data, len};
     (void)snprintf(line.component, sizeof(line.component), "%.*s", STR_ARG(component));
     text.len -= text.len && text.data[text.len - 1] == '\n';
     (void)snprintf(line.text, sizeof(line.text), "%.*s", STR_ARG(text));
